@@ -1,0 +1,168 @@
+"""What the rooms need from each other: the few Protocols between engine and adapters.
+
+Theory of operation: a Protocol lives here, with its consumer, and implementations do not inherit
+from it. Each method's contract is in its docstring. What goes wrong in the world comes back as a
+value; an exception through a port is a bug of ours and ends the session with a report.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent_host.core.conversation import Conversation
+from agent_host.core.events import (
+    ApprovalGiven,
+    Delta,
+    Ephemeral,
+    Event,
+    Record,
+)
+from agent_host.core.types import (
+    Decision,
+    JsonObject,
+    ModelFailure,
+    ModelRequest,
+    ModelResponse,
+    Origin,
+    Principal,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+
+
+class ModelAdapter(Protocol):
+    """One wire dialect, bound to one endpoint and model."""
+
+    @property
+    def origin(self) -> Origin:
+        """Who answers; stamped on every message it makes."""
+
+    @property
+    def simulated(self) -> bool:
+        """True if no AI answers (offline, script, replay); said aloud and recorded."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Delta | ModelResponse | ModelFailure]:
+        """Yield deltas, then exactly one ModelResponse or ModelFailure, and end.
+
+        Must never raise for the world's faults, never retry, never yield after the terminal item,
+        never report a call that was cut off as sound. Closing the iterator early must end the
+        request. Adapters for one endpoint may serve several sessions at once.
+        """
+
+    async def aclose(self) -> None:
+        """Release connections. Must never raise, and may be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What a tool call carries besides its arguments. `progress` must be cheap and never raise."""
+
+    call_id: str
+    principal: Principal
+    progress: Callable[[float, float | None, str], None]
+
+
+class ToolSource(Protocol):
+    """The tools of every server, and the way to call them."""
+
+    async def ready(self) -> None:
+        """Return once each server's tools are known, from `servers.lock` or live, or its own
+        connect budget is spent. Must never raise for a server's fault."""
+
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools by exposed name, in stable order. Must be cheap, and must return the same
+        object until something changed."""
+
+    def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """What is wrong with the arguments, for the model, or None. Must be bounded in time
+        whatever the schema says, and must never fetch anything."""
+
+    async def call(self, tool: Tool, arguments: JsonObject, context: CallContext) -> ToolResult:
+        """Run the tool and return its result. Must never raise for the world's faults, must end
+        within the server's call timeout, must refuse (`changed`) a tool whose live definition
+        has another fingerprint. Cancelling it must tell the server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswer:
+    """What policy says of a call, by which rule, and why (for people and for the model)."""
+
+    decision: Decision
+    rule: str
+    reason: str = ""
+
+
+class Policy(Protocol):
+    """Who may do what."""
+
+    def decide(
+        self,
+        call: ToolCall,
+        arguments: JsonObject,
+        tool: Tool,
+        conversation: Conversation,
+        principal: Principal,
+    ) -> PolicyAnswer:
+        """Judge a call with the arguments that would run. Must never raise and never allow
+        because of an error: it fails closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalQuestion:
+    """What a human is asked. `waiting` counts the questions behind this one. `invalid` says
+    what is wrong with edited arguments (as `ToolSource.validate`), so that they can be asked
+    again; None means that they may run."""
+
+    call_id: str
+    tool: Tool
+    arguments: JsonObject
+    rule: str
+    reason: str
+    in_doubt: bool
+    invalid: Callable[[JsonObject], str | None]
+    waiting: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Nobody can answer now; the run parks once nothing else can be done."""
+
+
+class Approver(Protocol):
+    """Who answers questions about calls."""
+
+    async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
+        """Ask, and return the answer. Must never answer yes by itself unless it was configured
+        to; end of input means no. May be called for several calls at once and must then ask
+        them one after another. Must stop asking when cancelled."""
+
+
+class Journal(Protocol):
+    """Where records are kept, in order."""
+
+    def append(self, record: Record) -> None:
+        """Hand the record to the operating system before returning, whole or not at all.
+        Raises RecordError when that is not possible (disk full): the engine then stops."""
+
+    def sync(self) -> None:
+        """Return once all that was appended is on disk. Blocking: the engine calls it in a
+        thread. Raises RecordError."""
+
+    def keep(self, name: str, data: bytes) -> str:
+        """Store an artifact whole beside the transcript and return its name there, which no
+        other artifact has. Raises RecordError."""
+
+
+class EventSink(Protocol):
+    """Someone who watches: a terminal, a JSON stream, telemetry."""
+
+    def emit(self, item: Record | Ephemeral) -> None:
+        """Take one item. Must not block; if it raises, the feed drops the sink and goes on."""
+
+
+Observer = Callable[[Event | Ephemeral], None]
+"""How a tool source tells the session what its servers do (ServerConnected, ServerLost,
+ToolsChanged are recorded; ToolProgress and ServerLog are shown)."""
+
+Records = Iterable[Record]
