@@ -1,0 +1,81 @@
+"""Every tool of every server: exposed names, collisions, fingerprints.
+
+Theory of operation: a tool's identity is the pair (server, own name) with its fingerprint. The
+exposed name is only what a model can be told: `server__tool` where both parts are legal for every
+provider (`[A-Za-z0-9_-]`, at most 64 characters, a letter or underscore first; OpenAI and Gemini
+function names), else as much of it as fits and eight hex digits of the pair's hash. A name
+depends on its own pair alone, so it does not move when other servers come and go; it is turned
+back into the pair by the table only, never by splitting the text.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from agent_host.core.text import clean_line
+from agent_host.core.types import Tool
+
+NAME_LIMIT = 64
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_LEGAL_START = re.compile(r"[A-Za-z_]")
+
+
+def exposed_name(server: str, tool: str) -> str:
+    """Return the name under which a model sees tool `tool` of server `server`."""
+    joined = f"{_ILLEGAL.sub('_', server)}__{_ILLEGAL.sub('_', tool)}"
+    if not _LEGAL_START.match(joined):
+        joined = f"_{joined}"
+    # A server name with "__" in it, or "_" at its end, could make one text out of two pairs.
+    plain = f"{server}__{tool}"
+    if joined == plain and len(plain) <= NAME_LIMIT and "__" not in f"{server}_":
+        return plain
+    digest = hashlib.sha256(f"{server}\0{tool}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{joined[: NAME_LIMIT - 9]}_{digest}"
+
+
+def fingerprint(tool: Tool) -> str:
+    """Return the SHA-256 (hex) of the definition: own name, description, schemas, annotations."""
+    a = tool.annotations
+    definition = {
+        "name": tool.tool,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+        "output_schema": tool.output_schema,
+        "annotations": [a.title, a.read_only, a.destructive, a.idempotent, a.open_world],
+    }
+    return hashlib.sha256(
+        json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
+
+
+def build_catalogue(tools: Iterable[Tool]) -> tuple[dict[str, Tool], tuple[str, ...]]:
+    """Return the tools by exposed name, in the order given, and what had to be left out and why.
+
+    Two tools that would share an exposed name are both left out: neither may answer for the other.
+    """
+    table: dict[str, Tool] = {}
+    clashes: set[str] = set()
+    for tool in tools:
+        name = exposed_name(tool.server, tool.tool)
+        if name in table or name in clashes:
+            clashes.add(name)
+            continue
+        table[name] = tool if tool.name == name else replace(tool, name=name)
+    for name in clashes:
+        table.pop(name, None)
+    return table, tuple(
+        f"two tools share the name {clean_line(name)}: both are withheld"
+        for name in sorted(clashes)
+    )
+
+
+def changes(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Compare two tables of own tool name -> fingerprint; return (added, removed, changed)."""
+    added = tuple(name for name in after if name not in before)
+    removed = tuple(name for name in before if name not in after)
+    changed = tuple(name for name, print_ in after.items() if before.get(name, print_) != print_)
+    return added, removed, changed

@@ -1,0 +1,431 @@
+"""A conversation is a fold over its events, and nothing else can make one.
+
+Theory of operation: `apply(conversation, event)` returns the next conversation, or raises
+UsageError when the event is not legal in that state. `LEGAL` says in which states an event may
+come; what an event says of a single call is checked beside it (a tool starts only if policy or a
+human allowed it; a call has one result). Since live state is made by the same fold that reads a
+transcript back, resume, replay and audit see what the engine saw. After `RunResumed`, an intent
+without an outcome is in doubt.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from types import MappingProxyType
+from typing import Literal, assert_never
+
+from agent_host.core.errors import UsageError
+from agent_host.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
+    ContextCompacted,
+    Event,
+    InputGiven,
+    InputRequested,
+    Interrupted,
+    LimitReached,
+    ModelChanged,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PolicyDecided,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    ServerConnected,
+    ServerLost,
+    ToolFinished,
+    ToolsChanged,
+    ToolStarted,
+    UserSaid,
+)
+from agent_host.core.types import (
+    Decision,
+    JsonObject,
+    Message,
+    Origin,
+    Principal,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+
+Awaiting = Literal["start", "user", "model", "tools", "approval", "input", "nothing"]
+"""What a conversation waits for. `start`: its first event; `nothing`: it has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """A call of the open turn and what became of it so far.
+
+    `arguments` are those that would run: the model's, or a human's edit of them. `asked`: a human
+    is being asked. `in_doubt`: it was started by a process that is gone, so nobody knows.
+    """
+
+    call: ToolCall
+    arguments: JsonObject
+    decision: Decision | None = None
+    rule: str = ""
+    reason: str = ""
+    asked: bool = False
+    approval: Literal["approve", "deny"] | None = None
+    feedback: str = ""
+    started: bool = False
+    in_doubt: bool = False
+    result: ToolResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A human's "always" of this session: one definition of a tool, with exactly `arguments`, or
+    with any when None. `by` and `call_id` say who gave it and where."""
+
+    server: str
+    tool: str
+    fingerprint: str
+    arguments: JsonObject | None
+    by: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The state of a run.
+
+    `phase` is where the dialogue stands; `calls` are those of the open turn, in source order, and
+    empty between turns; `turns` and `tool_calls` count from the user's last message, `usage` over
+    the whole run; `refusals` are the denied calls since the user's last message; `requested` is
+    the model request under way; `failure` is why the model did not answer; `questions` are the
+    approval requests of the open turn (what a yes binds to).
+    """
+
+    run_id: str = ""
+    principal: Principal = Principal(id="")
+    origin: Origin = Origin(provider="", model="", adapter="")
+    simulated: bool = False
+    system: str = ""
+    messages: tuple[Message, ...] = ()
+    calls: tuple[CallState, ...] = ()
+    questions: tuple[ApprovalRequested, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    inputs: tuple[InputRequested, ...] = ()
+    phase: Literal["start", "user", "model", "tools"] = "start"
+    requested: str | None = None
+    failure: ModelFailed | None = None
+    limit: LimitReached | None = None
+    interrupted: bool = False
+    compacted: ContextCompacted | None = None
+    turns: int = 0
+    tool_calls: int = 0
+    refusals: int = 0
+    requests: int = 0
+    usage: Usage = Usage()
+    ended: RunEnded | None = None
+
+    @property
+    def awaiting(self) -> Awaiting:
+        """What has to come next; questions to a human outrank running tools."""
+        if self.ended is not None:
+            return "nothing"
+        if self.inputs:
+            return "input"
+        if any(s.asked and s.approval is None and s.result is None for s in self.calls):
+            return "approval"
+        return self.phase
+
+    def call(self, call_id: str) -> CallState | None:
+        """Return the state of an open turn's call, or None."""
+        return next((s for s in self.calls if s.call.id == call_id), None)
+
+
+_ANY = frozenset[Awaiting]({"user", "model", "tools", "approval", "input", "nothing"})
+_OPEN = _ANY - {"nothing"}
+_CALLS = frozenset[Awaiting]({"tools", "approval", "input"})
+
+LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
+    {
+        RunStarted: frozenset({"start"}),
+        RunResumed: _ANY,
+        UserSaid: frozenset({"user"}),
+        ModelRequested: frozenset({"model"}),
+        ModelResponded: frozenset({"model", "input"}),
+        ModelFailed: frozenset({"model", "input"}),
+        PolicyDecided: _CALLS,
+        ApprovalRequested: _CALLS,
+        ApprovalGiven: frozenset({"approval", "input"}),
+        ToolStarted: _CALLS,
+        ToolFinished: _CALLS,
+        InputRequested: _OPEN,
+        InputGiven: frozenset({"input"}),
+        ContextCompacted: _OPEN,
+        ModelChanged: frozenset({"user", "model"}),
+        ServerConnected: _ANY,
+        ServerLost: _ANY,
+        ToolsChanged: _ANY,
+        LimitReached: _OPEN,
+        Interrupted: _OPEN,
+        RunEnded: _OPEN,
+    }
+)
+"""In which states an event is legal."""
+
+_RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
+_DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
+_CallEvent = PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolFinished
+_WorldEvent = InputRequested | InputGiven | ServerConnected | ServerLost | ToolsChanged
+
+
+def apply(conversation: Conversation, event: Event) -> Conversation:
+    """Return the conversation after `event`. Raises UsageError if it is not a legal move."""
+    if conversation.awaiting not in LEGAL[type(event)]:
+        raise UsageError(f"{event.type} is not possible while awaiting {conversation.awaiting}")
+    match event:
+        case RunStarted() | RunResumed() | ModelChanged() | LimitReached():
+            return _apply_run(conversation, event)
+        case Interrupted() | RunEnded():
+            return _apply_run(conversation, event)
+        case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed() | ContextCompacted():
+            return _apply_dialogue(conversation, event)
+        case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ToolStarted():
+            return _apply_call(conversation, event, event.call_id)
+        case ToolFinished():
+            return _apply_call(conversation, event, event.result.call_id)
+        case InputRequested() | InputGiven() | ServerConnected() | ServerLost() | ToolsChanged():
+            return _apply_world(conversation, event)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def fold(events: Iterable[Event]) -> Conversation:
+    """Return the conversation that `events` make. Raises UsageError on an illegal move."""
+    return reduce(apply, events, Conversation())
+
+
+def _apply_run(c: Conversation, event: _RunEvent) -> Conversation:
+    match event:
+        case RunStarted():
+            origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
+            return replace(
+                c,
+                run_id=event.run_id,
+                principal=event.principal,
+                origin=origin,
+                simulated=event.simulated,
+                system=event.system,
+                phase="user",
+            )
+        case RunResumed():
+            return _resume(c, event)
+        case ModelChanged():
+            origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
+            return replace(c, origin=origin, simulated=event.simulated)
+        case LimitReached():
+            return replace(c, limit=event, phase="tools" if c.calls else "user")
+        case Interrupted():
+            # A model call under way ends with its own event; until then the phase stays.
+            waits = c.calls or c.requested is not None
+            return replace(c, interrupted=True, phase=c.phase if waits else "user")
+        case RunEnded():
+            return replace(c, ended=event)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _resume(c: Conversation, event: RunResumed) -> Conversation:
+    calls = tuple(_reopen(s) if s.result is None else s for s in c.calls)
+    unanswered = c.phase == "user" and bool(c.messages) and c.messages[-1].role != "assistant"
+    # A user message or tool results without an answer: the model is asked again.
+    phase = "model" if unanswered else c.phase
+    return replace(
+        c,
+        principal=event.principal,
+        calls=calls,
+        questions=(),
+        inputs=(),
+        phase=phase,
+        requested=None,
+        failure=None,
+        limit=None,
+        interrupted=False,
+        turns=0,
+        tool_calls=len(calls),
+        refusals=0,
+        ended=None,
+    )
+
+
+def _reopen(s: CallState) -> CallState:
+    """What is left of a call's state when another process takes over: policy is asked anew, and
+    an approval counts only for what certainly did not run."""
+    in_doubt = s.started or s.in_doubt
+    return replace(
+        s,
+        decision=None,
+        asked=False,
+        approval=None if in_doubt else s.approval,
+        started=False,
+        in_doubt=in_doubt,
+    )
+
+
+def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
+    match event:
+        case UserSaid():
+            return replace(
+                c,
+                messages=(*c.messages, event.message),
+                phase="model",
+                failure=None,
+                limit=None,
+                interrupted=False,
+                turns=0,
+                tool_calls=0,
+                refusals=0,
+            )
+        case ModelRequested():
+            if c.requested is not None:
+                raise UsageError("a model request is already under way")
+            return replace(c, requested=event.request_id, requests=c.requests + 1)
+        case ModelResponded():
+            return _responded(_answered(c, event.request_id), event)
+        case ModelFailed():
+            c = _answered(c, event.request_id)
+            stopped = event.final or c.interrupted or c.limit is not None
+            return replace(
+                c, failure=event if event.final else None, phase="user" if stopped else "model"
+            )
+        case ContextCompacted():
+            if not 0 < event.messages <= len(c.messages):
+                raise UsageError(f"{event.messages} messages cannot be compacted")
+            return replace(c, compacted=event)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _answered(c: Conversation, request_id: str) -> Conversation:
+    if c.requested != request_id:
+        raise UsageError(f"model request {request_id!r} is not under way")
+    return replace(c, requested=None)
+
+
+def _responded(c: Conversation, event: ModelResponded) -> Conversation:
+    calls = tuple(
+        CallState(call=block, arguments=block.arguments)
+        for block in event.message.content
+        if isinstance(block, ToolCall)
+    )
+    if len({s.call.id for s in calls}) != len(calls):
+        raise UsageError("two calls of one response share an id")
+    # Providers refuse an assistant message without content.
+    messages = (*c.messages, event.message) if event.message.content else c.messages
+    return replace(
+        c,
+        messages=messages,
+        calls=calls,
+        questions=(),
+        phase="tools" if calls else "user",
+        turns=c.turns + 1,
+        tool_calls=c.tool_calls + len(calls),
+        usage=c.usage + event.usage,
+    )
+
+
+def _apply_call(c: Conversation, event: _CallEvent, call_id: str) -> Conversation:
+    state = c.call(call_id)
+    if state is None or state.result is not None:
+        raise UsageError(f"no open call {call_id!r}")
+    match event:
+        case PolicyDecided():
+            _require(not state.started, f"call {call_id!r} has started")
+            state = replace(state, decision=event.decision, rule=event.rule, reason=event.reason)
+        case ApprovalRequested():
+            _require(not state.started, f"call {call_id!r} has started")
+            state = replace(state, asked=True)
+            c = replace(c, questions=(*c.questions, event))
+        case ApprovalGiven():
+            _require(state.asked and state.approval is None, f"{call_id!r} awaits no approval")
+            c, state = _approved(c, state, event)
+        case ToolStarted():
+            _require(_may_start(state), f"call {call_id!r} may not start")
+            state = replace(state, started=True, arguments=event.arguments)
+        case ToolFinished():
+            state = replace(state, result=event.result)
+            if event.result.error == "denied":
+                c = replace(c, refusals=c.refusals + 1)
+        case _ as unreachable:
+            assert_never(unreachable)
+    calls = tuple(state if s.call.id == call_id else s for s in c.calls)
+    return _close_turn(replace(c, calls=calls))
+
+
+def _require(condition: bool, text: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise UsageError(text)
+
+
+def _may_start(s: CallState) -> bool:
+    allowed = s.decision == "allow" or (s.decision == "ask" and s.approval == "approve")
+    return allowed and not s.started and s.call.fault is None
+
+
+def _approved(
+    c: Conversation, s: CallState, event: ApprovalGiven
+) -> tuple[Conversation, CallState]:
+    arguments = s.arguments if event.arguments is None else event.arguments
+    s = replace(s, approval=event.decision, feedback=event.feedback, arguments=arguments)
+    if event.decision == "deny" or event.scope == "once":
+        return c, s
+    question = next(q for q in reversed(c.questions) if q.call_id == event.call_id)
+    grant = Grant(
+        server=question.server,
+        tool=question.tool,
+        fingerprint=question.fingerprint,
+        arguments=arguments if event.scope == "session_call" else None,
+        by=event.by,
+        call_id=event.call_id,
+    )
+    return replace(c, grants=(*c.grants, grant)), s
+
+
+def _close_turn(c: Conversation) -> Conversation:
+    """Append the results' message once every call of the turn has its result."""
+    results = tuple(s.result for s in c.calls if s.result is not None)
+    if len(results) != len(c.calls):
+        return c
+    stopped = c.interrupted or c.limit is not None
+    return replace(
+        c,
+        messages=(*c.messages, Message(role="tool", content=results)),
+        calls=(),
+        questions=(),
+        phase="user" if stopped else "model",
+    )
+
+
+def _apply_world(c: Conversation, event: _WorldEvent) -> Conversation:
+    match event:
+        case InputRequested():
+            return replace(c, inputs=(*c.inputs, event))
+        case InputGiven():
+            if all(pending.input_id != event.input_id for pending in c.inputs):
+                raise UsageError(f"input {event.input_id!r} is not asked for")
+            return replace(c, inputs=tuple(p for p in c.inputs if p.input_id != event.input_id))
+        case ServerConnected() | ServerLost() | ToolsChanged():
+            return c
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def granted(
+    c: Conversation, *, server: str, tool: str, fingerprint: str, arguments: JsonObject
+) -> Grant | None:
+    """Return the session grant that covers a call of exactly this definition, or None."""
+    return next(
+        (
+            g
+            for g in c.grants
+            if (g.server, g.tool, g.fingerprint) == (server, tool, fingerprint)
+            and (g.arguments is None or g.arguments == arguments)
+        ),
+        None,
+    )
