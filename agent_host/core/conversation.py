@@ -146,7 +146,7 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
     {
         RunStarted: frozenset({"start"}),
         RunResumed: _ANY,
-        UserSaid: frozenset({"user"}),
+        UserSaid: frozenset({"user", "model"}),
         ModelRequested: frozenset({"model"}),
         ModelResponded: frozenset({"model", "input"}),
         ModelFailed: frozenset({"model", "input"}),
@@ -220,15 +220,18 @@ def _apply_run(c: Conversation, event: _RunEvent) -> Conversation:
             origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
             return replace(c, origin=origin, simulated=event.simulated)
         case LimitReached():
-            return replace(c, limit=event, phase="tools" if c.calls else "user")
+            return replace(c, limit=event, phase=_stopped_phase(c))
         case Interrupted():
-            # A model call under way ends with its own event; until then the phase stays.
-            waits = c.calls or c.requested is not None
-            return replace(c, interrupted=True, phase=c.phase if waits else "user")
+            return replace(c, interrupted=True, phase=_stopped_phase(c))
         case RunEnded():
             return replace(c, ended=event)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _stopped_phase(c: Conversation) -> Literal["start", "user", "model", "tools"]:
+    """Calls and a model request under way end with events of their own; until then they stay."""
+    return c.phase if c.calls or c.requested is not None else "user"
 
 
 def _resume(c: Conversation, event: RunResumed) -> Conversation:
@@ -271,6 +274,7 @@ def _reopen(s: CallState) -> CallState:
 def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
     match event:
         case UserSaid():
+            _require(c.requested is None, "the model is being asked")
             return replace(
                 c,
                 messages=(*c.messages, event.message),
@@ -283,8 +287,7 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
                 refusals=0,
             )
         case ModelRequested():
-            if c.requested is not None:
-                raise UsageError("a model request is already under way")
+            _require(c.requested is None, "a model request is already under way")
             return replace(c, requested=event.request_id, requests=c.requests + 1)
         case ModelResponded():
             return _responded(_answered(c, event.request_id), event)
@@ -358,7 +361,7 @@ def _apply_call(c: Conversation, event: _CallEvent, call_id: str) -> Conversatio
     return _close_turn(replace(c, calls=calls))
 
 
-def _require(condition: bool, text: str) -> None:  # noqa: FBT001
+def _require(condition: bool, text: str) -> None:
     if not condition:
         raise UsageError(text)
 

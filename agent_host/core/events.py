@@ -36,7 +36,7 @@ LimitName = Literal["turns", "tool_calls", "tokens", "seconds"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """The first fact of every transcript. `simulated`: the model is no AI (offline, script, replay)."""
+    """The first fact of every transcript. `simulated`: no AI answers (offline, script, replay)."""
 
     run_id: str
     principal: Principal

@@ -1,7 +1,7 @@
-"""The only way any text of a server or a model reaches a terminal, a log or an error.
+r"""The only way any text of a server or a model reaches a terminal, a log or an error.
 
 Theory of operation: `clean` makes every character that can move a cursor, set a title, reorder,
-hide or fake text visible as `\\u{..}`. One compiled expression, linear in the text (a check of
+hide or fake text visible as `\u{..}`. One compiled expression, linear in the text (a check of
 every character's category was measured 40 times slower). `clip` bounds a text without cutting
 silently. Sources: Unicode UAX #9 (bidi), UTS #39 (default ignorables), ECMA-48 (control functions).
 """

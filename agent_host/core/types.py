@@ -10,7 +10,6 @@ Arguments and schemas are plain JSON values that nobody may mutate after constru
 from dataclasses import dataclass
 from typing import Any, Literal
 
-
 Json = Any
 """A JSON value: None, bool, int, float (finite), str, list[Json] or dict[str, Json]."""
 
@@ -76,7 +75,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image: `data` is base64 (RFC 4648, section 4), `media_type` an IANA type as `image/png`."""
+    """An image: `data` is base64 (RFC 4648, section 4), `media_type` as `image/png` (IANA)."""
 
     data: str
     media_type: str
@@ -85,7 +84,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audio:
-    """A sound: `data` is base64 (RFC 4648, section 4), `media_type` an IANA type as `audio/wav`."""
+    """A sound: `data` is base64 (RFC 4648, section 4), `media_type` as `audio/wav` (IANA)."""
 
     data: str
     media_type: str
