@@ -5,7 +5,7 @@ from it. Each method's contract is in its docstring. What goes wrong in the worl
 value; an exception through a port is a bug of ours and ends the session with a report.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +14,12 @@ from agent_host.core.events import (
     ApprovalGiven,
     Delta,
     Ephemeral,
-    Event,
     Record,
+    ServerConnected,
+    ServerLog,
+    ServerLost,
+    ToolProgress,
+    ToolsChanged,
 )
 from agent_host.core.types import (
     Decision,
@@ -42,7 +46,9 @@ class ModelAdapter(Protocol):
     def simulated(self) -> bool:
         """True if no AI answers (offline, script, replay); said aloud and recorded."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Delta | ModelResponse | ModelFailure]:
+    def stream(
+        self, request: ModelRequest
+    ) -> AsyncGenerator[Delta | ModelResponse | ModelFailure, None]:
         """Yield deltas, then exactly one ModelResponse or ModelFailure, and end.
 
         Must never raise for the world's faults, never retry, never yield after the terminal item,
@@ -161,8 +167,8 @@ class EventSink(Protocol):
         """Take one item. Must not block; if it raises, the feed drops the sink and goes on."""
 
 
-Observer = Callable[[Event | Ephemeral], None]
-"""How a tool source tells the session what its servers do (ServerConnected, ServerLost,
-ToolsChanged are recorded; ToolProgress and ServerLog are shown)."""
+Observation = ServerConnected | ServerLost | ToolsChanged | ToolProgress | ServerLog
+"""What a tool source has to say of its servers: the first three are recorded, the rest shown."""
 
-Records = Iterable[Record]
+Observer = Callable[[Observation], None]
+"""How a tool source tells the session what its servers do. Never raises."""

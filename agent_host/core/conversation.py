@@ -312,8 +312,13 @@ def _answered(c: Conversation, request_id: str) -> Conversation:
 
 
 def _responded(c: Conversation, event: ModelResponded) -> Conversation:
+    # Half a call may read like a whole one: only a response that says it is whole is acted on.
+    whole = event.stop_reason in {"tool_use", "end_turn", "stop_sequence"}
     calls = tuple(
-        CallState(call=block, arguments=block.arguments)
+        CallState(
+            call=block if whole or block.fault else replace(block, fault="truncated_call"),
+            arguments=block.arguments,
+        )
         for block in event.message.content
         if isinstance(block, ToolCall)
     )

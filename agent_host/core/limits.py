@@ -32,7 +32,7 @@ def reached(conversation: Conversation, limits: Limits, elapsed: float) -> Limit
         return LimitReached(name="tokens", limit=limits.max_tokens)
     if limits.max_turns is not None and conversation.turns >= limits.max_turns:
         return LimitReached(name="turns", limit=limits.max_turns)
-    if limits.max_tool_calls is not None and conversation.tool_calls >= limits.max_tool_calls:
+    if limits.max_tool_calls is not None and conversation.tool_calls > limits.max_tool_calls:
         return LimitReached(name="tool_calls", limit=limits.max_tool_calls)
     return None
 

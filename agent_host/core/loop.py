@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from agent_host.core.conversation import CallState, Conversation
-from agent_host.core.events import LimitReached
+from agent_host.core.events import EndReason, LimitReached
 from agent_host.core.limits import Limits, calls_left, reached
 from agent_host.core.types import Tool, ToolErrorKind
 
@@ -119,9 +119,25 @@ def decide(
             return ()
         limit = reached(c, limits, elapsed)
         if limit is not None:
-            return (ReachLimit(key=f"limit:{c.requests}", event=limit),)
-        return (CallModel(key=f"model:{c.requests}"),)
+            return (ReachLimit(key="limit", event=limit),)
+        return (CallModel(key="model"),)
     return (AwaitUser(),)
+
+
+def outcome(conversation: Conversation) -> EndReason | None:
+    """Return how a step ended that awaits the user, or None if it is parked or under way."""
+    c = conversation
+    if c.ended is not None:
+        return c.ended.reason
+    if c.awaiting != "user":
+        return None
+    if c.interrupted:
+        return "interrupted"
+    if c.failure is not None:
+        return "failed" if c.failure.kind in {"script", "bad_request"} else "model_unavailable"
+    if c.limit is not None:
+        return "limit"
+    return "refused" if c.refusals else "done"
 
 
 def _decide_calls(
@@ -212,6 +228,8 @@ def _forbidden(s: CallState) -> tuple[ToolErrorKind, str] | None:
 
 _UNKNOWN: tuple[ToolErrorKind, str] = (
     "outcome_unknown",
-    "outcome unknown: the host stopped while this call was running; it may or may not have taken "
-    "effect. Check before you repeat it",
+    (
+        "outcome unknown: the host stopped while this call was running; it may or may not have "
+        "taken effect. Check before you repeat it"
+    ),
 )

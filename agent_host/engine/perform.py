@@ -1,0 +1,444 @@
+"""One function for each action that `decide` names.
+
+Theory of operation: an action is performed by recording its intent, having the effect, and
+recording its outcome. What can be done at once (policy, refusals, limits) is done at once; the
+rest is a coroutine that the session runs as a task. Cancelled by an interruption or a limit, a
+coroutine records how its intent ended and returns; cancelled by anything else, it lets go.
+An effect that must not happen twice starts only when its intent is on disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, Protocol, assert_never
+
+import tenacity
+
+from agent_host.core import loop
+from agent_host.core.context import bound_content, view
+from agent_host.core.conversation import CallState, Conversation, granted
+from agent_host.core.events import (
+    ApprovalRequested,
+    Event,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PolicyDecided,
+    TextDelta,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
+from agent_host.core.types import (
+    Audio,
+    Image,
+    JsonObject,
+    Message,
+    ModelFailure,
+    ModelRequest,
+    ModelResponse,
+    Principal,
+    Resource,
+    Text,
+    Tool,
+    ToolErrorKind,
+    ToolResult,
+)
+from agent_host.engine.feed import Feed
+from agent_host.ports import (
+    ApprovalQuestion,
+    Approver,
+    CallContext,
+    Deferred,
+    ModelAdapter,
+    Policy,
+    PolicyAnswer,
+    ToolSource,
+)
+
+Work = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often a model is asked again: at most `attempts` times within `seconds` in all, and
+    only while nothing of an answer was shown. A provider's Retry-After is honoured within that."""
+
+    attempts: int = 4
+    seconds: float = 120.0
+    first_wait: float = 0.5
+    longest_wait: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The adapters of a session."""
+
+    model: ModelAdapter
+    tools: ToolSource
+    policy: Policy
+    approver: Approver
+
+
+class Host(Protocol):
+    """What a performer needs of its session."""
+
+    conversation: Conversation
+    feed: Feed
+    principal: Principal
+    retry: Retry
+    new_id: Callable[[], str]
+    deferred: set[str]
+    stopping: bool
+    rooms: Rooms
+
+    def record(self, event: Event) -> None:
+        """Record a fact and apply it."""
+
+
+class Performer:
+    """Performs the actions of one session."""
+
+    def __init__(self, session: Host) -> None:
+        self._session = session
+        self._asking = 0
+        self._offered: tuple[Any, tuple[Tool, ...]] = (None, ())
+
+    def perform(self, action: loop.Action) -> Work | None:
+        """Do what can be done at once and return None, or return the work that takes a while."""
+        match action:
+            case loop.CallModel():
+                return self._call_model()
+            case loop.CheckPolicy():
+                self._check_policy(action.state, action.tool)
+            case loop.AskApproval():
+                return self._ask_approval(action)
+            case loop.RunTool():
+                return self._run_tool(action.state, action.tool)
+            case loop.Refuse():
+                self._refuse(action)
+            case loop.ReachLimit():
+                self._session.record(action.event)
+            case loop.AwaitUser() | loop.Park() | loop.End():
+                pass
+            case _ as unreachable:
+                assert_never(unreachable)
+        return None
+
+    # -- at once ---------------------------------------------------------------------------
+
+    def _check_policy(self, state: CallState, tool: Tool) -> None:
+        session = self._session
+        problem = session.rooms.tools.validate(tool, state.arguments)
+        if problem is not None:
+            self._finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
+            return
+        answer = self._judge(state, tool, state.arguments)
+        session.record(
+            PolicyDecided(
+                call_id=state.call.id,
+                decision=answer.decision,
+                rule=answer.rule,
+                reason=answer.reason,
+            )
+        )
+
+    def _judge(self, state: CallState, tool: Tool, arguments: JsonObject) -> PolicyAnswer:
+        session = self._session
+        c = session.conversation
+        answer = session.rooms.policy.decide(state.call, arguments, tool, c, session.principal)
+        if answer.decision != "ask" or state.in_doubt:
+            return answer
+        grant = granted(
+            c,
+            server=tool.server,
+            tool=tool.tool,
+            fingerprint=tool.fingerprint,
+            arguments=arguments,
+        )
+        if grant is None:
+            return answer
+        rule = f"session grant of call {grant.call_id}"
+        return PolicyAnswer(decision="allow", rule=rule, reason=f"always allowed by {grant.by}")
+
+    def _refuse(self, action: loop.Refuse) -> None:
+        text = action.text
+        if action.error == "unknown_tool":
+            names = self._session.rooms.tools.tools()
+            near = get_close_matches(action.state.call.name, names, n=3)
+            if near:
+                text = f"{text}; there is {', '.join(near)}"
+        self._finish(action.state.call.id, action.error, text)
+
+    def _finish(self, call_id: str, error: ToolErrorKind, text: str) -> None:
+        result = ToolResult(call_id=call_id, content=(Text(text=text),), error=error)
+        self._session.record(ToolFinished(result=result))
+
+    # -- the model -------------------------------------------------------------------------
+
+    async def _call_model(self) -> None:
+        policy = self._session.retry
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(policy.attempts) | _would_end_after(policy.seconds),
+            wait=_wait(policy),
+            retry=tenacity.retry_if_result(_may_ask_again),
+            before_sleep=self._note_attempt,
+            retry_error_callback=_last_result,
+        )
+        outcome: _Outcome = await retrying(self._attempt)
+        self._close_request(outcome)
+
+    async def _attempt(self) -> "_Outcome":
+        """Ask the model once. Cancelled by a stop, it closes its request with what has come."""
+        session = self._session
+        model = session.rooms.model
+        request_id = session.new_id()
+        tools = session.rooms.tools.tools()
+        if self._offered[0] is not tools:
+            self._offered = (tools, tuple(tools.values()))
+        request = ModelRequest(
+            request_id=request_id,
+            system=session.conversation.system,
+            messages=view(session.conversation),
+            tools=self._offered[1],
+        )
+        origin = model.origin
+        session.record(
+            ModelRequested(request_id=request_id, provider=origin.provider, model=origin.model)
+        )
+        shown: list[str] = []
+        try:
+            async with aclosing(model.stream(request)) as stream:
+                async for item in stream:
+                    if isinstance(item, ModelResponse | ModelFailure):
+                        return _Outcome(request_id=request_id, item=item, shown=bool(shown))
+                    session.feed.show(item)
+                    shown.append(item.text if isinstance(item, TextDelta) else "")
+        except asyncio.CancelledError:
+            if not session.stopping:
+                raise
+            return _Outcome(request_id=request_id, item=_cut(model, "".join(shown)), shown=True)
+        missing = ModelFailure(kind="protocol", message="the model adapter gave no answer")
+        return _Outcome(request_id=request_id, item=missing, shown=True)
+
+    def _note_attempt(self, state: tenacity.RetryCallState) -> None:
+        outcome = _outcome_of(state)
+        if isinstance(outcome.item, ModelFailure):
+            sleep = 0.0 if state.next_action is None else state.next_action.sleep
+            self._record_failure(outcome.request_id, outcome.item, sleep)
+
+    def _record_failure(self, request_id: str, failure: ModelFailure, wait: float | None) -> None:
+        self._session.record(
+            ModelFailed(
+                request_id=request_id,
+                kind=failure.kind,
+                message=failure.message,
+                final=wait is None,
+                retry_after=failure.retry_after if wait is None else wait,
+            )
+        )
+
+    def _close_request(self, outcome: "_Outcome") -> None:
+        item = outcome.item
+        if isinstance(item, ModelFailure):
+            self._record_failure(outcome.request_id, item, None)
+            return
+        self._session.record(
+            ModelResponded(
+                request_id=outcome.request_id,
+                message=item.message,
+                stop_reason=item.stop_reason,
+                usage=item.usage,
+                response_id=item.response_id,
+                model_asked=self._session.rooms.model.origin.model,
+                model_served=item.model_served,
+            )
+        )
+
+    # -- humans ----------------------------------------------------------------------------
+
+    async def _ask_approval(self, action: loop.AskApproval) -> None:
+        session, state, tool = self._session, action.state, action.tool
+        call_id = state.call.id
+        if not state.asked:
+            session.record(
+                ApprovalRequested(
+                    call_id=call_id,
+                    server=tool.server,
+                    tool=tool.tool,
+                    fingerprint=tool.fingerprint,
+                    arguments=state.arguments,
+                    in_doubt=state.in_doubt,
+                )
+            )
+        question = ApprovalQuestion(
+            call_id=call_id,
+            tool=tool,
+            arguments=state.arguments,
+            rule=state.rule,
+            reason=state.reason,
+            in_doubt=state.in_doubt,
+            invalid=lambda arguments: session.rooms.tools.validate(tool, arguments),
+            waiting=lambda: self._asking - 1,
+        )
+        self._asking += 1
+        try:
+            answer = await session.rooms.approver.approve(question)
+        except asyncio.CancelledError:
+            # Answered from elsewhere, or stopped: either way decide goes on from the record.
+            if not session.stopping and _unanswered(session.conversation, call_id):
+                raise
+            return
+        finally:
+            self._asking -= 1
+        if isinstance(answer, Deferred):
+            session.deferred.add(action.key)
+            return
+        session.record(answer)
+        if answer.decision == "approve" and answer.arguments is not None:
+            self._check_edited(state, tool, answer.arguments)
+
+    def _check_edited(self, state: CallState, tool: Tool, arguments: JsonObject) -> None:
+        """An edit may break the schema, or reach what policy denies to everybody."""
+        problem = self._session.rooms.tools.validate(tool, arguments)
+        if problem is not None:
+            text = f"not executed: the user's edit of the arguments is not valid: {problem}"
+            self._finish(state.call.id, "invalid_arguments", text)
+            return
+        answer = self._judge(state, tool, arguments)
+        if answer.decision == "deny":
+            self._session.record(
+                PolicyDecided(
+                    call_id=state.call.id,
+                    decision="deny",
+                    rule=answer.rule,
+                    reason=answer.reason,
+                )
+            )
+
+    # -- tools -----------------------------------------------------------------------------
+
+    async def _run_tool(self, state: CallState, tool: Tool) -> None:
+        session = self._session
+        call_id = state.call.id
+        session.record(
+            ToolStarted(
+                call_id=call_id,
+                server=tool.server,
+                tool=tool.tool,
+                fingerprint=tool.fingerprint,
+                arguments=state.arguments,
+            )
+        )
+        context = CallContext(
+            call_id=call_id, principal=session.principal, progress=self._progress(call_id)
+        )
+        sent = False
+        try:
+            if not tool.repeatable:
+                await asyncio.to_thread(session.feed.journal.sync)
+            sent = True
+            result = await session.rooms.tools.call(tool, state.arguments, context)
+        except asyncio.CancelledError:
+            if not session.stopping:
+                raise
+            result = _cancelled(call_id, sent=sent and not tool.read_only)
+        session.record(ToolFinished(result=self._bounded(replace(result, call_id=call_id))))
+
+    def _progress(self, call_id: str) -> Callable[[float, float | None, str], None]:
+        def show(progress: float, total: float | None, message: str) -> None:
+            self._session.feed.show(
+                ToolProgress(call_id=call_id, progress=progress, total=total, message=message)
+            )
+
+        return show
+
+    def _bounded(self, result: ToolResult) -> ToolResult:
+        content, cut = bound_content(result.content)
+        if not cut:
+            return result
+        whole = "\n".join(_plain(block) for block in result.content)
+        artifact = self._session.feed.journal.keep(
+            result.call_id, whole.encode("utf-8", "backslashreplace")
+        )
+        note = (
+            f"[the whole result ({len(whole)} characters) is kept as {artifact}; "
+            "ask for less, or for a part of it]"
+        )
+        return replace(result, content=(*content, Text(text=note)), artifact=artifact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """How one request ended; `shown`: something of it was already on a screen."""
+
+    request_id: str
+    item: ModelResponse | ModelFailure
+    shown: bool
+
+
+def _may_ask_again(outcome: _Outcome) -> bool:
+    item = outcome.item
+    return isinstance(item, ModelFailure) and item.retryable and not outcome.shown
+
+
+def _outcome_of(state: tenacity.RetryCallState) -> _Outcome:
+    if state.outcome is None:
+        raise AssertionError("tenacity calls back after an attempt")
+    outcome: _Outcome = state.outcome.result()
+    return outcome
+
+
+def _last_result(state: tenacity.RetryCallState) -> _Outcome:
+    return _outcome_of(state)
+
+
+def _wait(policy: Retry) -> Callable[[tenacity.RetryCallState], float]:
+    backoff = tenacity.wait_exponential_jitter(
+        initial=policy.first_wait, max=policy.longest_wait, jitter=policy.first_wait
+    )
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        item = _outcome_of(state).item
+        asked = item.retry_after if isinstance(item, ModelFailure) else None
+        return max(backoff(state), asked or 0.0)
+
+    return wait
+
+
+def _would_end_after(seconds: float) -> "tenacity.stop.stop_base":
+    """Stop when the next attempt would start after `seconds` in all."""
+    return tenacity.stop_before_delay(seconds)
+
+
+def _cut(model: ModelAdapter, text: str) -> ModelResponse | ModelFailure:
+    if not text:
+        return ModelFailure(kind="cancelled", message="stopped before the model answered")
+    message = Message(role="assistant", content=(Text(text=text),), origin=model.origin)
+    return ModelResponse(message=message, stop_reason="interrupted")
+
+
+def _unanswered(conversation: Conversation, call_id: str) -> bool:
+    state = conversation.call(call_id)
+    return state is not None and state.approval is None and state.result is None
+
+
+def _cancelled(call_id: str, *, sent: bool) -> ToolResult:
+    text = (
+        "cancelled while it was running; it may or may not have taken effect"
+        if sent
+        else "cancelled; it has changed nothing"
+    )
+    return ToolResult(call_id=call_id, content=(Text(text=text),), error="cancelled")
+
+
+def _plain(block: Text | Image | Audio | Resource) -> str:
+    match block:
+        case Text():
+            return block.text
+        case Image() | Audio():
+            return f"data:{block.media_type};base64,{block.data}"
+        case Resource():
+            return block.text or block.data or block.uri

@@ -1,0 +1,236 @@
+"""A session: our conversation with its transcript, and what keeps it going.
+
+Theory of operation: everything that happens is an event. `tell` takes one from outside, `run`
+starts what `decide` names and waits; each piece of work records its outcome as it lands, which
+applies it to the conversation and wakes `run` to ask `decide` again. So two calls run while a
+human is asked about a third, and an approval from elsewhere is one more event. An interruption,
+and a limit on time, cancel what is in flight; each piece of work then closes its own intent, and
+`decide` refuses the rest: the conversation is legal again when `run` returns.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from agent_host.core import loop
+from agent_host.core.conversation import Conversation, apply
+from agent_host.core.errors import AgentHostError, RecordError
+from agent_host.core.events import (
+    ApprovalGiven,
+    EndReason,
+    Event,
+    InputGiven,
+    Interrupted,
+    LimitReached,
+    ModelChanged,
+    RunEnded,
+    ServerLog,
+    ToolProgress,
+    UserSaid,
+)
+from agent_host.core.limits import Limits
+from agent_host.core.types import Principal
+from agent_host.engine.feed import Feed
+from agent_host.engine.perform import Performer, Retry, Rooms, Work
+from agent_host.ports import ModelAdapter, Observation
+
+Inbound = UserSaid | ApprovalGiven | InputGiven | Interrupted
+"""What a session can be told."""
+
+
+class Session:
+    """See the module. `monotonic` is in seconds; `new_id` names model requests.
+
+    Must be used from one event loop. `conversation` is the state after the events that `feed`
+    already recorded (an empty one for a new run, whose RunStarted is recorded by the caller
+    through `record`).
+    """
+
+    def __init__(
+        self,
+        *,
+        conversation: Conversation,
+        feed: Feed,
+        rooms: Rooms,
+        principal: Principal,
+        monotonic: Callable[[], float],
+        new_id: Callable[[], str],
+        limits: Limits = Limits(),
+        retry: Retry = Retry(),
+    ) -> None:
+        self.conversation = conversation
+        self.feed = feed
+        self.rooms = rooms
+        self.principal = principal
+        self.limits = limits
+        self.retry = retry
+        self.new_id = new_id
+        self.monotonic = monotonic
+        self.deferred: set[str] = set()
+        self.stopping = False
+        self._performer = Performer(self)
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._ready = False
+        self._fault: RecordError | None = None
+        self._began = monotonic()
+
+    def record(self, event: Event) -> None:
+        """Record a fact and apply it. Raises UsageError, before anything is recorded, if it is
+        not legal now; RecordError if it cannot be recorded."""
+        after = apply(self.conversation, event)
+        self.feed.record(event)
+        self.conversation = after
+        self._wake.set()
+
+    def observe(self, item: Observation) -> None:
+        """Take what a tool source has to say of its servers: facts are recorded, the rest shown."""
+        if isinstance(item, ToolProgress | ServerLog):
+            self.feed.show(item)
+            return
+        try:
+            self.record(item)
+        except RecordError as error:
+            # The room that observes must not die of it; the run does.
+            self._fault = error
+            self._wake.set()
+
+    def tell(self, event: Inbound) -> None:
+        """Take an event from outside. Raises UsageError if it is not legal now."""
+        if isinstance(event, Interrupted) and self.conversation.interrupted:
+            return
+        self.record(event)
+        if isinstance(event, UserSaid):
+            self._began = self.monotonic()
+            self.deferred.clear()
+        elif isinstance(event, ApprovalGiven):
+            self._withdraw(event.call_id)
+        elif isinstance(event, Interrupted):
+            self._stop_all()
+
+    def change_model(self, model: ModelAdapter, by: str) -> None:
+        """Let another model answer from here on. Raises UsageError while one is being asked."""
+        origin = model.origin
+        self.record(
+            ModelChanged(
+                provider=origin.provider,
+                model=origin.model,
+                adapter=origin.adapter,
+                simulated=model.simulated,
+                by=by,
+            )
+        )
+        self.rooms = replace(self.rooms, model=model)
+
+    def end(self, reason: EndReason, detail: str = "") -> None:
+        """Record the end of the run."""
+        self.record(RunEnded(reason=reason, detail=detail))
+
+    async def run(self) -> Conversation:
+        """Work until the user is awaited, the run has ended, or it parks; return the conversation.
+
+        Raises RecordError if the transcript cannot be written any more.
+        """
+        self.stopping = False
+        timer = self._start_timer()
+        try:
+            async with asyncio.TaskGroup() as group:
+                while self._start(group):
+                    await self._wake.wait()
+                    self._wake.clear()
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from group_error
+        finally:
+            self._in_flight.clear()
+            if timer is not None:
+                timer.cancel()
+        return self.conversation
+
+    def _start(self, group: asyncio.TaskGroup) -> bool:
+        """Start what may start; return whether there is anything to wait for."""
+        if self._fault is not None:
+            raise self._fault
+        if not self._ready and self._may_need_tools():
+            self._spawn(group, "ready", self._prepare())
+            return True
+        while True:
+            before = self.conversation
+            for action in self._decide():
+                if isinstance(action, loop.AwaitUser | loop.Park | loop.End):
+                    return bool(self._in_flight)
+                if action.key in self._in_flight:
+                    continue
+                work = self._performer.perform(action)
+                if work is not None:
+                    self._spawn(group, action.key, work)
+            # What was done at once may have opened the way for more.
+            if self.conversation is before:
+                return True
+
+    def _may_need_tools(self) -> bool:
+        c = self.conversation
+        return not c.interrupted and c.limit is None and (bool(c.calls) or c.phase == "model")
+
+    async def _prepare(self) -> None:
+        await self.rooms.tools.ready()
+        self._ready = True
+
+    def _decide(self) -> tuple[loop.Action, ...]:
+        return loop.decide(
+            self.conversation,
+            tools=self.rooms.tools.tools(),
+            limits=self.limits,
+            elapsed=self.monotonic() - self._began,
+            deferred=self.deferred,
+        )
+
+    def _spawn(self, group: asyncio.TaskGroup, key: str, work: Work) -> None:
+        if key in self._in_flight:
+            work.close()
+            return
+        task = group.create_task(work, name=key)
+        self._in_flight[key] = task
+        task.add_done_callback(lambda _: self._landed(key))
+
+    def _landed(self, key: str) -> None:
+        self._in_flight.pop(key, None)
+        self._wake.set()
+
+    def _withdraw(self, call_id: str) -> None:
+        """Stop asking about a call that was answered elsewhere."""
+        key = f"approval:{self.conversation.requests}:{call_id}"
+        self.deferred.discard(key)
+        task = self._in_flight.get(key)
+        if task is not None:
+            task.cancel()
+
+    def _stop_all(self) -> None:
+        self.stopping = True
+        for task in tuple(self._in_flight.values()):
+            task.cancel()
+        self._wake.set()
+
+    def _start_timer(self) -> asyncio.TimerHandle | None:
+        seconds = self.limits.max_seconds
+        if seconds is None:
+            return None
+        left = max(0.0, seconds - (self.monotonic() - self._began))
+        return asyncio.get_running_loop().call_later(left, self._out_of_time, seconds)
+
+    def _out_of_time(self, seconds: float) -> None:
+        if self.conversation.awaiting not in {"user", "nothing"} and not self.stopping:
+            self.record(LimitReached(name="seconds", limit=seconds))
+            self._stop_all()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error to report: one that a user can act on before any other."""
+    leaves: list[BaseException] = []
+    queue: list[BaseException] = [group]
+    while queue:
+        error = queue.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            queue.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, AgentHostError)), leaves[0])
