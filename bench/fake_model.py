@@ -1,0 +1,130 @@
+"""A scripted model server that speaks streamed Chat Completions, and remembers when it was asked.
+
+Theory of operation: raw asyncio, no state but the clock readings. What to answer stands in the
+model's name, as `rounds-200.calls-1.tool-echo.tokens-8.seconds-0`: for `rounds` turns each
+answer holds `calls` calls of the offered tool whose own name is `tool`, then comes a text of
+`tokens` pieces, one a chunk. How many turns there were is counted in the request. The port is
+written to stdout; the server ends when its stdin does. `GET /asked` returns, for each request,
+the monotonic seconds at which its first byte came and its answer's last byte went, and forgets
+them; on Linux that clock is the same in every process.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+FIRST = '{"id":"r","object":"chat.completion.chunk","created":1,"model":"bench","choices":['
+BATCH = 64
+
+
+def chunk(delta: dict, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return f"data: {FIRST}{json.dumps(choice)}]}}\n\n".encode()
+
+
+def plan_of(model: str) -> dict[str, str]:
+    return dict(part.split("-", 1) for part in model.split("."))
+
+
+def calls(request: dict, plan: dict[str, str], turn: int) -> list[bytes]:
+    """The chunks of a turn that asks for tools, shaped as a provider's: name first, then text."""
+    wanted = plan.get("tool", "echo")
+    names = [tool["function"]["name"] for tool in request.get("tools", ())]
+    names = [name for name in names if name == wanted or name.endswith(f"__{wanted}")]
+    arguments = {"text": f"turn {turn}"}
+    if wanted == "sleep":
+        arguments = {"seconds": float(plan.get("seconds", "0").replace("_", "."))}
+    text = json.dumps(arguments)
+    count = int(plan.get("calls", "1"))
+    parts = []
+    for index in range(count):
+        name = names[index % len(names)]
+        function = {"name": name, "arguments": ""}
+        head = {"index": index, "id": f"call_{turn}_{index}", "type": "function"}
+        parts.append(chunk({"tool_calls": [head | {"function": function}]}))
+        parts += [
+            chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+            for piece in (text[:5], text[5:])
+        ]
+    return [*parts, chunk({}, "tool_calls")]
+
+
+def answer(request: dict) -> list[bytes]:
+    plan = plan_of(request["model"])
+    turn = sum(1 for message in request["messages"] if message["role"] == "assistant")
+    parts = [chunk({"role": "assistant", "content": ""})]
+    if turn < int(plan.get("rounds", "0")):
+        parts += calls(request, plan, turn)
+    else:
+        parts += [chunk({"content": f" word{index % 10}"}) for index in range(int(plan["tokens"]))]
+        parts.append(chunk({}, "stop"))
+    usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+    parts.append(f'data: {FIRST}],"usage":{json.dumps(usage)}}}\n\n'.encode())
+    return [*parts, b"data: [DONE]\n\n"]
+
+
+class FakeModel:
+    """One connection's handler and the clock readings of all."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, float]] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self.exchange(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve one request of a kept-alive connection; False at its end."""
+        line = await reader.readline()
+        arrived = time.monotonic()
+        if not line:
+            return False
+        length = 0
+        while (header := await reader.readline()) not in (b"\r\n", b""):
+            name, _, value = header.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        body = await reader.readexactly(length)
+        if line.startswith(b"GET /asked"):
+            await reply(writer, b"application/json", [json.dumps(self.asked).encode()])
+            self.asked.clear()
+        elif b"/chat/completions" in line:
+            await reply(writer, b"text/event-stream", answer(json.loads(body)))
+            self.asked.append((arrived, time.monotonic()))
+        else:
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+
+async def reply(writer: asyncio.StreamWriter, media_type: bytes, parts: list[bytes]) -> None:
+    """Send the parts as chunks; short answers leave in one write, as a fast provider's would."""
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: "
+        + media_type
+        + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    for start in range(0, len(parts), BATCH):
+        data = b"".join(parts[start : start + BATCH])
+        writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def main() -> None:
+    model = FakeModel()
+    server = await asyncio.start_server(model.serve, "127.0.0.1", 0, limit=2**24, backlog=1024)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
