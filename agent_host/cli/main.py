@@ -1,0 +1,112 @@
+"""The command line: a table of commands, and what happens to whatever they raise.
+
+Theory of operation: only the module of the command that was asked for is imported, so `--help`
+costs a bare Python and argparse. A command returns its exit status; an AgentHostError becomes one
+line; anything else is a bug of ours and becomes a short report that names where the trace is kept.
+Leaving skips the interpreter's shutdown, which costs 0.1 to 0.2 s once an SDK is loaded: by then
+every file is flushed and every server gone.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from agent_host import __version__
+from agent_host.core.errors import AgentHostError, ExitStatus
+from agent_host.core.text import clean
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("agent_host.cli.run", "answer one prompt, with tools, and leave"),
+    "chat": ("agent_host.cli.chat", "talk to a model at this terminal"),
+    "servers": ("agent_host.cli.servers", "list and test the configured MCP servers"),
+    "tools": ("agent_host.cli.tools", "list, show and call the servers' tools"),
+    "models": ("agent_host.cli.models", "list the models that can answer"),
+    "transcripts": ("agent_host.cli.transcripts", "list and show recorded runs"),
+    "config": ("agent_host.cli.config", "show the config, or make a first one"),
+    "trust": ("agent_host.cli.trust", "say that a config may start what it names"),
+    "doctor": ("agent_host.cli.doctor", "check the installation and the config"),
+    "demo-server": ("agent_host.cli.demo_server", "run the bundled MCP server of an order desk"),
+}
+"""Name -> (module with `configure` and `execute`, one line of help)."""
+
+_EPILOG = "agent-host COMMAND --help tells more. Start with: agent-host run 'What can you do?'"
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agent-host",
+        description="Connects MCP servers with a language model, asks before it acts, "
+        "and records everything.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"agent-host {__version__}")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the servers.toml to use (default: the nearest one)"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        if name == chosen:
+            command.add_argument(
+                "--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
+            import_module(module).configure(command)
+    return parser
+
+
+def _chosen(arguments: Sequence[str]) -> str | None:
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--config":
+            skip = True
+        elif not argument.startswith("-"):
+            return argument
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; never raises but SystemExit (argparse)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    chosen = _chosen(arguments)
+    parser = _parser(chosen)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return ExitStatus.DONE
+    try:
+        return int(import_module(COMMANDS[options.command][0]).execute(options))
+    except AgentHostError as error:
+        _say(f"agent-host: {clean(str(error))}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.FAILED
+    except Exception as error:  # noqa: BLE001 - the last stop: a bug of ours is reported, not shown raw
+        _say(import_module("agent_host.cli.crash").report(error))
+        return ExitStatus.FAILED
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def script() -> NoReturn:
+    """The entry point of `agent-host`: run the command of this process and leave."""
+    try:
+        status = main()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else ExitStatus.USAGE
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        status = ExitStatus.FAILED
+    os._exit(status)
