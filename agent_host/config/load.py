@@ -1,0 +1,264 @@
+"""Read servers.toml, lay environment and flags over it, remember where each value came from.
+
+Theory of operation: files < environment < flags. The file is read once, bounded, parsed by
+tomllib and validated whole; what the environment and the command line say is laid over it and
+validated again, so one place knows what a value may be. `Loaded` keeps the text, so that the line
+of any key can be found when somebody asks, and costs nothing when nobody does. What the *file*
+says stays available as `declared`: trust is about the file, not about what its user typed.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agent_host.config import paths
+from agent_host.config.lines import KeyPath, line_of, locate
+from agent_host.config.problems import dotted, explain, explain_override
+from agent_host.config.schema import Config
+from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean_line
+
+SIZE_LIMIT = 1024 * 1024
+"""The most bytes a servers.toml may hold."""
+
+_Convert = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A key that the environment or a flag can set. `key` is dotted, as in `limits.max_turns`."""
+
+    key: str
+    variable: str
+    convert: _Convert
+    description: str
+
+
+OVERRIDES = (
+    Override(
+        key="model", variable="AGENT_HOST_MODEL", convert=str, description="The model to use."
+    ),
+    Override(
+        key="transcripts",
+        variable=paths.TRANSCRIPTS_VARIABLE,
+        convert=str,
+        description="The folder of transcripts, relative to the working folder.",
+    ),
+    Override(
+        key="limits.max_turns",
+        variable="AGENT_HOST_MAX_TURNS",
+        convert=int,
+        description="Model answers in a run.",
+    ),
+    Override(
+        key="limits.max_tool_calls",
+        variable="AGENT_HOST_MAX_TOOL_CALLS",
+        convert=int,
+        description="Tool calls in a run.",
+    ),
+    Override(
+        key="limits.max_tokens",
+        variable="AGENT_HOST_MAX_TOKENS",
+        convert=int,
+        description="Tokens in a run.",
+    ),
+    Override(
+        key="limits.max_seconds",
+        variable="AGENT_HOST_MAX_SECONDS",
+        convert=float,
+        description="Seconds of a run.",
+    ),
+)
+"""Everything that the environment can set, besides AGENT_HOST_CONFIG and providers' keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A config in effect, and where it came from.
+
+    `config` is in effect; `declared` is what the file alone says. `path` is absolute, `name` is
+    it for people. `fingerprint` is the SHA-256 (hex) of the file's bytes. `origins` names the
+    variable or flag of each value that did not come from the file. `transcripts` is the absolute
+    folder of transcripts.
+    """
+
+    config: Config
+    declared: Config
+    path: Path
+    name: str
+    fingerprint: str
+    transcripts: Path
+    text: str = field(repr=False)
+    origins: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the file start from."""
+        return self.path.parent
+
+    @cached_property
+    def _lines(self) -> Mapping[KeyPath, int]:
+        return locate(self.text)
+
+    def where(self, *key: str | int) -> str:
+        """Return `servers.toml:12` for a key, or the line of what would hold it."""
+        return f"{self.name}:{line_of(self._lines, key)}"
+
+    def at(self, *key: str | int) -> str:
+        """Return `servers.toml:12: servers.crm.env.TOKEN`: the start of an error's sentence."""
+        return f"{self.where(*key)}: {clean_line(dotted(key))}"
+
+    def origin(self, *key: str | int) -> str:
+        """Return where a value came from: a flag, a variable, `servers.toml:12`, or `default`."""
+        if key in self.origins:
+            return self.origins[key]
+        return self.where(*key) if key in self._lines else "default"
+
+
+def load(
+    path: str | Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
+    *,
+    cwd: Path | None = None,
+) -> Loaded:
+    """Find, read and validate the config.
+
+    `path`: what `--config` names, or None. `overrides`: dotted key -> text, from flags. `cwd`:
+    where to look, by default the working folder. Raises ConfigError (one line: where, what, what
+    to do) and nothing else.
+    """
+    cwd = cwd or paths.working_folder()
+    found = paths.find(path, environ, cwd)
+    name = paths.shown(found, cwd)
+    data, text = read(found, name)
+    table = parse(text, name)
+    try:
+        declared = Config.model_validate(table)
+    except ValidationError as error:
+        raise explain(error, text, name) from None
+    config, origins = _overridden(table, declared, environ, overrides or {})
+    flag = (overrides or {}).get("transcripts")
+    folder = (
+        cwd / Path(flag).expanduser()
+        if flag
+        else paths.transcripts_folder(found, declared.transcripts, environ, cwd)
+    )
+    return Loaded(
+        config=config,
+        declared=declared,
+        path=found,
+        name=name,
+        fingerprint=hashlib.sha256(data).hexdigest(),
+        transcripts=folder,
+        text=text,
+        origins=origins,
+    )
+
+
+def read(path: Path, name: str) -> tuple[bytes, str]:
+    """Return a file's bytes and text; raise ConfigError for what cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except IsADirectoryError:
+        raise ConfigError(f"{name}: is a folder; name a file, as in {name}/servers.toml") from None
+    except PermissionError:
+        raise ConfigError(f"{name}: may not be read; change its permissions") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise ConfigError(f"{name}: cannot be read ({why}); check the path") from None
+    if len(data) > SIZE_LIMIT:
+        raise ConfigError(f"{name}: is larger than {SIZE_LIMIT} bytes; is it a config?")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{name}:{line}: is not UTF-8 text; save it as UTF-8") from None
+    return data, text.replace("\r\n", "\n")
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Return the table that a TOML text says; raise ConfigError with line and column."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, line, column = _position(str(error), text)
+        what = clean_line(what[:1].lower() + what[1:])
+        raise ConfigError(
+            f"{name}:{line}:{column}: invalid TOML: {what}; correct that line"
+        ) from None
+    except RecursionError:
+        raise ConfigError(f"{name}: is nested too deeply; is it a config?") from None
+
+
+def _position(message: str, text: str) -> tuple[str, int, int]:
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if found is None:
+        return message, 1, 1
+    what = message[: found.start()]
+    if found[1]:
+        return what, int(found[1]), int(found[2])
+    last = text.rstrip("\n")
+    return f"{what}, at the end of the file", last.count("\n") + 1, len(last.split("\n")[-1]) + 1
+
+
+def _overridden(
+    table: dict[str, Any],
+    declared: Config,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+) -> tuple[Config, Mapping[KeyPath, str]]:
+    """Return the config in effect, and which variable or flag set which key."""
+    origins: dict[KeyPath, str] = {}
+    over = dict(table)
+    for override in OVERRIDES:
+        keys = tuple(override.key.split("."))
+        if override.key in flags:
+            origin, text = "--" + keys[-1].replace("_", "-"), flags[override.key]
+        elif environ.get(override.variable):
+            origin, text = override.variable, environ[override.variable]
+        else:
+            continue
+        origins[keys] = origin
+        try:
+            value: Any = override.convert(text)
+        except ValueError:
+            value = text  # validation says what it must be
+        if len(keys) == 2:
+            over[keys[0]] = {**over.get(keys[0], {}), keys[1]: value}
+        else:
+            over[keys[0]] = value
+    if not origins:
+        return declared, origins
+    try:
+        return Config.model_validate(over), origins
+    except ValidationError as error:
+        raise explain_override(error, origins) from None
+
+
+def locate_transcripts(config: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return the folder of transcripts for commands that need nothing else of a config.
+
+    The same folder that `load` gives, without validating the whole file. Without any config:
+    that of the user's data folder. Raises ConfigError for a named file that is not there, or one
+    that is no TOML.
+    """
+    if environ.get(paths.TRANSCRIPTS_VARIABLE):
+        return paths.transcripts_folder(cwd / paths.FILE, None, environ, cwd)
+    try:
+        found = paths.find(config, environ, cwd)
+    except ConfigError:
+        if config or environ.get(paths.CONFIG_VARIABLE):
+            raise
+        return paths.user_data_folder() / "transcripts"
+    name = paths.shown(found, cwd)
+    said = parse(read(found, name)[1], name).get("transcripts")
+    return paths.transcripts_folder(found, said if isinstance(said, str) else None, environ, cwd)

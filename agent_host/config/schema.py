@@ -1,0 +1,257 @@
+"""What may stand in servers.toml, key by key.
+
+Theory of operation: the config room turns one TOML file, a few environment variables and the
+command line into one frozen `Config`. `paths` says which file; `load` reads it, lays the
+environment and the flags over it and remembers where each value came from; `lines` finds the
+line of any key; `problems` turns what is wrong into one sentence; `schema` (this file) is the
+list of keys: their descriptions are the generated reference. `secrets` resolves references at
+the last moment, `choose` picks the model, `trust` decides whether a project's file may start
+anything. Values are checked strictly: a number in quotes is an error, not a number.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from agent_host.config.secrets import check_references, has_reference
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""A server's, model's or rule's name."""
+
+_FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+def _one_line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("has a blank at an end, or a character that cannot be seen")
+    return text
+
+
+def _no_secret(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    if has_reference(text):
+        raise ValueError(
+            "must not hold a reference: every user of this machine can read a command line; "
+            "hand the secret over in `env`"
+        )
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return check_references(text)
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Argument = Annotated[str, AfterValidator(_no_secret)]
+Reference = Annotated[str, AfterValidator(check_references)]
+Url = Annotated[Line, AfterValidator(_url)]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Glob = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ModelConfig(BaseModel):
+    """A model that `model` (or `--model`) can name."""
+
+    model_config = _FROZEN
+
+    adapter: Literal["openai-chat", "offline", "script", "replay"] = Field(
+        description="How the model is spoken to: `openai-chat` for any OpenAI-compatible URL; "
+        "`offline` is no AI, it matches words; `script` plays a file of turns; `replay` plays "
+        "a recorded transcript."
+    )
+    model: Line | None = Field(
+        default=None, description="The model's name at its provider. Needed for `openai-chat`."
+    )
+    base_url: Url | None = Field(
+        default=None,
+        description="The API's root, with `/v1` where the provider has it. Default: OpenAI's. "
+        "May hold references.",
+    )
+    api_key: Reference | None = Field(
+        default=None,
+        description="The key, best as a reference: `${env:NAME}` or `${file:PATH}`. Default: the "
+        "usual variable of the provider that `base_url` belongs to.",
+    )
+    headers: dict[str, Reference] = Field(
+        default={}, description="Further HTTP headers of each request. May hold references."
+    )
+    path: Line | None = Field(
+        default=None,
+        description="The file of a `script` or `replay` model, relative to servers.toml.",
+    )
+    timeout: Seconds = Field(default=120, description="Seconds a whole answer may take.")
+    max_output_tokens: Count | None = Field(
+        default=None, description="The most tokens of one answer. Default: the provider's."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ModelConfig":
+        if self.adapter == "openai-chat" and self.model is None:
+            raise ValueError('needs the key "model": the model\'s name at its provider')
+        if self.adapter in ("script", "replay") and self.path is None:
+            raise ValueError(f'needs the key "path": the file that the {self.adapter} model plays')
+        return self
+
+
+class ToolFilter(BaseModel):
+    """Which of a server's tools exist for models and people."""
+
+    model_config = _FROZEN
+
+    include: list[Glob] = Field(
+        default=["*"], description="Globs over the server's own tool names: only these."
+    )
+    exclude: list[Glob] = Field(default=[], description="Globs: but none of these.")
+
+
+class ServerConfig(BaseModel):
+    """An MCP server: a command to start (stdio), or a URL (streamable HTTP)."""
+
+    model_config = _FROZEN
+
+    command: Annotated[Line, AfterValidator(_no_secret)] | None = Field(
+        default=None,
+        description="The program to start; no shell is involved. `agent-host` with the first "
+        "argument `demo-server` is the bundled demo server.",
+    )
+    args: list[Argument] = Field(
+        default=[], description="Its arguments, one text each. No references: `ps` shows them."
+    )
+    env: dict[str, Reference] = Field(
+        default={},
+        description="Environment variables it gets beside a minimal set (PATH, HOME, locale and "
+        "the like). May hold references; the host's own variables are not inherited.",
+    )
+    cwd: Line | None = Field(
+        default=None, description="Its working folder, relative to servers.toml. Default: there."
+    )
+    url: Url | None = Field(
+        default=None, description="The URL of a streamable HTTP server. May hold references."
+    )
+    headers: dict[str, Reference] = Field(
+        default={}, description="HTTP headers of each request to `url`. May hold references."
+    )
+    timeout: Seconds = Field(default=30, description="Seconds one tool call may take.")
+    connect_timeout: Seconds = Field(
+        default=10, description="Seconds the server has to start, shake hands and list its tools."
+    )
+    tools: ToolFilter = Field(default=ToolFilter.model_construct(), description="")
+    trust_annotations: bool = Field(
+        default=False,
+        description="Believe the server's hints about its tools (read-only, idempotent). Only "
+        "for a server whose author you trust.",
+    )
+    parallel: bool = Field(default=True, description="Whether its tools may run at the same time.")
+    enabled: bool = Field(default=True, description="`false`: as if the table were not there.")
+    protocol: Line = Field(
+        default="auto",
+        description="`auto`, `legacy`, or a protocol version, for a server that negotiates badly.",
+    )
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> "ServerConfig":
+        if (self.command is None) == (self.url is None):
+            raise ValueError('needs either "command" (a program) or "url" (streamable HTTP)')
+        if self.url is not None and (self.args or self.env or self.cwd):
+            raise ValueError('has a "url", so "args", "env" and "cwd" mean nothing; remove them')
+        if self.command is not None and self.headers:
+            raise ValueError('has a "command", so "headers" means nothing; remove it')
+        return self
+
+
+class RuleConfig(BaseModel):
+    """One rule of policy. Every rule that matches counts, and the strictest effect wins."""
+
+    model_config = _FROZEN
+
+    id: Name = Field(description="Its name, in questions, results and transcripts.")
+    server: Glob = Field(default="*", description="A glob over the names of servers.")
+    tools: Annotated[list[Glob], Field(min_length=1)] = Field(
+        default=["*"], description="Globs over the server's own tool names."
+    )
+    effect: Literal["allow", "ask", "deny"] = Field(description="What the rule answers.")
+    reason: str = Field(default="", description="Why, for people and for the model.")
+
+
+class PolicyConfig(BaseModel):
+    """Who may do what: allow, ask a human, or deny."""
+
+    model_config = _FROZEN
+
+    default: Literal["allow", "ask", "deny"] = Field(
+        default="ask", description="The answer when no rule matches."
+    )
+    rules: list[RuleConfig] = Field(default=[], description="")
+
+    @model_validator(mode="after")
+    def _unique(self) -> "PolicyConfig":
+        seen: set[str] = set()
+        for rule in self.rules:
+            if rule.id in seen:
+                raise ValueError(f'has two rules with the id "{rule.id}"; rename one')
+            seen.add(rule.id)
+        return self
+
+
+class LimitsConfig(BaseModel):
+    """When a run ends by itself."""
+
+    model_config = _FROZEN
+
+    max_turns: Count = Field(default=50, description="Model answers in a run.")
+    max_tool_calls: Count = Field(default=200, description="Tool calls in a run.")
+    max_tokens: Count | None = Field(
+        default=None, description="Tokens, in and out, in a run. Default: no limit."
+    )
+    max_seconds: Seconds | None = Field(
+        default=None, description="Seconds of a run. Default: no limit."
+    )
+
+
+class Config(BaseModel):
+    """The whole of servers.toml."""
+
+    model_config = _FROZEN
+
+    model: Line = Field(
+        default="auto",
+        description="A name under `[models]`; or `provider:model`; or `URL:model`; or `offline`; "
+        "or `auto`: the first provider whose key is in the environment, else `offline`.",
+    )
+    system: str = Field(default="", description="The system prompt.")
+    transcripts: Line | None = Field(
+        default=None,
+        description="The folder of transcripts, relative to servers.toml. Default: "
+        "`transcripts` beside servers.toml.",
+    )
+    models: dict[Name, ModelConfig] = Field(default={}, description="")
+    servers: dict[Name, ServerConfig] = Field(default={}, description="")
+    policy: PolicyConfig = Field(default=PolicyConfig.model_construct(), description="")
+    limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
+
+
+TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
+    ((), Config),
+    (("models", "*"), ModelConfig),
+    (("servers", "*"), ServerConfig),
+    (("servers", "*", "tools"), ToolFilter),
+    (("policy",), PolicyConfig),
+    (("policy", "rules", "*"), RuleConfig),
+    (("limits",), LimitsConfig),
+)
+"""Each table's place (`*`: any name or index) and its keys."""
+
+
+def table_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
+    """Return the schema of the table at `path`, or None if there is none."""
+    for place, model in TABLES:
+        if len(place) == len(path) and all(p in ("*", q) for p, q in zip(place, path, strict=True)):
+            return model
+    return None

@@ -1,0 +1,119 @@
+"""References to secrets: `${env:NAME}` and `${file:PATH}`, resolved at the last moment.
+
+Theory of operation: config holds references, never secrets; `resolve` is called by whoever is
+about to hand the value to a child process or to put it into a request, and its result is kept
+nowhere. `$${` stands for a plain `${`. An unknown form is an error when the file is read, so that
+a typing mistake never reaches a server as text. No message of this file holds a secret.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean_line
+
+FILE_LIMIT = 64 * 1024
+"""The most bytes a file named by a reference may hold."""
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def has_reference(text: str) -> bool:
+    """Return whether `text` holds something that looks like a known reference."""
+    return any(
+        match[1] is not None and match[1].partition(":")[0] in ("env", "file", "keyring")
+        for match in _REFERENCE.finditer(text)
+    )
+
+
+def is_reference(text: str) -> bool:
+    """Return whether `text` is one reference and nothing else."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and match[1] is not None
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """Return the environment variables that `text` refers to."""
+    return tuple(
+        match[1][4:]
+        for match in _REFERENCE.finditer(text)
+        if match[1] is not None and match[1].startswith("env:")
+    )
+
+
+def check_references(text: str) -> str:
+    """Return `text`; raise ValueError if it holds a reference that cannot be read."""
+    for match in _REFERENCE.finditer(text):
+        if match[1] is not None:
+            _check(match[1], closed=bool(match[2]))
+    return text
+
+
+def _check(inner: str, *, closed: bool) -> None:
+    if not closed:
+        raise ValueError("has a reference without its closing }; write $${ for a plain ${")
+    kind, _, rest = inner.partition(":")
+    if kind == "keyring":
+        raise ValueError(
+            "holds a ${keyring:...} reference, which is not supported yet; "
+            "use ${env:NAME} or ${file:PATH}"
+        )
+    if kind == "env" and _VARIABLE.match(rest):
+        return
+    if kind == "file" and rest:
+        return
+    raise ValueError(
+        "holds a reference of an unknown form; known are ${env:NAME} and ${file:PATH}, "
+        "and $${ is a plain ${"
+    )
+
+
+def resolve(text: str, environ: Mapping[str, str], base: Path, *, key: str = "a value") -> str:
+    """Return `text` with every reference replaced by what it stands for.
+
+    `base`: the folder that relative paths start from (that of servers.toml). `key` names the
+    value in errors, best as `Loaded.at` gives it (`servers.toml:12: servers.crm.env.TOKEN`).
+    Raises ConfigError, never with the secret in it.
+    """
+    if "${" not in text:
+        return text
+
+    def replace(match: re.Match[str]) -> str:
+        inner = match[1]
+        if inner is None:
+            return "${"
+        try:
+            _check(inner, closed=bool(match[2]))
+        except ValueError as error:
+            raise ConfigError(f"{key} {error}") from None
+        kind, _, rest = inner.partition(":")
+        return _variable(rest, environ, key) if kind == "env" else _file(rest, base, key)
+
+    return _REFERENCE.sub(replace, text)
+
+
+def _variable(name: str, environ: Mapping[str, str], key: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        state = "empty" if name in environ else "not set"
+        raise ConfigError(f"{key} needs the environment variable {name}, which is {state}; set it")
+    return value
+
+
+def _file(name: str, base: Path, key: str) -> str:
+    shown = clean_line(name)
+    try:
+        path = base / Path(name).expanduser()
+        with path.open("rb") as file:
+            data = file.read(FILE_LIMIT + 1)
+        text = data.decode().rstrip("\r\n")
+    except (OSError, RuntimeError, UnicodeDecodeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not readable text"
+        raise ConfigError(f"{key} needs the file {shown}: {why}; check the path") from None
+    if len(data) > FILE_LIMIT:
+        raise ConfigError(f"{key} needs the file {shown}, which is larger than {FILE_LIMIT} bytes")
+    if not text:
+        raise ConfigError(f"{key} needs the file {shown}, which is empty")
+    return text
