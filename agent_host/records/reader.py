@@ -1,0 +1,205 @@
+"""Finding, reading and listing transcripts, without changing or locking anything.
+
+Theory of operation: a transcript is read while its run may still be writing it, so a torn end is
+left where it is and only reported. A run is found by its id, by an unambiguous beginning of it in
+any case, or as `last`. The list folds each conversation, so that what it says of a run is what
+the engine would see on resume; a transcript that cannot be read is listed with the reason. No
+path is ever made of what was typed without checking that it is an id, and nothing but a regular
+file is ever opened for reading (a pipe in the folder would wait for ever).
+"""
+
+import difflib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_host.core.conversation import Conversation, fold
+from agent_host.core.errors import AgentHostError, ExitStatus, RecordError
+from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
+from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject, Text, ToolCall, Usage
+from agent_host.records.decode import typed
+from agent_host.records.lines import Whole, scan
+
+LAST = "last"
+"""What stands for the id of the newest run."""
+
+
+class UnknownRunError(RecordError):
+    """No run, or more than one, is what was asked for."""
+
+    exit_status = ExitStatus.USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A transcript's records, and what is wrong with its end (for people; empty if nothing)."""
+
+    records: tuple[Record, ...]
+    torn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One line of a list. `started_at` as in Record; `outcome` is the reason of the run's end, or
+    what it waits for; `broken` says why the transcript cannot be read, and all else is empty."""
+
+    run_id: str
+    path: Path
+    started_at: str = ""
+    model: str = ""
+    simulated: bool = False
+    words: str = ""
+    turns: int = 0
+    calls: int = 0
+    usage: Usage = Usage()
+    outcome: str = ""
+    broken: str = ""
+
+
+def read(path: Path) -> list[Record]:
+    """Return the whole records of a transcript; a torn end is left out. RecordError names the
+    line if the file is damaged before its end, or the schema if that is newer."""
+    return list(inspect(path).records)
+
+
+def inspect(path: Path) -> Reading:
+    """As `read`, and say of a torn end that it is there."""
+    name = str(path)
+    records: list[Record] = []
+
+    def take(data: JsonObject, number: int) -> None:
+        records.append(typed(data, name, number))
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise RecordError(f"{clean_line(name, 500)}: not a regular file; move it away")
+            whole = scan(file, name, take)
+    except FileNotFoundError:
+        raise UnknownRunError(
+            f"{clean_line(name, 500)}: there is no such run; `agent-host transcripts list` "
+            "shows them"
+        ) from None
+    except OSError as error:
+        raise RecordError(
+            f"{clean_line(name, 500)}: the transcript cannot be read: {error.strerror}; check its "
+            "owner and permissions"
+        ) from None
+    return Reading(records=tuple(records), torn=_torn(name, whole))
+
+
+def _torn(name: str, whole: Whole) -> str:
+    if not whole.torn:
+        return ""
+    return (
+        f"{clean_line(name, 500)}:{whole.count + 1}: the last {whole.torn:,} bytes are no whole "
+        "record (a crash, or a run that is writing); resuming the run sets them aside"
+    )
+
+
+def run_ids(folder: Path) -> list[str]:
+    """Return the ids of the runs in a folder, oldest first; none if there is no such folder.
+    RecordError if it cannot be read."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RecordError(
+            f"{clean_line(str(folder), 500)}: the transcripts cannot be listed: {error.strerror}; "
+            "check the folder, or name another one as `transcripts` in servers.toml"
+        ) from None
+    suffix = ".jsonl"
+    return sorted(n.removesuffix(suffix) for n in names if n.endswith(suffix) and n != suffix)
+
+
+def find(folder: Path, run_id_or_prefix: str) -> Path:
+    """Return the transcript of a run named by its id, an unambiguous beginning of it, or `last`.
+
+    UnknownRunError, with what comes nearest, if there is no such run or more than one.
+    """
+    known = run_ids(folder)
+    shown = clean_line(run_id_or_prefix, 60)
+    where = clean_line(str(folder), 500)
+    if not known:
+        raise UnknownRunError(f"{where}: no run {shown!r}: there are no transcripts here yet")
+    if run_id_or_prefix in known:
+        return folder / f"{run_id_or_prefix}.jsonl"
+    if run_id_or_prefix == LAST:
+        return folder / f"{known[-1]}.jsonl"
+    wanted = run_id_or_prefix.casefold()
+    found = [name for name in known if name.casefold().startswith(wanted)] if wanted else []
+    if len(found) == 1:
+        return folder / f"{found[0]}.jsonl"
+    if found:
+        examples = ", ".join(clean_line(name, 60) for name in found[-3:])
+        raise UnknownRunError(
+            f"{where}: {len(found)} runs begin with {shown!r}, the newest {examples}; write "
+            "more of the id"
+        )
+    nearest = difflib.get_close_matches(run_id_or_prefix.upper()[:100], known, n=1)
+    hint = f"did you mean {clean_line(nearest[0], 60)}?" if nearest else "`last` is the newest"
+    raise UnknownRunError(
+        f"{where}: no run {shown!r}; {hint} (`agent-host transcripts list` shows them all)"
+    )
+
+
+def summaries(folder: Path, newest: int | None = None) -> list[Summary]:
+    """Return what a list says of each run, the newest first; at most `newest` of them."""
+    names = run_ids(folder)[::-1]
+    return [summary(folder / f"{name}.jsonl") for name in names[:newest]]
+
+
+def summary(path: Path) -> Summary:
+    """Return what a list says of one run. Must not raise: a broken transcript says so."""
+    run_id = path.name.removesuffix(".jsonl")
+    try:
+        return summarize(path, inspect(path).records)
+    except AgentHostError as error:
+        return Summary(run_id=run_id, path=path, broken=str(error))
+
+
+def summarize(path: Path, records: tuple[Record, ...]) -> Summary:
+    """Return what a list says of a run that was read. UsageError if its events make no legal
+    conversation."""
+    conversation = fold(record.event for record in records)
+    started = next(r.event for r in records if isinstance(r.event, RunStarted))
+    answers = [r.event for r in records if isinstance(r.event, ModelResponded)]
+    return Summary(
+        run_id=path.name.removesuffix(".jsonl"),
+        path=path,
+        started_at=records[0].at,
+        model=f"{started.provider}:{started.model}",
+        simulated=started.simulated,
+        words=_first_words(records),
+        turns=len(answers),
+        calls=sum(isinstance(block, ToolCall) for a in answers for block in a.message.content),
+        usage=conversation.usage,
+        outcome=outcome(conversation),
+    )
+
+
+_OUTCOMES = {
+    "start": "nothing happened",
+    "user": "waiting for the user",
+    "model": "cut off (the model was to answer)",
+    "tools": "cut off (calls were open)",
+    "approval": "waiting for approval",
+    "input": "waiting for input",
+}
+
+
+def outcome(conversation: Conversation) -> str:
+    """Return how a run ended, or what it waits for, in a few words."""
+    if conversation.ended is not None:
+        return conversation.ended.reason
+    return _OUTCOMES.get(conversation.awaiting, conversation.awaiting)
+
+
+def _first_words(records: tuple[Record, ...]) -> str:
+    said = next((r.event for r in records if isinstance(r.event, UserSaid)), None)
+    text = next((b.text for b in said.message.content if isinstance(b, Text)), "") if said else ""
+    return clean_line(text, 200)

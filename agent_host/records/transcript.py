@@ -1,0 +1,379 @@
+"""The file of a run: `<folder>/<run_id>.jsonl`, one record a line, held by one process.
+
+Theory of operation: the file is made once (O_EXCL, mode 0600, in a folder of mode 0700) and is
+locked (`flock`) as long as a Transcript has it open, so a second process is refused, and a
+process that died holds nothing. `append` hands a record to the operating system in one write;
+if less than the whole arrives (a full disk shows as a short write first), the file is cut back
+to its last whole record and RecordError says so. `sync` is the only thing that waits for the
+disk; after an error there nobody knows what the disk holds, so the file counts as lost and
+nothing is ever appended or synced again. `seq` has no holes: a record that could not be appended
+must be appended before any later one. `open` continues the file of an earlier process: what
+follows its last whole record (a torn line, garbage) is moved to `<run_id>.corrupt` and reported
+in `recovered`. Artifacts lie in `<run_id>.artifacts/`. POSIX only (fcntl); a port replaces `_hold`.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from agent_host.core.errors import RecordError
+from agent_host.core.events import Record
+from agent_host.core.text import clean_line
+from agent_host.records.codec import MAX_LINE, encode
+from agent_host.records.lines import Whole, scan
+
+MAX_ARTIFACT = 64 * 1024 * 1024
+"""Bytes of an artifact that are kept; a longer one ends in a line that says how much was cut."""
+
+MAX_ARTIFACTS = 10_000
+"""How many artifacts one run may keep."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The calls that put bytes on a disk, as `os` has them; tests let the n-th of them fail."""
+
+    write: Callable[[int, bytes | memoryview], int] = os.write
+    sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+    truncate: Callable[[int, int], None] = os.ftruncate
+
+
+DISK = Disk()
+
+
+class Transcript:
+    """One run's file, open for appending; implements `ports.Journal`. Made by `create` or `open`.
+
+    `recovered` says what `open` had to set aside, for people, or is None. `seq` is the sequence
+    number that the next record must have. Not for several threads, except that `sync` may run in
+    another one.
+    """
+
+    def __init__(
+        self, path: Path, fd: int, whole: Whole, redact: "Redact | None", disk: Disk
+    ) -> None:
+        self.path = path
+        self.run_id = path.name.removesuffix(".jsonl")
+        self.recovered: str | None = None
+        self.seq = whole.count
+        self._size = whole.end
+        self._fd = fd
+        self._disk = disk
+        self._encode: Callable[[Record], bytes] = redact.encode if redact else encode
+        self._redact = redact
+        self._lost = ""
+        self._unsynced: list[int] = []
+        self._folder_synced = False
+        self._artifacts = 0
+
+    @classmethod
+    def create(
+        cls, folder: Path, run_id: str, redact: "Redact | None" = None, disk: Disk = DISK
+    ) -> "Transcript":
+        """Make the file of a new run, and its folder if there is none. RecordError if the folder
+        cannot be made or written, or the run has a file already."""
+        path = _path(folder, run_id)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise RecordError(
+                f"{_shown(path)}: this run has a transcript already; resume it, or move it away"
+            ) from None
+        except OSError as error:
+            raise _cannot("no transcript can be made here", path, error) from None
+        return cls(path, _hold(fd, path), Whole(), redact, disk)
+
+    @classmethod
+    def open(
+        cls, folder: Path, run_id: str, redact: "Redact | None" = None, disk: Disk = DISK
+    ) -> "Transcript":
+        """Take over the file of an earlier process, to append to it; read it with `reader.read`.
+
+        A torn last line is moved to `<run_id>.corrupt`. RecordError if there is no such file,
+        another process holds it, it is damaged before its end, or has a newer schema.
+        """
+        path = _path(folder, run_id)
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            raise RecordError(
+                f"{_shown(path)}: there is no such run; `agent-host transcripts list` shows them"
+            ) from None
+        except OSError as error:
+            raise _cannot("the transcript cannot be opened for writing", path, error) from None
+        _hold(fd, path)
+        try:
+            whole = _check(path, fd, run_id)
+            transcript = cls(path, fd, whole, redact, disk)
+            if whole.torn:
+                transcript.recovered = transcript._set_aside(whole)
+        except BaseException:
+            os.close(fd)
+            raise
+        return transcript
+
+    def append(self, record: Record) -> None:
+        """Hand the record to the operating system, whole or not at all. RecordError if the disk
+        is full or fails, or if a record before this one is missing."""
+        self._usable()
+        if record.seq != self.seq:
+            raise RecordError(
+                f"{_shown(self.path)}: record {record.seq} cannot follow record {self.seq - 1}; "
+                "the run has to stop here"
+            )
+        line = self._encode(record) + b"\n"
+        if len(line) > MAX_LINE:
+            raise RecordError(
+                f"{_shown(self.path)}: a record of {len(line):,} bytes is too long to be kept "
+                f"(at most {MAX_LINE:,}); the run has to stop here"
+            )
+        try:
+            written = self._disk.write(self._fd, line)
+        except OSError as error:
+            self._cut_back()
+            raise self._failed(error) from None
+        if written != len(line):
+            self._cut_back()
+            raise self._failed(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        self._size += written
+        self.seq += 1
+
+    def sync(self) -> None:
+        """Return once all that was appended and kept is on disk. RecordError if the disk fails:
+        the file then counts as lost."""
+        self._usable()
+        kept, self._unsynced = self._unsynced, []
+        try:
+            for fd in kept:
+                self._disk.sync(fd)
+            self._disk.sync(self._fd)
+            if not self._folder_synced:
+                self._sync_folder()
+        except OSError as error:
+            self._lost = (
+                f"{_shown(self.path)}: the disk failed ({error.strerror}); what it holds of this "
+                "run is not certain, so the run has to stop; check the disk, then look at the "
+                "file with `agent-host transcripts show`"
+            )
+            raise RecordError(self._lost) from None
+        finally:
+            for fd in kept:
+                os.close(fd)
+
+    def keep(self, name: str, data: bytes) -> str:
+        """Store an artifact and return its path below the transcripts' folder, as
+        `<run_id>.artifacts/<name>`; the name is made safe and unique. RecordError."""
+        self._usable()
+        if self._redact:
+            data = self._redact.bytes(data)
+        if len(data) > MAX_ARTIFACT:
+            cut = len(data) - MAX_ARTIFACT
+            data = data[:MAX_ARTIFACT] + f"\n[{cut:,} more bytes were not kept]\n".encode()
+        folder = self.path.with_name(f"{self.run_id}.artifacts")
+        path, fd = self._new_artifact(folder, _UNSAFE_IN_NAME.sub("_", name).strip("._-")[:80])
+        try:
+            self._write_all(fd, data)
+        except OSError as error:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise _cannot("the artifact cannot be written", path, error) from None
+        self._unsynced.append(fd)
+        if len(self._unsynced) >= 64:  # never more open files than this
+            self.sync()
+        return f"{folder.name}/{path.name}"
+
+    def close(self) -> None:
+        """Let go of the file; one that never got a record is removed. May be called twice."""
+        if self._fd < 0:
+            return
+        for fd in (*self._unsynced, self._fd):
+            if fd == self._fd and self._size == 0:
+                self.path.unlink(missing_ok=True)
+            os.close(fd)
+        self._unsynced, self._fd = [], -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _usable(self) -> None:
+        if self._lost:
+            raise RecordError(self._lost)
+        if self._fd < 0:
+            raise RecordError(f"{_shown(self.path)}: the transcript is closed")
+
+    def _cut_back(self) -> None:
+        try:
+            self._disk.truncate(self._fd, self._size)
+        except OSError as error:
+            self._lost = (
+                f"{_shown(self.path)}: a record was written in part and could not be taken back "
+                f"({error.strerror}); the run has to stop; resuming it sets the torn record aside"
+            )
+
+    def _failed(self, error: OSError) -> RecordError:
+        if self._lost:
+            return RecordError(self._lost)
+        return _cannot("the record cannot be written", self.path, error)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._folder_synced = True
+
+    def _new_artifact(self, folder: Path, name: str) -> tuple[Path, int]:
+        stem, dot, suffix = (name or "artifact").partition(".")
+        path = folder / f"{stem}{dot}{suffix}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            while self._artifacts < MAX_ARTIFACTS:
+                self._artifacts += 1
+                try:
+                    return path, os.open(path, flags, 0o600)
+                except FileExistsError:
+                    path = folder / f"{stem}-{self._artifacts + 1}{dot}{suffix}"
+        except OSError as error:
+            raise _cannot("no artifact can be made here", folder, error) from None
+        raise RecordError(
+            f"{_shown(folder)}: the run has {MAX_ARTIFACTS:,} artifacts, which is all it may keep"
+        )
+
+    def _write_all(self, fd: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = self._disk.write(fd, rest)
+            if written <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rest = rest[written:]
+
+    def _set_aside(self, whole: Whole) -> str:
+        """Move what follows the last whole record to `<run_id>.corrupt`: copied and on disk
+        before it is cut off, so a crash in between loses nothing."""
+        aside = self.path.with_name(f"{self.run_id}.corrupt")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            target = os.open(aside, flags, 0o600)
+            try:
+                offset = whole.end
+                while chunk := os.pread(self._fd, 1 << 20, offset):
+                    self._write_all(target, chunk)
+                    offset += len(chunk)
+                self._disk.sync(target)
+            finally:
+                os.close(target)
+            self._disk.truncate(self._fd, whole.end)
+            self._disk.sync(self._fd)
+        except OSError as error:
+            raise _cannot("the torn end of the transcript cannot be moved", aside, error) from None
+        return (
+            f"{_shown(self.path)}: the last {whole.torn:,} bytes, from line {whole.count + 1}, "
+            f"were no whole record; they were moved to {_shown(aside)}"
+        )
+
+
+class Redact(Protocol):
+    """What keeps secrets out of lines and artifacts; see `records.redact.Redactor`."""
+
+    def encode(self, record: Record) -> bytes:
+        """Return the record's line."""
+
+    def bytes(self, data: bytes) -> bytes:
+        """Return the artifact's bytes."""
+
+
+def artifact_path(folder: Path, name: str) -> Path:
+    """Return the file of an artifact that `Transcript.keep` named, or RecordError for a name that
+    it cannot have given."""
+    run_id, middle, leaf = name.partition(".artifacts/")
+    if not middle or not _RUN_ID.fullmatch(run_id) or not _RUN_ID.fullmatch(leaf):
+        raise RecordError(f"{clean_line(name, 100)!r} is no name of an artifact")
+    return folder / name
+
+
+def _path(folder: Path, run_id: str) -> Path:
+    if not _RUN_ID.fullmatch(run_id):
+        raise RecordError(
+            f"{clean_line(run_id, 60)!r} is no run id; `agent-host transcripts list` shows them"
+        )
+    return folder / f"{run_id}.jsonl"
+
+
+def _check(path: Path, fd: int, run_id: str) -> Whole:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise RecordError(f"{_shown(path)}: not a regular file; move it away")
+    with os.fdopen(fd, "rb", closefd=False) as file:
+        whole = scan(file, str(path), lambda _data, _number: None)
+    if whole.run_id != run_id:
+        raise RecordError(
+            f"{_shown(path)}: holds the run {clean_line(whole.run_id, 60)}; rename it back to "
+            f"{clean_line(whole.run_id, 60)}.jsonl to resume that run"
+        )
+    return whole
+
+
+def _hold(fd: int, path: Path) -> int:
+    """Lock the open file for this process, or close it and say who has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _holder(os.fstat(fd).st_ino)
+        os.close(fd)
+        raise RecordError(
+            f"{_shown(path)}: in use by {holder}; end that one first, or start a new run"
+        ) from None
+    except OSError as error:
+        os.close(fd)
+        raise _cannot("the transcript cannot be locked", path, error) from None
+    return fd
+
+
+def _holder(inode: int) -> str:
+    """Who holds the lock on a file, from /proc/locks (proc(5)); without one, nobody knows."""
+    try:
+        table = Path("/proc/locks").read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return "another process"
+    found = re.search(rf"FLOCK\s+\S+\s+WRITE\s+([1-9]\d*)\s+\S+:{inode}\s", table)
+    return f"process {found[1]}" if found else "another process"
+
+
+def _cannot(what: str, path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"{_shown(path)}: {what}: {error.strerror}; {_ADVICE.get(error.errno or 0, _CHECK)}"
+    )
+
+
+_CHECK = "check the folder, or name another one as `transcripts` in servers.toml"
+_ADVICE = {
+    errno.ENOSPC: "free space there, then resume the run",
+    errno.EDQUOT: "free space there (quota), then resume the run",
+    errno.EFBIG: "raise the limit on file sizes, then resume the run",
+    errno.ELOOP: "it is a symbolic link; put the file itself there",
+}
+
+
+def _shown(path: Path) -> str:
+    return clean_line(str(path), 500)
