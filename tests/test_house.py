@@ -38,6 +38,7 @@ def loaded_by(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     status, modules = json.loads(done.stderr.rpartition("\n")[2])
