@@ -7,6 +7,7 @@ key is in the environment, else `offline`; it never takes a server on this machi
 ever a reference here: who makes the adapter resolves it.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,9 +157,8 @@ def _named(name: str, settings: ModelConfig, environ: Mapping[str, str], at: str
 
 def _host(url: str) -> str:
     """Return host and port of a URL, without what else a URL may hold (a password)."""
-    try:
+    host, port = "", None
+    with contextlib.suppress(ValueError):
         parts = urlsplit(url)
-        host = parts.hostname or "unknown"
-        return f"{host}:{parts.port}" if parts.port else host
-    except ValueError:
-        return "unknown"
+        host, port = parts.hostname or "", parts.port
+    return clean_line(f"{host}:{port}" if port else host or "unknown", 80)

@@ -1,0 +1,132 @@
+"""The reference of servers.toml and the environment, generated from the schema.
+
+Theory of operation: `scripts/make_reference.py` writes what `reference` returns to
+docs/reference/config.md, and a test compares: a key without a description, or a document that is
+out of date, fails.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from agent_host.config.load import OVERRIDES
+from agent_host.config.paths import CONFIG_VARIABLE
+from agent_host.config.providers import PROVIDERS
+from agent_host.config.schema import TABLES, Config
+
+_HEAD = f"""# servers.toml
+
+One file says which MCP servers there are, which model answers, and who may do what. The first of
+these is used:
+
+1. the file that `--config FILE` names,
+2. the file that the variable `{CONFIG_VARIABLE}` names,
+3. `servers.toml` in the working folder (folders above it are not searched),
+4. `servers.toml` in the user's config folder (on Linux `~/.config/agent-host/`).
+
+Relative paths inside it start from its own folder. An unknown key is an error. What the
+environment says goes before the file, and what a flag says before both; `agent-host config show`
+prints every value in effect and where it came from.
+"""
+
+_SECRETS = """## Secrets
+
+`${env:NAME}` stands for an environment variable, `${file:PATH}` for the text of a file without
+its last line break, `$${` for a plain `${`. References are resolved when a server is started or a
+request is made, and are kept nowhere. They may stand in `api_key`, `base_url`, `url`, and in the
+values of `env` and `headers`; not in `args`, which every user of the machine can read.
+
+## Trust
+
+A servers.toml that starts commands or names URLs is used only once exactly what it starts and
+names was trusted: a question at a terminal, else `--trust` or `agent-host trust`. Any change of a
+command, argument, variable, folder, URL or header, or a laxer policy, asks again and shows what
+changed. The servers.toml of your own config folder and the bundled demo server need no trust.
+"""
+
+
+def reference() -> str:
+    """Return the reference as Markdown."""
+    parts = [_HEAD]
+    for place, model in TABLES:
+        parts.append(_table(place, model))
+    parts += [_SECRETS, _environment(), _providers()]
+    return "\n".join(parts)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of servers.toml (for editors)."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "servers.toml"
+    return schema
+
+
+def _heading(place: tuple[str, ...]) -> str:
+    if not place:
+        return "## At the top of the file"
+    name = ".".join("NAME" if part == "*" else part for part in place)
+    return "## `[[policy.rules]]`" if place[-2:] == ("rules", "*") else f"## `[{name}]`"
+
+
+def _table(place: tuple[str, ...], model: type[BaseModel]) -> str:
+    rows = [_heading(place), "", (model.__doc__ or "").strip(), ""]
+    rows += ["| key | type | default | |", "|---|---|---|---|"]
+    properties = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        if not field.description:  # a table of its own
+            continue
+        default = "needed" if field.is_required() else _default(field.default)
+        kind = _kind(properties[name])
+        rows.append(f"| `{name}` | {kind} | {default} | {field.description} |")
+    return "\n".join([*rows, ""])
+
+
+def _default(value: Any) -> str:
+    if value is None or value is PydanticUndefined or value == "":
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return next(_kind(s) for s in schema["anyOf"] if s.get("type") != "null")
+    match schema.get("type"):
+        case "array":
+            return f"array of {_kind(schema['items'])}"
+        case "object":
+            return "table of text"
+        case "string":
+            return "text"
+        case "integer":
+            return "whole number"
+        case other:
+            return str(other)
+
+
+def _environment() -> str:
+    rows = ["## The environment", "", "| variable | key | |", "|---|---|---|"]
+    rows.append(f"| `{CONFIG_VARIABLE}` | | The servers.toml to use. |")
+    rows += [f"| `{o.variable}` | `{o.key}` | {o.description} |" for o in OVERRIDES]
+    return "\n".join([*rows, ""])
+
+
+def _providers() -> str:
+    rows = [
+        "## Known providers",
+        "",
+        '`model = "auto"` takes the first whose key is in the environment.',
+        "`NAME:MODEL` asks for another of its models; a `[models.x]` table says everything else.",
+        "",
+        "| name | key | model of `auto` | URL |",
+        "|---|---|---|---|",
+    ]
+    for p in PROVIDERS:
+        key = f"`{p.key_variable}`" if p.key_variable else "none"
+        model = f"`{p.default_model}`" if p.default_model else "never taken by `auto`"
+        rows.append(f"| `{p.name}` | {key} | {model} | {p.base_url} |")
+    return "\n".join([*rows, ""])

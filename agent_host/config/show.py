@@ -1,0 +1,96 @@
+"""The config in effect, value by value, with its origin and without secrets.
+
+Theory of operation: references are shown as they are written and never resolved. A value that is
+written out where a secret may be (keys, headers, variables whose name sounds like one, the
+password or query of a URL) is shown as hidden. Everything else is shown as it is.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from agent_host.config.lines import KeyPath
+from agent_host.config.load import Loaded
+from agent_host.config.problems import dotted
+from agent_host.config.secrets import is_reference
+
+HIDDEN = "(hidden)"
+
+_SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|auth|credential|cookie|session")
+_PLAIN_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
+_REFERENCES = re.compile(r"\$\{(?:env|file):[^}]*\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One value in effect: its key as in TOML, its value for people, and where it came from."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+def mask(path: KeyPath, value: Any) -> Any:
+    """Return `value` as it may be shown at `path`."""
+    if not isinstance(value, str) or not path:
+        return value
+    table, key = path[-2] if len(path) > 1 else "", str(path[-1])
+    if key in ("url", "base_url") and table not in ("env", "headers"):
+        return mask_url(value)
+    if key == "model" and value.startswith(("http://", "https://")):
+        return mask_url(value)
+    secret = (
+        key == "api_key"
+        or (table == "headers" and key.lower() not in _PLAIN_HEADERS)
+        or (table == "env" and _SECRET_NAME.search(key) is not None)
+    )
+    if not secret or is_reference(value):
+        return value
+    references = _REFERENCES.findall(value)
+    return f"{HIDDEN} {' '.join(references)}".strip()
+
+
+def mask_url(url: str) -> str:
+    """Return `url` without its password, query and fragment, unless they are references."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return HIDDEN
+    who, at, host = parts.netloc.rpartition("@")
+    if at and not is_reference(who):
+        who = f"{who.partition(':')[0]}:{HIDDEN}" if ":" in who else HIDDEN
+    query = HIDDEN if parts.query and not _only_references(parts.query) else parts.query
+    fragment = HIDDEN if parts.fragment else ""
+    return urlunsplit((parts.scheme, f"{who}{at}{host}", parts.path, query, fragment))
+
+
+def _only_references(query: str) -> bool:
+    return all(is_reference(pair.partition("=")[2]) for pair in query.split("&"))
+
+
+def entries(loaded: Loaded) -> list[Entry]:
+    """Return every value that is in effect, in the order of the schema; unset ones are left out."""
+    return [
+        Entry(key=dotted(path), value=mask(path, value), origin=loaded.origin(*path))
+        for path, value in _leaves((), loaded.config.model_dump())
+        if loaded.origin(*path) != "default" or value not in (None, "", {}, [])
+    ]
+
+
+def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves((*path, key), item)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, item in enumerate(value):
+            yield from _leaves((*path, index), item)
+    else:
+        yield path, value
+
+
+def as_toml(value: Any) -> str:
+    """Return a value for people, as TOML writes it."""
+    return json.dumps(value, ensure_ascii=False)

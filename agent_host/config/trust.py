@@ -1,0 +1,239 @@
+"""Whether a project's servers.toml may start commands and contact URLs.
+
+Theory of operation: a file that came with a project is inert until a human trusted exactly what it
+would start or contact. Each such thing is a `TrustItem`: a server (command line, variables, folder,
+URL, headers, whether its hints are believed), a model with a URL, header or key of its own, and,
+in a file that holds any of these, its policy where that is laxer than asking. An item's digest
+covers every value of it, also those that are not shown. The store in the user's data folder
+(trust.json, mode 0600) keeps the digests by the file's real path; a new or changed digest asks
+again, a removed one does not. No trust is needed for the user's own servers.toml, nor for the
+bundled demo server, which the host starts from its own code whatever PATH says. Limit: what a
+trusted command line reads (a script beside the file) is not covered. See also `config/show.py`.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent_host.config import paths
+from agent_host.config.load import Loaded
+from agent_host.config.schema import Config, ModelConfig, ServerConfig
+from agent_host.config.show import mask, mask_url
+from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean
+
+STORE_LIMIT = 4 * 1024 * 1024
+_ITEM_LINES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustItem:
+    """Something that a config would start, contact or allow.
+
+    `key`: its place, as `servers.crm`. `lines`: what to show, cleaned and without secrets.
+    `before`: what was trusted earlier under that key, empty for a new one.
+    """
+
+    key: str
+    lines: tuple[str, ...]
+    digest: str
+    before: tuple[str, ...] = ()
+
+
+class TrustStore:
+    """What was trusted: real path of a config file -> key -> digest and lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def users(cls) -> "TrustStore":
+        """Return the store of this user."""
+        return cls(paths.user_data_folder() / "trust.json")
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Return what is stored; raise ConfigError if the store cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(STORE_LIMIT + 1)
+            stored = json.loads(data)["files"]
+            return {str(name): dict(items) for name, items in stored.items()}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ConfigError(
+                f"{paths.shown(self.path)}: cannot be read ({error.strerror}); "
+                "check its permissions"
+            ) from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise ConfigError(
+                f"{paths.shown(self.path)}: is damaged; remove it and trust your projects again"
+            ) from None
+
+    def remember(self, file: Path, items: tuple[TrustItem, ...]) -> None:
+        """Trust exactly `items` of `file`. Raises ConfigError if that cannot be written."""
+        files = self.files()
+        files[_real(file)] = {i.key: {"digest": i.digest, "lines": list(i.lines)} for i in items}
+        self._write(files)
+
+    def revoke(self, file: Path) -> bool:
+        """Forget `file`; return whether anything was forgotten."""
+        files = self.files()
+        if files.pop(_real(file), None) is None:
+            return False
+        self._write(files)
+        return True
+
+    def _write(self, files: Mapping[str, Any]) -> None:
+        text = json.dumps({"version": 1, "files": files}, indent=1, sort_keys=True)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(  # made with mode 0600
+                "w", dir=self.path.parent, prefix=".trust-", delete=False
+            ) as new:
+                new.write(text + "\n")
+            Path(new.name).replace(self.path)
+        except OSError as error:
+            raise ConfigError(
+                f"{paths.shown(self.path)}: cannot be written ({error.strerror}); "
+                "make that folder writable"
+            ) from None
+
+
+def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
+    """Return everything in the file that needs trust; nothing for the user's own file."""
+    if paths.is_users_own(loaded.path):
+        return ()
+    config = loaded.declared
+    items = [_server(n, s) for n, s in config.servers.items() if s.enabled and not is_demo(s)]
+    items += [_model(n, m) for n, m in config.models.items() if _reaches_out(m)]
+    if config.model.startswith(("http://", "https://")):
+        items.append(_item("model", {"model": config.model}, [f"model: {mask_url(config.model)}"]))
+    if items and (lax := list(_lax_policy(config))):
+        items.append(_item("policy", {"lax": lax}, lax))
+    return tuple(items)
+
+
+def needs_trust(loaded: Loaded, store: TrustStore) -> tuple[TrustItem, ...]:
+    """Return what has to be trusted before the config may be used; empty: go on."""
+    items = items_of(loaded)
+    if not items:
+        return ()
+    known = store.files().get(_real(loaded.path), {})
+    return tuple(
+        TrustItem(key=i.key, lines=i.lines, digest=i.digest, before=_lines(known.get(i.key)))
+        for i in items
+        if _digest(known.get(i.key)) != i.digest
+    )
+
+
+def trust(loaded: Loaded, store: TrustStore) -> tuple[TrustItem, ...]:
+    """Trust the file exactly as it was loaded; return what that covers."""
+    items = items_of(loaded)
+    store.remember(loaded.path, items)
+    return items
+
+
+def is_demo(server: ServerConfig) -> bool:
+    """Return whether this is the bundled demo server and nothing but it.
+
+    A folder or variables of its own could make it run other code, so they need trust.
+    """
+    return (
+        server.command == "agent-host"
+        and server.args == ["demo-server"]
+        and not server.env
+        and server.cwd is None
+    )
+
+
+def describe(items: tuple[TrustItem, ...]) -> str:
+    """Return what is asked, for people: every line of every item; what changed as `-` and `+`."""
+    out = []
+    for item in items:
+        out.append(f"{item.key}{' (changed since it was trusted)' if item.before else ''}")
+        removed = [line for line in item.before if line not in item.lines]
+        out += [f"  - {line}" for line in removed]
+        new = bool(item.before)
+        out += [
+            f"  {'+' if new and line not in item.before else ' '} {line}" for line in item.lines
+        ]
+        if item.before and item.before == item.lines:
+            out.append("  + a value that is not shown")
+    return "\n".join(out)
+
+
+def refusal(loaded: Loaded, items: tuple[TrustItem, ...]) -> str:
+    """Return the one line for a run that nobody can be asked about."""
+    keys = ", ".join(item.key for item in items[:5]) + (", ..." if len(items) > 5 else "")
+    return (
+        f"{loaded.name}: not trusted yet: {keys}; "
+        "read it, then run `agent-host trust`, or add --trust"
+    )
+
+
+def _server(name: str, server: ServerConfig) -> TrustItem:
+    what = server.model_dump(
+        include={"command", "args", "env", "cwd", "url", "headers", "trust_annotations"}
+    )
+    lines = []
+    if server.command is not None:
+        lines.append(f"starts: {shlex.join([server.command, *server.args])}")
+    if server.cwd is not None:
+        lines.append(f"in the folder: {server.cwd}")
+    lines += [f"with: {k}={mask(('env', k), v)}" for k, v in server.env.items()]
+    if server.url is not None:
+        lines.append(f"contacts: {mask_url(server.url)}")
+    lines += [f"header: {k}: {mask(('headers', k), v)}" for k, v in server.headers.items()]
+    if server.trust_annotations:
+        lines.append("and its hints about its tools are believed")
+    return _item(f"servers.{name}", what, lines)
+
+
+def _model(name: str, model: ModelConfig) -> TrustItem:
+    what = model.model_dump(include={"base_url", "headers", "api_key"})
+    lines = [f"sends conversations to: {mask_url(model.base_url or 'the default of its adapter')}"]
+    if model.api_key is not None:
+        lines.append(f"with the key: {mask(('api_key',), model.api_key)}")
+    lines += [f"header: {k}: {mask(('headers', k), v)}" for k, v in model.headers.items()]
+    return _item(f"models.{name}", what, lines)
+
+
+def _reaches_out(model: ModelConfig) -> bool:
+    return bool(model.base_url or model.headers or model.api_key)
+
+
+def _lax_policy(config: Config) -> Iterator[str]:
+    if config.policy.default == "allow":
+        yield "what no rule names runs without a question"
+    for rule in config.policy.rules:
+        if rule.effect == "allow":
+            tools = ", ".join(rule.tools)
+            yield f"runs without a question ({rule.id}): {tools} of {rule.server}"
+
+
+def _item(key: str, what: Mapping[str, Any], lines: list[str]) -> TrustItem:
+    whole = json.dumps([key, what], sort_keys=True, ensure_ascii=True).encode()
+    shown = [clean(line).replace("\n", "\\n").replace("\t", "\\t") for line in lines]
+    if len(shown) > _ITEM_LINES:
+        shown = [*shown[:_ITEM_LINES], f"... and {len(shown) - _ITEM_LINES} more lines"]
+    return TrustItem(key=key, lines=tuple(shown), digest=hashlib.sha256(whole).hexdigest())
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _digest(stored: Any) -> str | None:
+    return stored.get("digest") if isinstance(stored, dict) else None
+
+
+def _lines(stored: Any) -> tuple[str, ...]:
+    lines = stored.get("lines", ()) if isinstance(stored, dict) else ()
+    return tuple(clean(str(line)) for line in lines)
