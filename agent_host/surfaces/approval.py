@@ -1,0 +1,282 @@
+"""Who answers questions about calls: a human at a terminal, or a fixed rule where there is none.
+
+Theory of operation: `TerminalApprover` holds one dialogue over any `LineReader` (a plain terminal
+for `run`, prompt-toolkit for `chat`). Questions come one after another; while one is open all other
+output is held back; what was typed before it was shown is thrown away. Yes is possible only once
+every line of the arguments was on the screen; Enter alone is no answer; the end of input means no.
+The arguments are copied when the question is put, and the copy is what an edit starts from.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Literal, Protocol
+
+from agent_host.core.events import ApprovalGiven, ApprovalScope
+from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject
+from agent_host.ports import ApprovalQuestion, Approver, Deferred
+from agent_host.surfaces.lines import open_terminal
+from agent_host.surfaces.outlet import Outlet, held
+from agent_host.surfaces.question import (
+    BAR,
+    difference,
+    editable,
+    grants,
+    head,
+    parse_edited,
+    tree,
+    wrap,
+)
+
+ApprovalMode = Literal["ask", "policy", "all", "none", "defer"]
+"""The values of `--approve`."""
+
+_YES: dict[str, ApprovalScope] = {
+    "y": "once",
+    "yes": "once",
+    "a": "session_call",
+    "always": "session_call",
+    "t": "session_tool",
+}
+_FEEDBACK_LIMIT = 2000
+
+
+class LineReader(Protocol):
+    """Where a human's answers come from. Cancelling any of its calls stops asking."""
+
+    def discard_typed_ahead(self) -> None:
+        """Forget what was typed so far."""
+
+    async def ask(self, prompt: str) -> str | None:
+        """Return one line, or None at the end of input."""
+
+    async def edit(self, text: str) -> str | None:
+        """Let a human change `text` (JSON); None: they gave up."""
+
+
+class FixedApprover:
+    """Answers without a human, as `--approve` says."""
+
+    def __init__(self, mode: ApprovalMode) -> None:
+        self._mode = mode
+
+    async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
+        """Answer at once. What is in doubt is never run again without a human."""
+        if self._mode == "defer":
+            return Deferred()
+        if self._mode == "all" and not question.in_doubt:
+            return ApprovalGiven(call_id=question.call_id, decision="approve", by="--approve all")
+        return ApprovalGiven(
+            call_id=question.call_id,
+            decision="deny",
+            by=f"--approve {self._mode}",
+            feedback=self._why(question),
+        )
+
+    def _why(self, question: ApprovalQuestion) -> str:
+        if self._mode == "all":
+            return (
+                "it was started before the host stopped and may have taken effect; only a human "
+                "can decide whether it runs again"
+            )
+        if self._mode == "ask":
+            return "this call needs a human's approval and there is no terminal to ask at"
+        return f"this call needs a human's approval and --approve {self._mode} asks nobody"
+
+
+class TerminalApprover:
+    """Asks a human at a terminal.
+
+    `screen` shows the question, `hold` are all the outlets of that terminal, `by` is who answers,
+    `sign` a short text that no server or model knows, shown with every question.
+    """
+
+    def __init__(
+        self,
+        reader: LineReader,
+        *,
+        screen: Outlet,
+        hold: Sequence[Outlet],
+        by: str,
+        sign: str = "",
+    ) -> None:
+        self._reader = reader
+        self._screen = screen
+        self._hold = tuple(hold)
+        self._by = by
+        self._sign = sign
+        self._turn = asyncio.Lock()
+
+    async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
+        """Ask, after the questions that came before, and return the answer."""
+        async with self._turn:
+            for outlet in self._hold:
+                outlet.end_line()
+            with held([*self._hold, self._screen]):
+                dialogue = _Dialogue(
+                    question, reader=self._reader, screen=self._screen, sign=self._sign
+                )
+                try:
+                    return await dialogue.run(self._by)
+                except asyncio.CancelledError:
+                    self._screen.write_now("\n  (this is no longer asked)\n")
+                    raise
+
+
+class _Dialogue:
+    """One question until it is answered."""
+
+    def __init__(
+        self, question: ApprovalQuestion, *, reader: LineReader, screen: Outlet, sign: str
+    ) -> None:
+        self._question = question
+        self._reader = reader
+        self._screen = screen
+        self._sign = sign
+        self._original: JsonObject = deepcopy(question.arguments)
+        self._arguments: JsonObject = self._original
+        self._unseen: list[str] = []
+
+    async def run(self, by: str) -> ApprovalGiven:
+        self._show()
+        self._reader.discard_typed_ahead()
+        while True:
+            line = await self._reader.ask(self._prompt())
+            if line is None:
+                return self._deny(by, "no answer: the input has ended")
+            answer = await self._take(line.strip(), by)
+            if answer is not None:
+                return answer
+
+    def _prompt(self) -> str:
+        if self._unseen:
+            return f"approve? ({len(self._unseen)} lines not shown yet) [m/n/r/e] "
+        return "approve? [y/n/r/e] " if self._question.in_doubt else "approve? [y/n/r/e/a/t] "
+
+    async def _take(self, line: str, by: str) -> ApprovalGiven | None:
+        word, _, rest = line.partition(" ")
+        word = word.lower()
+        if word in {"n", "no"} and not rest:
+            return self._deny(by, "")
+        if word == "r":
+            reason = rest or await self._reader.ask("reason, for the model: ") or ""
+            return self._deny(by, reason.strip()[:_FEEDBACK_LIMIT])
+        if word in _YES and not rest:
+            return self._approve(_YES[word], by)
+        if word == "e" and not rest:
+            await self._edit()
+        elif word in {"m", "all"} and not rest:
+            self._show_more(everything=word == "all")
+        elif line:
+            self._say(f"{clean_line(line, 20)!r} is no answer")
+        else:
+            self._say("Enter alone is no answer; n refuses")
+        return None
+
+    def _approve(self, scope: ApprovalScope, by: str) -> ApprovalGiven | None:
+        if self._unseen:
+            self._say("not everything was shown yet: m shows the next page, all shows the rest")
+            return None
+        if self._question.in_doubt and scope != "once":
+            self._say("what is in doubt can be approved once only")
+            return None
+        # Compared as text: to Python 1, 1.0 and true are equal, to a server they are not.
+        edited = json.dumps(self._arguments) != json.dumps(self._original)
+        return ApprovalGiven(
+            call_id=self._question.call_id,
+            decision="approve",
+            by=by,
+            scope=scope,
+            arguments=self._arguments if edited else None,
+        )
+
+    def _deny(self, by: str, feedback: str) -> ApprovalGiven:
+        return ApprovalGiven(
+            call_id=self._question.call_id, decision="deny", by=by, feedback=feedback
+        )
+
+    def _say(self, text: str) -> None:
+        for line in wrap(text, self._screen.width - 4):
+            self._screen.write_now(f"  {line}\n")
+
+    def _show(self) -> None:
+        """Show the question: who asks for what and why, the arguments, the keys."""
+        width = self._screen.width
+        sign = f" {self._sign}" if self._sign else ""
+        top = f"── approval{sign} "
+        above = [top + "─" * max(min(width, 80) - len(top), 0)]
+        for name, text in head(self._question):
+            first, *others = wrap(text, width - 12)
+            above += [f"  {name:<9} {first}", *(f"{'':12}{other}" for other in others)]
+        keys: list[str] = []
+        for key, text in grants(self._question):
+            first, *others = wrap(text, width - 5)
+            keys += [f"  {key}  {first}", *(f"     {other}" for other in others)]
+        room = max(self._screen.height - len(above) - len(keys) - 3, 3)
+        body = self._arguments_shown(width, room)
+        paint = self._screen.paint
+        above[0] = paint(above[0], "alert")
+        self._screen.write_now("\n".join([*above, *body, *keys]) + "\n")
+
+    def _arguments_shown(self, width: int, room: int) -> list[str]:
+        whole = tree(self._arguments, width, whole=True)
+        if len(whole.lines) <= room:
+            self._unseen = []
+            return list(whole.lines)
+        first = tree(self._arguments, width, whole=False)
+        shown = list(first.lines[: max(room - 1, 1)])
+        # Everything comes again from its start: what was cut is then seen in its place.
+        self._unseen = list(whole.lines)
+        note = f"{len(whole.lines)} lines in all; m shows them, and y works after the last"
+        return [*shown, *(f"{BAR}… {line}" for line in wrap(note, width - 4))]
+
+    def _show_more(self, *, everything: bool) -> None:
+        if not self._unseen:
+            self._say("everything was shown")
+            return
+        page = len(self._unseen) if everything else max(self._screen.height - 3, 3)
+        lines, self._unseen = self._unseen[:page], self._unseen[page:]
+        self._screen.write_now("\n".join(lines) + "\n")
+        if not self._unseen:
+            self._say("that was all of it")
+
+    async def _edit(self) -> None:
+        """Let the human edit until the arguments are valid or they give up; then show the change
+        and ask again: an edit is not yet a yes."""
+        text = editable(self._arguments)
+        while True:
+            edited = await self._reader.edit(text)
+            if edited is None:
+                self._say("the arguments are unchanged")
+                        return
+            text = edited
+            value = parse_edited(edited)
+            if isinstance(value, str):
+                self._say(value)
+                continue
+            problem = self._question.invalid(value)
+            if problem is None:
+                break
+            self._say(f"not valid for this tool: {clean_line(problem, 500)}")
+        before, self._arguments = self._original, value
+        changes = difference(before, value, self._screen.width)
+        self._screen.write_now("\n".join(["  changed:", *changes]) + "\n")
+        self._show()
+
+
+def make_approver(
+    mode: ApprovalMode,
+    *,
+    by: str,
+    screen: Outlet,
+    hold: Sequence[Outlet] = (),
+    sign: str = "",
+) -> Approver:
+    """Return who answers in `run`: a human if the mode is `ask`, `screen` (stderr) is a terminal
+    and there is a controlling terminal to read from; else a fixed answer."""
+    reader = open_terminal(screen) if mode == "ask" else None
+    if reader is None:
+        return FixedApprover(mode)
+    return TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign)

@@ -1,0 +1,143 @@
+"""A stream of markdown, cut into blocks that can be drawn once and for all.
+
+Theory of operation: a line machine. A paragraph, table, quote or heading ends at a blank line; a
+list ends where a line after a blank one does not go on with it; the lines of a code fence are
+blocks of their own, as no later line changes them. What is too long to wait for is cut at a line,
+or at a blank within one. Nothing is dropped or changed: the blocks put together are the text,
+however it was cut into pieces. Each character is looked at a fixed number of times.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+BlockKind = Literal["markdown", "fence", "code"]
+
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})([^\n]*)")
+_LIST = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_GOES_ON = re.compile(r"[ \t]{2,}\S|(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_LONGEST_LINE = 4096
+_LONGEST_BLOCK = 200
+_LARGEST_BLOCK = 16_384
+_LIST_PART = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of the source. `fence`: a line that opens or closes a fence; `code`: lines in one."""
+
+    kind: BlockKind
+    text: str
+
+
+class BlockSplitter:
+    """Cuts one text into blocks as it comes."""
+
+    def __init__(self) -> None:
+        self._line: list[str] = []
+        self._line_size = 0
+        self._block: list[str] = []
+        self._block_size = 0
+        self._list = False
+        self._blank = False
+        self._fence: tuple[str, int] | None = None
+        self._ready: list[Block] = []
+
+    @property
+    def tail(self) -> str:
+        """The line that has not ended yet, from its last piece on: a sign of life."""
+        return self._line[-1] if self._line else ""
+
+    def feed(self, text: str) -> list[Block]:
+        """Take a piece of the text and return the blocks that it completed."""
+        *ended, rest = text.split("\n")
+        for part in ended:
+            self._line.append(part)
+            line = "".join(self._line) + "\n"
+            self._line.clear()
+            self._line_size = 0
+            self._take(line)
+        if rest:
+            self._line.append(rest)
+            self._line_size += len(rest)
+            if self._line_size > _LONGEST_LINE:
+                self._cut_line()
+        return self._take_ready()
+
+    def finish(self) -> list[Block]:
+        """Return what is left; the next text starts anew."""
+        if self._line:
+            self._take("".join(self._line))
+            self._line.clear()
+            self._line_size = 0
+        self._end_block()
+        self._fence = None
+        return self._take_ready()
+
+    def _take_ready(self) -> list[Block]:
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _cut_line(self) -> None:
+        line = "".join(self._line)
+        cut = line.rfind(" ", 1) + 1 or len(line)
+        self._take(line[:cut])
+        if self._fence is None:
+            self._end_block()
+        self._line[:] = [line[cut:]] if line[cut:] else []
+        self._line_size = len(line) - cut
+
+    def _take(self, line: str) -> None:
+        """Take a whole line (or the cut part of a long one)."""
+        fence = _FENCE.match(line)
+        if self._fence is not None:
+            self._take_code(line, fence)
+        elif fence is not None and not (fence[1][0] == "`" and "`" in fence[2]):
+            self._end_block()
+            self._fence = (fence[1][0], len(fence[1]))
+            self._ready.append(Block("fence", line))
+        elif not line.strip():
+            self._add(line)
+            self._blank = True
+            if not self._list and self._block_size > len(line) and self._has_text():
+                self._end_block()
+        else:
+            self._take_text(line)
+
+    def _has_text(self) -> bool:
+        return bool(self._block[0].strip()) or any(line.strip() for line in self._block)
+
+    def _take_code(self, line: str, fence: re.Match[str] | None) -> None:
+        assert self._fence is not None
+        sign, length = self._fence
+        if fence and fence[1][0] == sign and len(fence[1]) >= length and not fence[2].strip():
+            self._fence = None
+            self._ready.append(Block("fence", line))
+        elif self._ready and self._ready[-1].kind == "code":
+            self._ready[-1] = Block("code", self._ready[-1].text + line)
+        else:
+            self._ready.append(Block("code", line))
+
+    def _take_text(self, line: str) -> None:
+        if self._list:
+            ends = self._blank and not _GOES_ON.match(line)
+            part = len(self._block) >= _LIST_PART and _LIST.match(line) and line[0] != " "
+            if ends or part:
+                self._end_block()
+        if not self._list and not any(map(str.strip, self._block)):
+            self._list = _LIST.match(line) is not None
+        self._blank = False
+        self._add(line)
+
+    def _add(self, line: str) -> None:
+        self._block.append(line)
+        self._block_size += len(line)
+        if len(self._block) >= _LONGEST_BLOCK or self._block_size >= _LARGEST_BLOCK:
+            self._end_block()
+
+    def _end_block(self) -> None:
+        if self._block:
+            self._ready.append(Block("markdown", "".join(self._block)))
+            self._block.clear()
+        self._block_size = 0
+        self._list = self._blank = False

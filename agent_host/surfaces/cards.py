@@ -1,0 +1,292 @@
+"""Facts as short lines: one wording for every surface that people read.
+
+Theory of operation: `Narrator.tell(record)` returns the cards that a fact is worth, already clean
+and bounded, so that a surface only chooses a style by `kind`. It remembers of each open call its
+name and start (from the records' own times: no clock here) and forgets it with its result. What is
+said twice by the facts (a refusal, and the denied result that follows) is told once.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, assert_never
+
+from agent_host.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
+    ContextCompacted,
+    Event,
+    InputGiven,
+    InputRequested,
+    Interrupted,
+    LimitReached,
+    ModelChanged,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PolicyDecided,
+    Record,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    ServerConnected,
+    ServerLog,
+    ServerLost,
+    ToolFinished,
+    ToolsChanged,
+    ToolStarted,
+    UserSaid,
+)
+from agent_host.core.text import clean_line, clip
+from agent_host.core.types import Content, Json, JsonObject, Text, ToolCall, ToolResult
+
+Kind = Literal["call", "result", "failure", "notice"]
+
+_SIMULATED = {
+    "offline": "a keyword matcher answers; set a provider's API key or pass --model for a real one",
+    "script": "a script answers",
+    "replay": "a recorded run answers",
+}
+_LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
+_LOGS_SHOWN = 20
+_VALUE = 48
+_ARGUMENTS = 120
+_RESULT = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A line for people. `text` is clean and has no line break."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(slots=True)
+class _Call:
+    title: str
+    started: str = ""
+    refused: bool = False
+
+
+def brief(value: Json, limit: int = _VALUE) -> str:
+    """Return the JSON of `value`, clean, on one line, visibly cut; cheap whatever its size."""
+    if isinstance(value, str):
+        return clean_line(json.dumps(value[: limit + 1], ensure_ascii=False), limit)
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        text += piece[: limit + 1]
+        if len(text) > limit:
+            break
+    return clean_line(text, limit)
+
+
+def brief_arguments(arguments: JsonObject, limit: int = _ARGUMENTS) -> str:
+    """Return `name=value` of each argument, clean, on one line, visibly cut."""
+    parts: list[str] = []
+    size = 0
+    for name, value in arguments.items():
+        parts.append(f"{clean_line(name, _VALUE)}={brief(value)}")
+        size += len(parts[-1]) + 1
+        if size > limit:
+            break
+    return clip(" ".join(parts), limit)
+
+
+def brief_result(result: ToolResult, limit: int = _RESULT) -> str:
+    """Return what a result says, clean, on one line, visibly cut."""
+    parts: list[str] = []
+    for block in result.content:
+        parts.append(_brief_block(block, limit))
+        if sum(map(len, parts)) > limit:
+            break
+    return clip(" ".join(part for part in parts if part) or "(empty)", limit)
+
+
+def _brief_block(block: Content, limit: int) -> str:
+    if isinstance(block, Text):
+        # Collapsing the white space of a bounded head: tables and indented JSON are mostly blanks.
+        return clean_line(" ".join(block.text[: 8 * limit].split()), limit)
+    name = clean_line(getattr(block, "uri", "") or getattr(block, "media_type", ""), 80)
+    return f"[{block.type} {name}]"
+
+
+def title(server: str, tool: str) -> str:
+    """Return how a tool is called on a screen."""
+    return f"{clean_line(server, 64)} · {clean_line(tool, 128)}"
+
+
+class Narrator:
+    """Turns facts into cards. One a session."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, _Call] = {}
+        self._logs: dict[str, int] = {}
+
+    def tell(self, record: Record) -> tuple[Card, ...]:
+        """Return what is worth saying about a fact."""
+        return tuple(self._tell(record.event, record.at))
+
+    def tell_log(self, log: ServerLog) -> tuple[Card, ...]:
+        """Return a server's warning or error; a flood of them is cut and said to be."""
+        if log.level not in _LOUD:
+            return ()
+        count = self._logs[log.server] = self._logs.get(log.server, 0) + 1
+        if count > _LOGS_SHOWN + 1:
+            return ()
+        text = clean_line(log.text) if count <= _LOGS_SHOWN else "more of its log is not shown"
+        return (Card(kind="notice", text=f"server {clean_line(log.server, 64)}: {text}"),)
+
+    def _tell(self, event: Event, at: str) -> Iterator[Card]:
+        match event:
+            case ToolStarted() | ToolFinished() | ModelResponded():
+                yield from self._tell_call(event, at)
+            case PolicyDecided() | ApprovalRequested() | ApprovalGiven():
+                yield from self._tell_decision(event)
+            case ServerConnected() | ServerLost() | ToolsChanged():
+                yield from _tell_server(event)
+            case RunStarted() | RunResumed() | ModelChanged() | ModelFailed():
+                yield from _tell_model(event)
+            case LimitReached() | Interrupted() | RunEnded() | ContextCompacted():
+                yield from _tell_run(event)
+            case InputRequested():
+                yield Card(
+                    kind="notice",
+                    text=f"server {clean_line(event.server, 64)} asks: {clean_line(event.message)}",
+                )
+            case UserSaid():
+                self._logs.clear()
+            case ModelRequested() | InputGiven():
+                pass
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _tell_call(
+        self, event: ToolStarted | ToolFinished | ModelResponded, at: str
+    ) -> Iterator[Card]:
+        match event:
+            case ModelResponded():
+                for block in event.message.content:
+                    if isinstance(block, ToolCall):
+                        self._calls[block.id] = _Call(clean_line(block.name, 128))
+                if event.stop_reason == "max_tokens":
+                    yield Card(kind="notice", text="the answer was cut off: out of output tokens")
+                elif event.stop_reason == "refusal":
+                    yield Card(kind="notice", text="the model declined to answer")
+            case ToolStarted():
+                call = self._calls.setdefault(event.call_id, _Call(""))
+                call.title = title(event.server, event.tool)
+                call.started = at
+                yield Card(
+                    kind="call", text=f"{call.title}  {brief_arguments(event.arguments)}".rstrip()
+                )
+            case ToolFinished():
+                yield from self._tell_result(event.result, at)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _tell_result(self, result: ToolResult, at: str) -> Iterator[Card]:
+        call = self._calls.pop(result.call_id, None) or _Call(clean_line(result.call_id, 64))
+        if call.refused and result.error == "denied":
+            return
+        took = f"  {_seconds(call.started, at)}" if call.started else ""
+        what = brief_result(result)
+        if result.error is not None:
+            kind: Kind = "failure"
+            what = what if result.error == "tool_error" else f"{result.error}: {what}"
+        else:
+            kind = "result"
+        kept = f"  (whole result: {clean_line(result.artifact, 120)})" if result.artifact else ""
+        yield Card(kind=kind, text=f"{call.title}{took}  {what}{kept}")
+
+    def _tell_decision(
+        self, event: PolicyDecided | ApprovalRequested | ApprovalGiven
+    ) -> Iterator[Card]:
+        call = self._calls.setdefault(event.call_id, _Call(clean_line(event.call_id, 64)))
+        match event:
+            case ApprovalRequested():
+                call.title = title(event.server, event.tool)
+            case PolicyDecided(decision="deny"):
+                call.refused = True
+                reason = f": {clean_line(event.reason)}" if event.reason else ""
+                yield Card(
+                    kind="failure",
+                    text=f"{call.title}  denied by policy, rule {clean_line(event.rule)}{reason}",
+                )
+            case ApprovalGiven(decision="deny"):
+                call.refused = True
+                said = f": {clean_line(event.feedback)}" if event.feedback else ""
+                yield Card(
+                    kind="failure",
+                    text=f"{call.title}  refused by {clean_line(event.by, 64)}{said}",
+                )
+            case PolicyDecided() | ApprovalGiven():
+                pass
+            case _ as unreachable:
+                assert_never(unreachable)
+
+
+def _seconds(start: str, end: str) -> str:
+    try:
+        took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    except ValueError:
+        return ""
+    seconds = max(took.total_seconds(), 0.0)
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _tell_server(event: ServerConnected | ServerLost | ToolsChanged) -> Iterator[Card]:
+    server = f"server {clean_line(event.server, 64)}"
+    match event:
+        case ServerConnected():
+            pass
+        case ServerLost():
+            again = " (it is being started again)" if event.will_restart else ""
+            yield Card(kind="notice", text=f"{server}: {clean_line(event.reason)}{again}")
+        case ToolsChanged():
+            signs = (("+", event.added), ("-", event.removed), ("~", event.changed))
+            names = [f"{sign}{clean_line(name, 64)}" for sign, group in signs for name in group]
+            yield Card(kind="notice", text=clip(f"{server}: tools changed: {' '.join(names)}", 300))
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _tell_model(event: RunStarted | RunResumed | ModelChanged | ModelFailed) -> Iterator[Card]:
+    match event:
+        case RunStarted() | ModelChanged():
+            if event.simulated:
+                who = _SIMULATED.get(event.adapter, "a stand-in answers")
+                yield Card(kind="notice", text=f"{clean_line(event.adapter, 64)}: no AI: {who}")
+        case RunResumed():
+            yield Card(kind="notice", text="the run goes on")
+        case ModelFailed():
+            text = f"model: {event.kind}: {clean_line(event.message)}"
+            if event.final:
+                yield Card(kind="failure", text=text)
+            else:
+                wait = f" in {event.retry_after:.1f} s" if event.retry_after else ""
+                yield Card(kind="notice", text=f"{text} (asked again{wait})")
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _tell_run(
+    event: LimitReached | Interrupted | RunEnded | ContextCompacted,
+) -> Iterator[Card]:
+    match event:
+        case LimitReached():
+            name = event.name.replace("_", " ")
+            yield Card(kind="notice", text=f"limit reached: {event.limit:g} {name}")
+        case Interrupted():
+            yield Card(kind="notice", text="interrupted")
+        case ContextCompacted():
+            yield Card(
+                kind="notice",
+                text=f"the first {event.messages} messages were shortened for the model",
+            )
+        case RunEnded():
+            if event.reason == "failed" and event.detail:
+                yield Card(kind="failure", text=clean_line(event.detail))
+        case _ as unreachable:
+            assert_never(unreachable)

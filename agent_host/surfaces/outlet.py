@@ -1,0 +1,135 @@
+"""Where a surface writes: a text stream with what a writer has to know about it.
+
+Theory of operation: the only file that touches a stream. It knows whether colours and cursor
+movements are welcome (NO_COLOR, TERM=dumb, a pipe), how wide the screen is now, replaces what the
+encoding cannot carry, notices a reader that went away, and holds back everything while a question
+to a human is open, so that nothing is drawn over it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TextIO
+
+Style = str
+"""A name of `_SGR`."""
+
+_SGR = {
+    "dim": "2",
+    "bold": "1",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "alert": "1;33",
+}
+_NARROWEST = 20
+_ERASE = "\r\x1b[K"
+
+
+class Outlet:
+    """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
+    line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._stream = stream
+        self.tty = stream.isatty()
+        self.movable = self.tty and environ.get("TERM", "") not in {"", "dumb", "unknown"}
+        self.styled = self.movable and not environ.get("NO_COLOR")
+        self.broken = False
+        self.at_line_start = True
+        self._holds = 0
+        self._held: list[str] = []
+        self._transient = False
+
+    @property
+    def width(self) -> int:
+        """Columns of the screen as it is now; 80 where there is none."""
+        return max(self._size()[0], _NARROWEST)
+
+    @property
+    def height(self) -> int:
+        """Lines of the screen as it is now; 24 where there is none."""
+        return max(self._size()[1], 4)
+
+    def _size(self) -> tuple[int, int]:
+        try:
+            columns, lines = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return 80, 24
+        return columns or 80, lines or 24
+
+    def paint(self, text: str, style: Style | None) -> str:
+        """Return `text` in a style, or as it is where colours are not welcome."""
+        return f"\x1b[{_SGR[style]}m{text}\x1b[0m" if style and text and self.styled else text
+
+    def write(self, text: str) -> None:
+        """Write text that is safe to show, at once; or later, if a question is open."""
+        if self._holds:
+            self._held.append(text)
+        else:
+            self.write_now(text)
+
+    def write_now(self, text: str) -> None:
+        """Write even while everything else is held back."""
+        if not text or self.broken:
+            return
+        erase, self._transient = _ERASE if self._transient else "", False
+        self.at_line_start = text.endswith("\n")
+        self._put(erase + text)
+
+    def show_transient(self, text: str) -> None:
+        """Show `text` (one line, shorter than the screen) until something else is written."""
+        if self.movable and not self._holds and self.at_line_start:
+            self._put(_ERASE + text)
+            self._transient = True
+
+    def clear_transient(self) -> None:
+        """Take the transient line away."""
+        if self._transient:
+            self._transient = False
+            self._put(_ERASE)
+
+    def end_line(self) -> None:
+        """Start a new line unless the cursor is at the start of one."""
+        if self._holds:
+            open_line = bool(self._held) and not self._held[-1].endswith("\n")
+            if open_line or not (self._held or self.at_line_start):
+                self._held.append("\n")
+        elif not self.at_line_start:
+            self.write_now("\n")
+
+    def _put(self, text: str) -> None:
+        try:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self._stream.encoding or "ascii"
+                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except (OSError, ValueError):
+            # A reader that left (EPIPE, EIO of a closed terminal) must not end a run.
+            self.broken = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While inside, `write` is held back; afterwards what was held is written."""
+        self.clear_transient()
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds and self._held:
+                text = "".join(self._held)
+                self._held.clear()
+                self.write_now(text)
+
+
+@contextmanager
+def held(outlets: Sequence[Outlet]) -> Iterator[None]:
+    """Hold back several outlets, as they may be the same screen."""
+    with ExitStack() as stack:
+        for outlet in outlets:
+            stack.enter_context(outlet.held())
+        yield

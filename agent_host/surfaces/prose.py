@@ -1,0 +1,52 @@
+"""Free text of a model: `clean`, but a well-formed emoji stays an emoji.
+
+Theory of operation: U+FE0F and U+200D are hidden characters, and ordinary answers are full of
+them ("⚠️"). They stay only where they make an emoji: the selector right after an emoji base or
+in a keycap, the joiner between two emoji. Everything else goes through `core.text.clean`.
+Prompts, errors and logs do not use this: they show every hidden character.
+"""
+
+import re
+
+from agent_host.core.text import clean
+
+_BASE = (
+    "[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff"
+    "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
+)
+_ONE = f"{_BASE}\ufe0f?[\U0001f3fb-\U0001f3ff]?"
+_EMOJI = re.compile(f"({_ONE}(?:\u200d{_ONE})+|{_BASE}\ufe0f|[0-9#*]\ufe0f\u20e3)")
+_OPEN_END = re.compile(
+    f"(?:[0-9#*]\ufe0f?|(?:{_BASE}|\r|\u200d|\ufe0f|[\U0001f3fb-\U0001f3ff])+)\\Z"
+)
+_LONGEST_OPEN_END = 32
+
+
+def clean_prose(text: str) -> str:
+    """Return `text` without unsafe characters, emoji sequences kept. Linear."""
+    if "\ufe0f" not in text and "\u200d" not in text:
+        return clean(text)
+    parts = _EMOJI.split(text)
+    parts[::2] = [clean(part) for part in parts[::2]]
+    return "".join(parts)
+
+
+class ProseStream:
+    """`clean_prose` for text that comes in pieces: what a later piece may still change (half an
+    emoji, half a line end) is held back for it."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, piece: str) -> str:
+        """Return the text that can be shown now."""
+        text = self._rest + piece
+        end = _OPEN_END.search(text, max(0, len(text) - _LONGEST_OPEN_END))
+        cut = end.start() if end else len(text)
+        self._rest = text[cut:]
+        return clean_prose(text[:cut])
+
+    def finish(self) -> str:
+        """Return what was held back."""
+        text, self._rest = self._rest, ""
+        return clean_prose(text)

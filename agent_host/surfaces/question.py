@@ -1,0 +1,188 @@
+"""What a human is asked about a call, as lines of text.
+
+Theory of operation: arguments become an aligned tree, a line a value; every name and value is
+escaped (`clean`: also hidden characters are seen), wrapped to the screen, and set behind a bar
+that no content can leave. A long value is first cut, visibly; the whole tree is there for `m`. A
+tree that is deeper than a screen can show is written as JSON: shown whole all the same. What is
+shown is what runs: nothing is left out, reordered or rounded.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from unicodedata import east_asian_width
+
+from agent_host.core.text import clean, clean_line
+from agent_host.core.types import Json, JsonObject
+from agent_host.ports import ApprovalQuestion
+from agent_host.surfaces.cards import title
+
+BAR = "│ "
+_LONG = 3
+"""Lines of a value that are shown at first."""
+_DEEPEST = 8
+_DIFFABLE = 2000
+_LABEL = 24
+_IN_DOUBT = (
+    "this call was started before the host stopped, and nobody knows whether it took effect: "
+    "yes may do it a second time"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Lines of a tree. `hidden` counts the lines that its cut values do not show."""
+
+    lines: tuple[str, ...]
+    hidden: int
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break clean text into lines of at most `width` cells of a terminal, losing nothing."""
+    width = max(width, 8)
+    text = text.replace("\t", "⇥ ")
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.isascii():
+            cuts = range(0, len(line), width) if line else range(1)
+            lines.extend(line[cut : cut + width] for cut in cuts)
+        else:
+            lines.extend(_wrap_wide(line, width))
+    return lines
+
+
+def _wrap_wide(line: str, width: int) -> Iterator[str]:
+    """As `wrap`, for characters of two cells. A combining mark counts as one: a pile of them may
+    not make a line without end."""
+    start = cells = 0
+    for place, character in enumerate(line):
+        size = 2 if east_asian_width(character) in "WF" else 1
+        if cells + size > width:
+            yield line[start:place]
+            start, cells = place, 0
+        cells += size
+    yield line[start:]
+
+
+def tree(arguments: JsonObject, width: int, *, whole: bool) -> Shown:
+    """Return the arguments as lines, each behind the bar. `whole`: no value is cut."""
+    lines: list[str] = []
+    hidden = 0
+    for label, value, depth in _rows(arguments, 0):
+        room = width - len(BAR) - 2 * depth
+        body = [*_value_lines(label, value, room)]
+        if not whole and len(body) > _LONG:
+            more = len(body) - _LONG
+            hidden += more
+            body = [*body[:_LONG], f"… {more} more line{'s' if more > 1 else ''} (m shows all)"]
+        lines.extend(f"{BAR}{'  ' * depth}{line}" for line in body)
+    return Shown(lines=tuple(lines or [f"{BAR}(no arguments)"]), hidden=hidden)
+
+
+def _rows(value: Json, depth: int) -> Iterator[tuple[str, Json, int]]:
+    """A label, a scalar (or what is too deep to spread), and how far to indent them."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    rows = [(_label(key), item) for key, item in items]
+    align = min(max((len(label) for label, _ in rows), default=0), _LABEL)
+    for label, item in rows:
+        if isinstance(item, dict | list) and item and depth < _DEEPEST:
+            yield label, ..., depth
+            yield from _rows(item, depth + 1)
+        else:
+            yield label.ljust(align), item, depth
+
+
+def _label(key: object) -> str:
+    """A name as it is, if it is an ordinary one; else as JSON, so that blanks and signs show."""
+    if isinstance(key, int):
+        return f"[{key}]"
+    name = str(key)
+    return name if name.isidentifier() and name.isascii() else clean(_json(name))
+
+
+def _value_lines(label: str, value: Json, room: int) -> list[str]:
+    if value is ...:
+        return wrap(f"{label}:", room)
+    if isinstance(value, str) and "\n" in value:
+        # Text of several lines reads as such; the bar keeps it apart from ours.
+        indented = [f"{BAR}{line}" for line in wrap(clean(value), room - 4)]
+        return [*wrap(f"{label}: text of {value.count(chr(10)) + 1} lines", room), *indented]
+    return wrap(f"{label}  {clean(_json(value))}", room)
+
+
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def head(question: ApprovalQuestion) -> list[tuple[str, str]]:
+    """Return what is asked and why, as rows of a name and clean text."""
+    waiting = question.waiting()
+    rows = [
+        ("server", clean_line(question.tool.server, 128)),
+        ("tool", clean_line(question.tool.tool, 128)),
+        ("rule", clean_line(question.rule, 200) or "none"),
+    ]
+    if question.reason:
+        rows.append(("reason", clean_line(question.reason, 500)))
+    if question.in_doubt:
+        rows.append(("IN DOUBT", _IN_DOUBT))
+    if waiting:
+        rows.append(("waiting", f"{waiting} more question{'s' if waiting > 1 else ''}"))
+    return rows
+
+
+def grants(question: ApprovalQuestion) -> list[tuple[str, str]]:
+    """Return the keys and what each of them does, in plain words."""
+    name = title(question.tool.server, question.tool.tool)
+    rows = [
+        ("y", "yes, run it once"),
+        ("n", "no"),
+        ("r", "no, with a reason for the model"),
+        ("e", "edit the arguments"),
+    ]
+    if not question.in_doubt:
+        rows += [
+            ("a", "always in this session: this tool with exactly these arguments"),
+            ("t", f"always in this session: {name} with ANY arguments, without asking"),
+        ]
+    return rows
+
+
+def difference(before: JsonObject, after: JsonObject, width: int) -> tuple[str, ...]:
+    """Return what an edit changes: lines that start with `-` or `+`, behind the bar."""
+    old, new = (_json_lines(arguments) for arguments in (before, after))
+    if max(len(old), len(new)) > _DIFFABLE:
+        return (f"{BAR}(too long to compare: the new arguments are shown below)",)
+    changed = [
+        f"{line[0]} {clean(line[2:])}" for line in difflib.ndiff(old, new) if line[:1] in "-+"
+    ]
+    room = width - len(BAR)
+    return tuple(f"{BAR}{part}" for line in changed for part in wrap(line, room)) or (
+        f"{BAR}(nothing changed)",
+    )
+
+
+def _json_lines(arguments: JsonObject) -> list[str]:
+    return json.dumps(arguments, ensure_ascii=False, indent=2).split("\n")
+
+
+def editable(arguments: JsonObject) -> str:
+    """Return arguments as JSON for an editor line: hidden characters as JSON escapes."""
+    text = json.dumps(arguments, ensure_ascii=False, indent=2)
+    return text if clean(text) == text else json.dumps(arguments, indent=2)
+
+
+def parse_edited(text: str) -> JsonObject | str:
+    """Return the arguments that an editor gave back, or what is wrong with them."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        return f"no valid JSON: {clean_line(str(error))}"
+    if not isinstance(value, dict):
+        return 'the arguments must be a JSON object, such as {"name": "value"}'
+    return value
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
