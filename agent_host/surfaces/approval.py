@@ -250,7 +250,7 @@ class _Dialogue:
             edited = await self._reader.edit(text)
             if edited is None:
                 self._say("the arguments are unchanged")
-                        return
+                return
             text = edited
             value = parse_edited(edited)
             if isinstance(value, str):
