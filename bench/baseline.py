@@ -12,16 +12,23 @@ import contextlib
 import json
 import sys
 import time
+from typing import Any
 
 import mcp
 import openai
 
+JsonObject = dict[str, Any]
+Clients = dict[str, tuple[mcp.Client, str]]
+
 PROMPT = "Do what you were made for."
 
 
-async def connect(stack: contextlib.AsyncExitStack, commands: list[str]) -> tuple[dict, list]:
+async def connect(
+    stack: contextlib.AsyncExitStack, commands: list[str]
+) -> tuple[Clients, list[Any]]:
     """Start the servers one after the other: the clients by tool name, and the tools."""
-    clients, tools = {}, []
+    clients: Clients = {}
+    tools: list[Any] = []
     for number, command in enumerate(commands):
         program, *arguments = json.loads(command)
         parameters = mcp.StdioServerParameters(command=program, args=arguments)
@@ -38,9 +45,12 @@ async def connect(stack: contextlib.AsyncExitStack, commands: list[str]) -> tupl
     return clients, tools
 
 
-async def ask(model: openai.AsyncOpenAI, name: str, messages: list, tools: list) -> tuple:
+async def ask(
+    model: openai.AsyncOpenAI, name: str, messages: list[Any], tools: list[Any]
+) -> tuple[str, list[JsonObject]]:
     """One streamed answer: its text and its calls."""
-    text, found = "", {}
+    text = ""
+    found: dict[int, JsonObject] = {}
     stream = await model.chat.completions.create(
         model=name, messages=messages, tools=tools, stream=True
     )
@@ -50,8 +60,9 @@ async def ask(model: openai.AsyncOpenAI, name: str, messages: list, tools: list)
             for delta in choice.delta.tool_calls or ():
                 entry = found.setdefault(delta.index, {"id": "", "name": "", "arguments": ""})
                 entry["id"] = delta.id or entry["id"]
-                entry["name"] = delta.function.name or entry["name"]
-                entry["arguments"] += delta.function.arguments or ""
+                if delta.function:
+                    entry["name"] = delta.function.name or entry["name"]
+                    entry["arguments"] += delta.function.arguments or ""
             if choice.delta.content:
                 show(choice.delta.content)
     return text, list(found.values())
@@ -62,15 +73,15 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
-async def run_call(clients: dict, call: dict) -> dict:
+async def run_call(clients: Clients, call: JsonObject) -> JsonObject:
     client, tool = clients[call["name"]]
     result = await client.call_tool(tool, json.loads(call["arguments"]))
     text = "".join(block.text for block in result.content if block.type == "text")
     return {"role": "tool", "tool_call_id": call["id"], "content": text}
 
 
-async def converse(model: openai.AsyncOpenAI, name: str, clients: dict, tools: list) -> str:
-    messages: list = [{"role": "user", "content": PROMPT}]
+async def converse(model: openai.AsyncOpenAI, name: str, clients: Clients, tools: list[Any]) -> str:
+    messages: list[Any] = [{"role": "user", "content": PROMPT}]
     while True:
         text, found = await ask(model, name, messages, tools)
         if not found:

@@ -11,8 +11,11 @@ import os
 import select
 import sys
 import time
+from typing import Any
 
-SCHEMA = {"type": "object", "additionalProperties": False}
+JsonObject = dict[str, Any]
+
+SCHEMA: JsonObject = {"type": "object", "additionalProperties": False}
 TOOLS = [
     {
         "name": "echo",
@@ -56,7 +59,7 @@ class Server:
                     self.handle(json.loads(line))
                 self.busy += time.monotonic() - started
 
-    def handle(self, message: dict) -> None:
+    def handle(self, message: JsonObject) -> None:
         if "id" not in message or "method" not in message:
             return
         params = message.get("params") or {}
@@ -81,7 +84,7 @@ class Server:
                 error = {"code": -32601, "message": "Method not found"}
                 write(encode({"id": message["id"], "error": error}))
 
-    def answer(self, request_id: object, result: dict, delay: float = 0) -> None:
+    def answer(self, request_id: object, result: JsonObject, delay: float = 0) -> None:
         data = encode({"id": request_id, "result": result})
         if not delay:
             write(data)
@@ -90,7 +93,7 @@ class Server:
         heapq.heappush(self.due, (time.monotonic() + delay, self.count, data))
 
 
-def encode(message: dict) -> bytes:
+def encode(message: JsonObject) -> bytes:
     return json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n"
 
 

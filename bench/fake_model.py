@@ -13,12 +13,15 @@ import asyncio
 import json
 import sys
 import time
+from typing import Any
+
+JsonObject = dict[str, Any]
 
 FIRST = '{"id":"r","object":"chat.completion.chunk","created":1,"model":"bench","choices":['
 BATCH = 64
 
 
-def chunk(delta: dict, finish: str | None = None) -> bytes:
+def chunk(delta: JsonObject, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return f"data: {FIRST}{json.dumps(choice)}]}}\n\n".encode()
 
@@ -27,12 +30,12 @@ def plan_of(model: str) -> dict[str, str]:
     return dict(part.split("-", 1) for part in model.split("."))
 
 
-def calls(request: dict, plan: dict[str, str], turn: int) -> list[bytes]:
+def calls(request: JsonObject, plan: dict[str, str], turn: int) -> list[bytes]:
     """The chunks of a turn that asks for tools, shaped as a provider's: name first, then text."""
     wanted = plan.get("tool", "echo")
     names = [tool["function"]["name"] for tool in request.get("tools", ())]
     names = [name for name in names if name == wanted or name.endswith(f"__{wanted}")]
-    arguments = {"text": f"turn {turn}"}
+    arguments: JsonObject = {"text": f"turn {turn}"}
     if wanted == "sleep":
         arguments = {"seconds": float(plan.get("seconds", "0").replace("_", "."))}
     text = json.dumps(arguments)
@@ -50,7 +53,7 @@ def calls(request: dict, plan: dict[str, str], turn: int) -> list[bytes]:
     return [*parts, chunk({}, "tool_calls")]
 
 
-def answer(request: dict) -> list[bytes]:
+def answer(request: JsonObject) -> list[bytes]:
     plan = plan_of(request["model"])
     turn = sum(1 for message in request["messages"] if message["role"] == "assistant")
     parts = [chunk({"role": "assistant", "content": ""})]
