@@ -69,6 +69,14 @@ class _Source(Markdown):
         parser.disable(["html_block", "html_inline", "image", "reference"])
         self.markup = source
         self.parsed = parser.parse(source)
+        for token in self.parsed:
+            for part in (token, *(token.children or ())):
+                # Before the layout, as an escape is longer than what it stands for.
+                part.content = clean_prose(part.content)
+                part.attrs = {
+                    name: clean_prose(value) if isinstance(value, str) else value
+                    for name, value in part.attrs.items()
+                }
 
 
 class _Safe:

@@ -1,0 +1,184 @@
+"""The chat's input line, with prompt-toolkit.
+
+Theory of operation: one `PromptSession` for messages (history in a file, completion of commands,
+several lines) and one without history for the answers to approval questions and edits of
+arguments. Enter sends; Alt-Enter, or a backslash before Enter, makes a new line; a paste is one
+block, whatever line ends it holds. Ctrl-C clears the line, and in an empty one raises
+KeyboardInterrupt; Ctrl-D in an empty line is the end of input. Signals are the caller's.
+prompt-toolkit costs a quarter of a second of CPU to import: only `chat` loads this file.
+"""
+
+import asyncio
+import os
+import sys
+import termios
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input.typeahead import clear_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.styles import Style
+
+from agent_host.surfaces.outlet import Outlet, held
+
+_INTERRUPT_GRACE = 5.0
+"""Seconds that an interruption has to withdraw the question it came in."""
+
+
+def history_at(path: Path) -> History:
+    """Return the history kept in `path`, which only its owner can read; a history that is
+    forgotten at the end where no file can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.fchmod(fd, 0o600)
+        finally:
+            os.close(fd)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))
+
+
+class CommandCompleter(Completer):
+    """Completes `/command` at the start of a message, and the first word after it."""
+
+    def __init__(
+        self, commands: Sequence[tuple[str, str]], words: Callable[[str], Iterable[str]]
+    ) -> None:
+        self._commands = commands
+        self._words = words
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        """Yield what may stand at the cursor."""
+        text = document.text_before_cursor
+        if not text.startswith("/") or "\n" in text:
+            return
+        name, blank, word = text.partition(" ")
+        if not blank:
+            for command, help_text in self._commands:
+                if command.startswith(name):
+                    yield Completion(command, -len(name), display_meta=help_text)
+        elif " " not in word:
+            for candidate in self._words(name):
+                if candidate.startswith(word):
+                    yield Completion(candidate, -len(word))
+
+
+def _bindings() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.current_line_before_cursor.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("c-c")
+    def _clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    return keys
+
+
+def _discard_typed_ahead(session: PromptSession[str]) -> None:
+    clear_typeahead(session.app.input)
+    try:
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    except (OSError, ValueError, termios.error):
+        return  # no terminal: nothing was typed
+
+
+class ChatInput:
+    """Reads the user's messages. `status` is shown under the line; `hold` are the outlets that
+    have to wait while the line is open."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        completer: Completer,
+        status: Callable[[], str],
+        hold: Sequence[Outlet],
+        styled: bool,
+    ) -> None:
+        self._hold = tuple(hold)
+        self._session: PromptSession[str] = PromptSession(
+            history=history,
+            completer=completer,
+            complete_while_typing=True,
+            multiline=True,
+            key_bindings=_bindings(),
+            prompt_continuation=". ",
+            bottom_toolbar=status,
+            style=Style.from_dict({"bottom-toolbar": "noreverse"} if not styled else {}),
+            include_default_pygments_style=False,
+        )
+
+    async def read(self) -> str | None:
+        """Return the next message, or None at the end of input. KeyboardInterrupt: Ctrl-C in an
+        empty line."""
+        for outlet in self._hold:
+            outlet.end_line()
+        with held(self._hold):
+            try:
+                return await self._session.prompt_async("> ", handle_sigint=False)
+            except EOFError:
+                return None
+
+
+class PromptLines:
+    """LineReader of the chat's approval questions. `interrupt` is what Ctrl-C does."""
+
+    def __init__(self, *, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        self._session: PromptSession[str] = PromptSession(
+            key_bindings=_bindings(),
+            history=InMemoryHistory(),
+            include_default_pygments_style=False,
+            enable_history_search=False,
+        )
+
+    def discard_typed_ahead(self) -> None:
+        """Forget what was typed so far, by the terminal's queue and by prompt-toolkit's."""
+        _discard_typed_ahead(self._session)
+
+    async def ask(self, prompt: str) -> str | None:
+        """Return one line, or None at the end of input; Ctrl-C interrupts the step."""
+        try:
+            return await self._session.prompt_async(prompt, handle_sigint=False, multiline=False)
+        except EOFError:
+            return None
+        except KeyboardInterrupt:
+            self._interrupt()
+            # The interruption cancels this task; without one there is no answer, which means no.
+            await asyncio.sleep(_INTERRUPT_GRACE)
+            return None
+
+    async def edit(self, text: str) -> str | None:
+        """Let the user change `text`; None: they left it by Ctrl-C or Ctrl-D."""
+        try:
+            return await self._session.prompt_async(
+                "arguments (Enter: done, Alt-Enter: new line, Ctrl-C twice: give up)\n",
+                default=text,
+                handle_sigint=False,
+                multiline=True,
+            )
+        except (EOFError, KeyboardInterrupt):
+            return None
