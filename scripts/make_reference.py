@@ -175,6 +175,12 @@ def events() -> str:
     return "\n".join(parts) + "\n"
 
 
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of servers.toml, for editors."""
+    schema: dict[str, Any] = importlib.import_module("agent_host.config.reference").json_schema()
+    return schema
+
+
 def stream_schema() -> dict[str, Any]:
     """The JSON Schema of a line of stream-json."""
     schema: dict[str, Any] = importlib.import_module("agent_host.surfaces.schema").stream_schema()
@@ -222,6 +228,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "config.md": config,
     "events.md": events,
+    "servers.schema.json": lambda: as_json(config_schema()),
     "events.schema.json": lambda: as_json(record_schema()),
     "stream-json.schema.json": lambda: as_json(stream_schema()),
 }
