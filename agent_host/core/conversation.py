@@ -158,7 +158,7 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
         InputRequested: _OPEN,
         InputGiven: frozenset({"input"}),
         ContextCompacted: _OPEN,
-        ModelChanged: frozenset({"user", "model"}),
+        ModelChanged: _OPEN,
         ServerConnected: _ANY,
         ServerLost: _ANY,
         ToolsChanged: _ANY,
@@ -217,6 +217,7 @@ def _apply_run(c: Conversation, event: _RunEvent) -> Conversation:
         case RunResumed():
             return _resume(c, event)
         case ModelChanged():
+            _require(c.requested is None, "the model is being asked")
             origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
             return replace(c, origin=origin, simulated=event.simulated)
         case LimitReached():

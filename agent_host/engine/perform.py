@@ -397,7 +397,7 @@ def _last_result(state: tenacity.RetryCallState) -> _Outcome:
 
 def _wait(policy: Retry) -> Callable[[tenacity.RetryCallState], float]:
     backoff = tenacity.wait_exponential_jitter(
-        initial=policy.first_wait, max=policy.longest_wait, jitter=policy.first_wait
+        multiplier=policy.first_wait, max=policy.longest_wait, jitter=policy.first_wait
     )
 
     def wait(state: tenacity.RetryCallState) -> float:
