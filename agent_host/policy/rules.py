@@ -4,7 +4,8 @@ Theory of operation: what "strictest wins" means together with a default and a b
 
 1. Every rule that matches the pair (server, tool) counts, and the strictest effect among them is
    the answer: deny over ask over allow. The order of rules means nothing. An allow therefore
-   never opens what another rule closes, and adding a deny or an ask never allows anything more.
+   never opens what another rule closes, and adding a deny or an ask never lets anything more
+   run unasked (an ask does open what only a default of "deny" closed, to a human's yes).
 2. The default answers when no rule matches, and only then: it takes no part in the comparison
    (a default of "ask" that counted as a rule would make every allow useless).
 3. `trusted-read-only` is a built-in rule like any other: allow, for each tool that changes

@@ -1,0 +1,159 @@
+"""One record of every event type, with every optional field used once somewhere."""
+
+from agent_host.core import events as e
+from agent_host.core.types import (
+    Audio,
+    Image,
+    Message,
+    Origin,
+    Principal,
+    Reasoning,
+    Resource,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+
+RUN = "01KAP4ZZZZ0000000000000000"
+ORIGIN = Origin(provider="local", model="llama", adapter="openai-chat")
+ANA = Principal(id="ana", authenticated_by="https://idp.example", roles=("desk",), claims={"n": 1})
+
+
+def user(text: str) -> e.UserSaid:
+    return e.UserSaid(message=Message(role="user", content=(Text(text=text),)))
+
+
+def responded(request_id: str, *blocks: object, stop: str = "end_turn") -> e.ModelResponded:
+    return e.ModelResponded(
+        request_id=request_id,
+        message=Message(role="assistant", content=blocks, origin=ORIGIN),
+        stop_reason=stop,
+        usage=Usage(input_tokens=120, output_tokens=12, cache_read_tokens=3, cache_write_tokens=4),
+        response_id="resp-1",
+        model_asked="llama",
+        model_served="llama-8b",
+    )
+
+
+def requested(request_id: str) -> e.ModelRequested:
+    return e.ModelRequested(request_id=request_id, provider="local", model="llama")
+
+
+def finished(call_id: str, text: str, error: str | None = None) -> e.ToolFinished:
+    return e.ToolFinished(
+        result=ToolResult(call_id=call_id, content=(Text(text=text),), error=error)
+    )
+
+
+def started(call_id: str, tool: str, arguments: dict[str, object]) -> e.ToolStarted:
+    return e.ToolStarted(
+        call_id=call_id, server="orders", tool=tool, fingerprint="f" * 64, arguments=arguments
+    )
+
+
+START = e.RunStarted(
+    run_id=RUN,
+    principal=ANA,
+    provider="local",
+    model="llama",
+    adapter="openai-chat",
+    config_fingerprint="c" * 64,
+    system="Be brief.",
+)
+
+READ = ToolCall(id="call-1", name="orders__get_order", arguments={"order_id": "12345"})
+REFUND = ToolCall(
+    id="call-2", name="orders__refund", arguments={"order_id": "12345", "amount": 20.5}
+)
+TORN = ToolCall(
+    id="call-3",
+    name="orders__refund",
+    arguments={},
+    fault="truncated_call",
+    raw='{"order_id": "12',
+    opaque={"index": 2},
+)
+
+LEGAL: tuple[e.Event, ...] = (
+    START,
+    e.ServerConnected(server="orders", version="1.0", protocol="2025-11-25", seconds=0.21),
+    e.ToolsChanged(server="orders", added=("refund",), removed=("void",), changed=("get_order",)),
+    user("Where is my order 12345? Refund the shipping."),
+    requested("r1"),
+    e.ModelFailed(
+        request_id="r1", kind="rate_limit", message="slow down", final=False, retry_after=1.5
+    ),
+    requested("r2"),
+    responded(
+        "r2",
+        Reasoning(text="Look first.", opaque={"signature": "abc"}),
+        Text(text="I look.", opaque={"id": "m1"}),
+        READ,
+        REFUND,
+        TORN,
+        stop="tool_use",
+    ),
+    e.PolicyDecided(call_id="call-1", decision="allow", rule="trusted-read-only", reason="reads"),
+    e.PolicyDecided(call_id="call-2", decision="ask", rule="default"),
+    started("call-1", "get_order", {"order_id": "12345"}),
+    e.ApprovalRequested(
+        call_id="call-2",
+        server="orders",
+        tool="refund",
+        fingerprint="f" * 64,
+        arguments={"order_id": "12345", "amount": 20.5},
+        in_doubt=False,
+    ),
+    e.ToolFinished(
+        result=ToolResult(
+            call_id="call-1",
+            content=(
+                Text(text="shipped via DHL"),
+                Image(data="aGk=", media_type="image/png"),
+                Audio(data="aGk=", media_type="audio/wav"),
+                Resource(uri="file:///a", name="a", media_type="text/plain", text="t", data="aGk="),
+            ),
+            artifact=f"{RUN}.artifacts/call-1.txt",
+        )
+    ),
+    e.InputRequested(
+        input_id="i1",
+        server="orders",
+        mode="form",
+        message="Which reason?",
+        requested_schema={"type": "object"},
+        url="https://example.com/form",
+    ),
+    e.InputGiven(input_id="i1", action="accept", by="ana", content={"reason": "late"}),
+    e.ApprovalGiven(
+        call_id="call-2",
+        decision="approve",
+        by="ana",
+        scope="session_tool",
+        arguments={"order_id": "12345", "amount": 4.9},
+        feedback="shipping only",
+    ),
+    started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
+    finished("call-2", "refunded"),
+    finished("call-3", "The call was cut off.", "truncated_call"),
+    requested("r3"),
+    responded("r3", Text(text="It ships; 4.90 refunded.")),
+    e.ContextCompacted(messages=1, summary="The user asked about order 12345."),
+    e.ModelChanged(provider="x", model="y", adapter="script", by="ana", simulated=True),
+    e.ServerLost(server="orders", reason="exit code 1", will_restart=True),
+    e.LimitReached(name="turns", limit=50.0),
+    e.Interrupted(by="ana"),
+    e.RunEnded(reason="done", detail="all said"),
+    e.RunResumed(principal=ANA),
+)
+"""A legal run in which every event type occurs."""
+
+
+def records(*events: e.Event, run_id: str = RUN) -> list[e.Record]:
+    return [
+        e.Record(
+            seq=seq, at=f"2026-11-22T10:00:{seq % 60:02}.{seq:06}Z", run_id=run_id, event=event
+        )
+        for seq, event in enumerate(events)
+    ]
