@@ -49,12 +49,12 @@ trust_annotations = true          # believe its hints which tools only read
 [policy]
 default = "ask"
 
-# What only reads may run without a question: name the tools that you know.
-[[policy.rules]]
-id = "orders-read"
-server = "orders"
-tools = ["get_*", "list_*", "search_*"]
-effect = "allow"
+# What only reads runs without a question where the server's hints are believed. More rules:
+# [[policy.rules]]
+# id = "files-read"
+# server = "files"
+# tools = ["read_*", "list_*"]
+# effect = "allow"                # allow, ask or deny
 """
 """What `config init` writes."""
 

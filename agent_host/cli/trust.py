@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from agent_host.cli.columns import columns
+from agent_host.cli.trusting import confirmed
 from agent_host.config import paths
 from agent_host.config.load import load
 from agent_host.config.trust import TrustStore, describe, items_of, needs_trust, trust
@@ -41,18 +42,12 @@ def execute(options: argparse.Namespace) -> int:
         return ExitStatus.DONE
     sys.stdout.write(f"{loaded.name}\n{describe(asked)}\n")
     sys.stdout.flush()
-    if not options.yes and sys.stdin.isatty() and not _yes():
+    if not options.yes and sys.stdin.isatty() and not confirmed("Trust this?"):
         sys.stderr.write("not trusted\n")
         return ExitStatus.REFUSED
     trust(loaded, store)
     sys.stdout.write(f"{loaded.name} is trusted, as long as this does not change\n")
     return ExitStatus.DONE
-
-
-def _yes() -> bool:
-    sys.stderr.write("Trust this? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _list(store: TrustStore) -> int:

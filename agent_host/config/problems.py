@@ -27,6 +27,7 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
 }
+_LISTED = 16
 _SECRET_TABLES = ("env", "headers")
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
@@ -57,7 +58,8 @@ def nearest(word: str, known: list[str]) -> str:
     for candidate in known:
         if close and candidate.lower() == close[0]:
             return f'; did you mean "{candidate}"?'
-    return f"; known: {', '.join(known)}" if known else ""
+    listed = ", ".join(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
+    return f"; known: {listed}" if known else ""
 
 
 def explain(error: ValidationError, text: str, file: str) -> ConfigError:

@@ -18,6 +18,9 @@ from agent_host.config.secrets import check_references, has_reference
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """A server's, model's or rule's name."""
 
+RESERVED_RULES = ("default", "trusted-read-only")
+"""Ids of rules that policy has by itself."""
+
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
@@ -44,6 +47,12 @@ def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return check_references(text)
+
+
+def _rule_id(text: str) -> str:
+    if text in RESERVED_RULES:
+        raise ValueError(f'is "{text}", the name of a built-in rule; choose another')
+    return text
 
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -171,7 +180,9 @@ class RuleConfig(BaseModel):
 
     model_config = _FROZEN
 
-    id: Name = Field(description="Its name, in questions, results and transcripts.")
+    id: Annotated[Name, AfterValidator(_rule_id)] = Field(
+        description="Its name, in questions, results and transcripts."
+    )
     server: Glob = Field(default="*", description="A glob over the names of servers.")
     tools: Annotated[list[Glob], Field(min_length=1)] = Field(
         default=["*"], description="Globs over the server's own tool names."

@@ -1,0 +1,309 @@
+"""`agent-host doctor`: is this installation and this config in order, and if not, what to do.
+
+Theory of operation: a check is one function from the facts to its findings, and a row of CHECKS.
+It starts no server and sends nothing to any model; `servers test` and a run do that. A check that
+cannot do its work because the config cannot be read says nothing: the check of the config has
+said it. Exit status 1 if any finding is a problem.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent_host import __version__
+from agent_host.cli.commands import resolve_command
+from agent_host.config import paths
+from agent_host.config.choose import available, choose_model
+from agent_host.config.load import OVERRIDES, Loaded, load
+from agent_host.config.local import local_hint
+from agent_host.config.problems import nearest
+from agent_host.config.secrets import is_reference, resolve
+from agent_host.config.trust import TrustStore, items_of, needs_trust
+from agent_host.core.errors import ConfigError, ExitStatus
+from agent_host.core.text import clean, clean_line
+
+Level = Literal["ok", "note", "problem"]
+
+PACKAGES = (
+    "mcp",
+    "openai",
+    "anthropic",
+    "pydantic",
+    "rich",
+    "prompt-toolkit",
+    "jsonschema-rs",
+    "tenacity",
+    "platformdirs",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check found. `fix`: what to do about it."""
+
+    level: Level
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What checks look at. `loaded` is None when the config cannot be used: `error` says why."""
+
+    loaded: Loaded | None
+    error: str
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run every check, print its findings, return the exit status."""
+    loaded, error = None, ""
+    try:
+        loaded = load(options.config, os.environ)
+    except ConfigError as problem:
+        error = str(problem)
+    facts = Facts(loaded=loaded, error=error)
+    found = [(name, finding) for name, check in CHECKS for finding in check(facts)]
+    bad = any(finding.level == "problem" for _, finding in found)
+    if options.json:
+        document = [{"check": name, **asdict(finding)} for name, finding in found]
+        sys.stdout.write(json.dumps({"ok": not bad, "findings": document}, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(_lines(found)) + "\n")
+    return ExitStatus.FAILED if bad else ExitStatus.DONE
+
+
+def _lines(found: list[tuple[str, Finding]]) -> Iterator[str]:
+    width = max(len(name) for name, _ in CHECKS)
+    for name, finding in found:
+        level = finding.level if finding.level != "problem" else "PROBLEM"
+        yield f"{level:<7}  {name:<{width}}  {clean_line(finding.text, 600)}"
+        if finding.fix:
+            yield f"{'':<7}  {'':<{width}}  -> {clean_line(finding.fix, 600)}"
+
+
+def _python(_: Facts) -> Iterator[Finding]:
+    version = platform.python_version()
+    text = f"agent-host {__version__}, Python {version} at {sys.executable}"
+    yield Finding(level="ok", text=text)
+
+
+def _packages(_: Facts) -> Iterator[Finding]:
+    found, missing = [], []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(package)
+    if found:
+        yield Finding(level="ok", text=", ".join(found))
+    if missing:
+        fix = "install agent-host again (pip install --upgrade --force-reinstall agent-host)"
+        yield Finding(level="problem", text=f"missing: {', '.join(missing)}", fix=fix)
+
+
+def _system(_: Facts) -> Iterator[Finding]:
+    text = f"{platform.system()} {platform.release()} {platform.machine()}"
+    if sys.platform != "linux":
+        yield Finding(
+            level="note",
+            text=f"{text}: a server that ignores the end of its input may outlive a host that is "
+            "killed outright (no parent-death signal here)",
+        )
+    else:
+        yield Finding(level="ok", text=f"{text}: parent-death signal and process groups")
+
+
+def _config(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        yield Finding(level="problem", text=facts.error)
+        return
+    loaded = facts.loaded
+    servers = loaded.config.servers
+    counts = f"{len(servers)} servers, {len(loaded.config.policy.rules)} rules"
+    yield Finding(level="ok", text=f"{loaded.name}: {counts}")
+    for index, rule in enumerate(loaded.config.policy.rules):
+        plain = not any(c in rule.server for c in "*?[")
+        if plain and rule.server not in servers:
+            yield Finding(
+                level="problem",
+                text=f"{loaded.where('policy', 'rules', index)}: the rule {rule.id} names the "
+                f'server "{rule.server}", which is not there, so it never matches',
+                fix=f"correct its server{nearest(rule.server, [*servers])}",
+            )
+    if loaded.config.policy.default == "allow":
+        yield Finding(
+            level="note",
+            text=f'{loaded.where("policy", "default")}: policy.default is "allow": what no rule '
+            "names runs without a question",
+        )
+
+
+def _environment(_: Facts) -> Iterator[Finding]:
+    known = [paths.CONFIG_VARIABLE, *(override.variable for override in OVERRIDES)]
+    for name in sorted(os.environ):
+        if name.startswith("AGENT_HOST_") and name not in known:
+            yield Finding(
+                level="note",
+                text=f"the variable {clean_line(name, 80)} means nothing here",
+                fix=f"see docs/reference/config.md{nearest(name, known)}",
+            )
+
+
+def _servers(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    for name, server in facts.loaded.config.servers.items():
+        where = f"{facts.loaded.where('servers', name)}: {name}"
+        if not server.enabled:
+            yield Finding(level="note", text=f"{where} is disabled")
+        elif server.command is None:
+            test = f"`agent-host servers test {name}` asks it"
+            yield Finding(level="ok", text=f"{where} is at a URL; {test}")
+        else:
+            fix, text = resolve_command(facts.loaded, server)
+            yield Finding(level="problem" if fix else "ok", text=f"{where}: {text}", fix=fix)
+
+
+def _secrets(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    loaded = facts.loaded
+    for name, server in loaded.config.servers.items():
+        values = {("env", k): v for k, v in server.env.items()}
+        values |= {("headers", k): v for k, v in server.headers.items()}
+        for path, text in values.items() if server.enabled else ():
+            try:
+                resolve(text, os.environ, loaded.folder, key=loaded.at("servers", name, *path))
+            except ConfigError as error:
+                yield Finding(level="problem", text=str(error))
+    for name, model in loaded.config.models.items():
+        if model.api_key is not None and "${" not in model.api_key and len(model.api_key) > 15:
+            yield Finding(
+                level="note",
+                text=f"{loaded.where('models', name, 'api_key')}: a key stands in the file itself",
+                fix='write api_key = "${env:NAME}" and set NAME',
+            )
+
+
+def _trust(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    try:
+        if not items_of(facts.loaded):
+            yield Finding(level="ok", text="none needed")
+            return
+        asked = needs_trust(facts.loaded, TrustStore.users())
+    except ConfigError as error:
+        yield Finding(level="problem", text=str(error))
+        return
+    if asked:
+        keys = ", ".join(item.key for item in asked)
+        fix = "read them with `agent-host trust`, which asks"
+        yield Finding(level="note", text=f"not trusted yet: {keys}", fix=fix)
+    else:
+        yield Finding(level="ok", text=f"{facts.loaded.name} is trusted as it is")
+
+
+def _model(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    loaded = facts.loaded
+    try:
+        choice = choose_model(loaded.config, os.environ, origin=loaded.origin("model"))
+        if choice.settings.api_key and is_reference(choice.settings.api_key):
+            key = f"the key of {choice.name}"
+            resolve(choice.settings.api_key, os.environ, loaded.folder, key=key)
+    except ConfigError as error:
+        yield Finding(level="problem", text=str(error))
+        return
+    text = f"{choice.name} ({choice.why})"
+    if choice.settings.path and not (loaded.folder / choice.settings.path).is_file():
+        fix = "check its path"
+        yield Finding(level="problem", text=f"{text}: no file {choice.settings.path}", fix=fix)
+    elif choice.provider == "offline":
+        fix = "set a provider's key, as OPENAI_API_KEY; `agent-host models list` shows all"
+        yield Finding(level="note", text=f"{text}: no AI, it matches words", fix=fix)
+    else:
+        yield Finding(level="ok", text=text)
+    others = [p.name for p in available(os.environ) if p.name != choice.provider]
+    if others:
+        yield Finding(level="ok", text=f"keys are there too for: {', '.join(others)}")
+
+
+def _local(_: Facts) -> Iterator[Finding]:
+    for server in local_hint():
+        served = ", ".join(server.models[:5]) or "no model loaded"
+        yield Finding(
+            level="note",
+            text=f"a model server answers at {server.base_url} ({served})",
+            fix=f"use it with --model {server.hint}",
+        )
+
+
+def _transcripts(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    folder = facts.loaded.transcripts
+    name = paths.shown(folder)
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        yield Finding(level="problem", text=f"{name}: {there} is no folder", fix="remove that file")
+    elif not os.access(there, os.W_OK | os.X_OK):
+        fix = "make it writable, or name another folder with `transcripts` in servers.toml"
+        yield Finding(level="problem", text=f"{name} cannot be written", fix=fix)
+    else:
+        free = _free(there)
+        level: Level = "note" if free < 100 else "ok"
+        yield Finding(level=level, text=f"{name}, {free} MB free")
+
+
+def _free(folder: Path) -> int:
+    facts = os.statvfs(folder)
+    return facts.f_bavail * facts.f_frsize // 1_000_000
+
+
+def _terminal(_: Facts) -> Iterator[Finding]:
+    if not sys.stdout.isatty():
+        yield Finding(level="ok", text="output is no terminal: plain text")
+        return
+    size = os.get_terminal_size()
+    kind = clean(os.environ.get("TERM", "unknown"))
+    colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else "colour"
+    encoding = sys.stdout.encoding
+    text = f"{kind}, {size.columns} x {size.lines}, {encoding}, {colour}"
+    if encoding.lower().replace("-", "") != "utf8":
+        fix = "set LANG=C.UTF-8"
+        yield Finding(level="note", text=f"{text}: some characters cannot be shown", fix=fix)
+    else:
+        yield Finding(level="ok", text=text)
+
+
+CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
+    ("python", _python),
+    ("packages", _packages),
+    ("system", _system),
+    ("config", _config),
+    ("environment", _environment),
+    ("servers", _servers),
+    ("secrets", _secrets),
+    ("trust", _trust),
+    ("model", _model),
+    ("local model", _local),
+    ("transcripts", _transcripts),
+    ("terminal", _terminal),
+)
+"""Every check, in the order in which it is shown."""

@@ -1,0 +1,75 @@
+"""Servers for the length of one command: started, waited for, closed."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from agent_host.config.load import Loaded
+from agent_host.config.problems import nearest
+from agent_host.core.errors import UsageError
+from agent_host.core.events import Ephemeral, Event
+from agent_host.core.text import clean_line
+from agent_host.host import open_pool
+from agent_host.servers.pool import Pool
+
+_LOOK_SECONDS = 0.2
+
+
+def enabled(loaded: Loaded, asked: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of the servers to start: those asked for, by default all enabled ones.
+
+    Raises UsageError for a name that the config does not have, or has disabled.
+    """
+    servers = loaded.config.servers
+    for name in asked:
+        if name not in servers:
+            raise UsageError(
+                f'{loaded.name} has no server "{clean_line(name, 80)}"{nearest(name, [*servers])}'
+            )
+        if not servers[name].enabled:
+            where = loaded.where("servers", name, "enabled")
+            raise UsageError(
+                f"{where}: servers.{clean_line(name)} has enabled = false; change that"
+            )
+    return tuple(n for n, s in servers.items() if s.enabled and (n in asked or not asked))
+
+
+@asynccontextmanager
+async def live_pool(loaded: Loaded, only: Collection[str]) -> AsyncIterator[Pool]:
+    """Yield a pool whose servers have each connected, failed, or spent their connect budget.
+
+    Other than `Pool.ready` this does not take the word of servers.lock.
+    """
+    changed = asyncio.Event()
+
+    def observe(_: Event | Ephemeral) -> None:
+        changed.set()
+
+    budget = max((loaded.config.servers[name].connect_timeout for name in only), default=0.0)
+    async with open_pool(loaded, os.environ, only=only, observe=observe) as pool:
+        try:
+            async with asyncio.timeout(budget + 1):
+                await pool.ready()
+                while any(health.state == "starting" for health in pool.health()):
+                    changed.clear()
+                    try:
+                        async with asyncio.timeout(_LOOK_SECONDS):
+                            await changed.wait()
+                    except TimeoutError:
+                        continue
+        except TimeoutError:
+            pass  # what is still starting is shown as that
+        yield pool
+
+
+def complain(pool: Pool) -> None:
+    """Say on stderr which servers are not up, and what is wrong with tools."""
+    for health in pool.health():
+        name = clean_line(health.name)
+        if health.state != "connected":
+            why = health.error or "it has not answered yet"
+            sys.stderr.write(f"{name}: {health.state}: {clean_line(why)}\n")
+        for problem in health.problems:
+            sys.stderr.write(f"{name}: {clean_line(problem)}\n")

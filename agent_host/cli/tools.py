@@ -1,0 +1,269 @@
+"""`agent-host tools`: the servers' tools, listed, shown, called by hand.
+
+A call by hand is no run: policy is not asked, because the human who would be asked has typed the
+call, and no transcript is written. Arguments are validated as a model's are.
+"""
+
+import argparse
+import asyncio
+import getpass
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from agent_host.cli.columns import columns
+from agent_host.cli.live import complain, enabled, live_pool
+from agent_host.cli.trusting import add_trust_option, ensure_trusted
+from agent_host.config.load import Loaded, load
+from agent_host.config.problems import nearest
+from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
+from agent_host.core.text import clean, clean_line
+from agent_host.core.types import (
+    Audio,
+    Content,
+    Image,
+    JsonObject,
+    Principal,
+    Text,
+    Tool,
+    ToolResult,
+)
+from agent_host.ports import CallContext
+from agent_host.servers.pool import Pool
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list the tools of every server")
+    show = actions.add_parser("show", help="show one tool's definition")
+    call = actions.add_parser(
+        "call",
+        help="call a tool by hand",
+        description="Call a tool by hand. You typed it, so policy is not asked; it is no run, "
+        "so nothing is recorded.",
+    )
+    for action in (show, call):
+        action.add_argument("name", metavar="NAME", help="as in `tools list`, or its own name")
+    call.add_argument(
+        "pairs", nargs="*", metavar="KEY=VALUE", help="arguments, read as the tool's schema says"
+    )
+    call.add_argument("--args", metavar="JSON", help="the arguments as one JSON object")
+    for action in (listing, show, call):
+        action.add_argument("--server", metavar="NAME", help="only this server")
+        action.add_argument("--json", action="store_true", help="print JSON")
+        add_trust_option(action)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the chosen action and return its exit status."""
+    if options.action == "call" and options.args is not None and options.pairs:
+        raise UsageError("give the arguments as --args or as KEY=VALUE, not both")
+    loaded = load(options.config, os.environ)
+    only = enabled(loaded, [options.server] if options.server else [])
+    ensure_trusted(loaded, flag=options.trust)
+    return asyncio.run(_execute(options, loaded, only))
+
+
+async def _execute(options: argparse.Namespace, loaded: Loaded, only: Sequence[str]) -> int:
+    async with live_pool(loaded, only) as pool:
+        complain(pool)
+        if options.action == "list":
+            return _list(pool, as_json=options.json)
+        tool = _find(pool, options.name)
+        if options.action == "show":
+            return _show(tool, as_json=options.json)
+        return await _call(pool, tool, options)
+
+
+def _list(pool: Pool, *, as_json: bool) -> int:
+    tools = pool.tools()
+    if as_json:
+        sys.stdout.write(json.dumps([_definition(t) for t in tools.values()], indent=2) + "\n")
+    elif tools:
+        rows = [
+            (name, t.server, _hint(t), clean(t.description).strip().partition("\n")[0])
+            for name, t in tools.items()
+        ]
+        sys.stdout.write(columns(("name", "server", "", "what it does"), rows, cell=80) + "\n")
+    up = any(health.state == "connected" for health in pool.health())
+    if not tools and up:
+        sys.stderr.write("no server has any tools\n")
+    if not pool.health():
+        sys.stderr.write("no servers are configured\n")
+    return ExitStatus.DONE if up or not pool.health() else ExitStatus.SERVER_UNAVAILABLE
+
+
+def _hint(tool: Tool) -> str:
+    """Say what a server's hints say, and whether the config believes them."""
+    hints = tool.annotations
+    if hints.read_only:
+        said = "reads"
+    elif hints.destructive:
+        said = "destroys"
+    elif hints.read_only is False:
+        said = "changes"
+    else:
+        return ""
+    return said if tool.trusted else f"{said}?"
+
+
+def _definition(tool: Tool) -> JsonObject:
+    return {
+        "name": tool.name,
+        "server": tool.server,
+        "tool": tool.tool,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+        "output_schema": tool.output_schema,
+        "annotations": asdict(tool.annotations),
+        "annotations_trusted": tool.trusted,
+        "fingerprint": tool.fingerprint,
+    }
+
+
+def _find(pool: Pool, name: str) -> Tool:
+    """Return the tool with that exposed name, or the only one with that own name."""
+    tools = pool.tools()
+    if name in tools:
+        return tools[name]
+    own = [tool for tool in tools.values() if tool.tool == name]
+    if len(own) == 1:
+        return own[0]
+    if own:
+        names = ", ".join(clean_line(tool.name) for tool in own)
+        raise UsageError(f"several servers have that tool; say which: {names}")
+    down = [h.name for h in pool.health() if h.state != "connected"]
+    if down and not tools:
+        raise UnavailableError(
+            f"no server is up ({', '.join(map(clean_line, down))}); "
+            "`agent-host servers test NAME` tells why"
+        )
+    known = [clean_line(known, 80) for known in tools]
+    raise UsageError(f'there is no tool "{clean_line(name, 80)}"{nearest(name, known)}')
+
+
+def _show(tool: Tool, *, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps(_definition(tool), indent=2) + "\n")
+        return ExitStatus.DONE
+    lines = [
+        f"{clean_line(tool.name)}  ({clean_line(tool.tool)} of {clean_line(tool.server)})",
+        f"hints: {_hint(tool) or 'none'}{'' if tool.trusted else ' (not believed)'}",
+        f"fingerprint: {tool.fingerprint[:16]}",
+        "",
+        clean(tool.description).strip(),
+    ]
+    rows = _parameters(tool.input_schema)
+    if rows:
+        lines += ["", columns(("argument", "type", "", "what it is"), rows)]
+    schema = clean(json.dumps(tool.input_schema, indent=2, ensure_ascii=False))
+    lines += ["", "input schema:", schema]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return ExitStatus.DONE
+
+
+def _parameters(schema: JsonObject) -> list[tuple[str, str, str, str]]:
+    properties = schema.get("properties")
+    required = schema.get("required")
+    if not isinstance(properties, dict):
+        return []
+    needed = required if isinstance(required, list) else []
+    return [
+        (name, _type(p), "needed" if name in needed else "", str(p.get("description", "")))
+        for name, p in properties.items()
+        if isinstance(p, dict)
+    ]
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if isinstance(schema.get("enum"), list):
+        return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"][:8])
+    kind = schema.get("type", "")
+    return " | ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+
+
+def _arguments(options: argparse.Namespace, tool: Tool) -> JsonObject:
+    if options.args is not None:
+        try:
+            arguments = json.loads(options.args)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--args is not JSON: {clean_line(str(error))}") from None
+        if not isinstance(arguments, dict):
+            raise UsageError('--args must be a JSON object, as in \'{"order_id": "12345"}\'')
+        return arguments
+    properties = tool.input_schema.get("properties")
+    schemas = properties if isinstance(properties, dict) else {}
+    arguments = {}
+    for pair in options.pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f'"{clean_line(pair, 80)}" is no KEY=VALUE')
+        arguments[key] = _typed(text, schemas.get(key))
+    return arguments
+
+
+def _typed(text: str, schema: Any) -> Any:
+    """Read a value as its schema says: text stays text, all else is JSON if it can be."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if kind == "string":
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
+    arguments = _arguments(options, tool)
+    problem = pool.validate(tool, arguments)
+    if problem is not None:
+        raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
+    context = CallContext(call_id="by-hand", principal=_principal(), progress=_progress)
+    result = await pool.call(tool, arguments, context)
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
+    else:
+        out = sys.stderr if result.error else sys.stdout
+        out.write(_shown(result) + "\n")
+    match result.error:
+        case None:
+            return ExitStatus.DONE
+        case "server_unavailable":
+            return ExitStatus.SERVER_UNAVAILABLE
+        case _:
+            return ExitStatus.FAILED
+
+
+def _shown(result: ToolResult) -> str:
+    parts = [_part(item) for item in result.content]
+    if result.error:
+        parts.insert(0, f"failed ({result.error}):")
+    return "\n".join(parts) or "(an empty result)"
+
+
+def _part(item: Content) -> str:
+    match item:
+        case Text():
+            return clean(item.text)
+        case Image() | Audio():
+            kind = item.type
+            return f"({kind}, {clean_line(item.media_type)}, {len(item.data) * 3 // 4} bytes)"
+        case _:
+            return clean(item.text) if item.text is not None else f"({clean_line(item.uri)})"
+
+
+def _principal() -> Principal:
+    try:
+        return Principal(id=getpass.getuser())
+    except (OSError, KeyError, ImportError):
+        return Principal(id=str(os.getuid()))
+
+
+def _progress(done: float, total: float | None, message: str) -> None:
+    if sys.stderr.isatty():
+        of = f"/{total:g}" if total else ""
+        sys.stderr.write(f"{done:g}{of} {clean_line(message, 80)}\n")
