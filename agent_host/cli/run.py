@@ -1,0 +1,219 @@
+"""`agent-host run`: answer one prompt, with tools, and leave.
+
+The answer goes to stdout, everything else to stderr; the exit status says how it ended.
+"""
+
+import argparse
+import asyncio
+import getpass
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent_host.cli.stdin import read_prompt
+from agent_host.cli.trusting import add_trust_option, ensure_trusted
+from agent_host.config.load import Loaded, load
+from agent_host.core.errors import ExitStatus, UsageError
+from agent_host.core.events import EndReason, Interrupted, UserSaid
+from agent_host.core.loop import outcome
+from agent_host.core.text import clean
+from agent_host.core.types import Message, Text
+from agent_host.host import HostSession, SessionOptions, open_session
+from agent_host.ports import EventSink
+from agent_host.records.codec import encode_value
+from agent_host.surfaces.approval import make_approver
+from agent_host.surfaces.jsonl import JsonLines, JsonSummary
+from agent_host.surfaces.notes import Notes
+from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.plain import PlainText
+
+STATUS: Mapping[EndReason | None, ExitStatus] = {
+    "done": ExitStatus.DONE,
+    "failed": ExitStatus.FAILED,
+    "limit": ExitStatus.LIMIT,
+    "refused": ExitStatus.REFUSED,
+    "model_unavailable": ExitStatus.MODEL_UNAVAILABLE,
+    "interrupted": ExitStatus.INTERRUPTED,
+    None: ExitStatus.PARKED,
+}
+"""How a run ended (None: parked) -> the exit status."""
+
+_LIMITS = {
+    "max_turns": "limits.max_turns",
+    "max_tool_calls": "limits.max_tool_calls",
+    "max_tokens": "limits.max_tokens",
+    "max_time": "limits.max_seconds",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("prompt", nargs="?", help="what to say; standard input is appended")
+    parser.add_argument("--model", metavar="NAME", help="a model of the config, or PROVIDER:MODEL")
+    parser.add_argument(
+        "--server", metavar="NAME", action="append", help="use only this server (repeatable)"
+    )
+    parser.add_argument(
+        "--approve",
+        choices=("ask", "policy", "all", "none", "defer"),
+        default="ask",
+        help="what happens to calls that policy wants a human for: ask at this terminal (the "
+        "default; refused where there is none), leave it to policy or none (refused), all "
+        "(allowed), defer (the run parks, exit status 7)",
+    )
+    parser.add_argument(
+        "--output",
+        choices=("text", "json", "stream-json"),
+        default="text",
+        help="what stdout gets: the answer, one JSON object, or a line of JSON for each event",
+    )
+    parser.add_argument("--resume", metavar="ID", help="go on with a run (`last`: the newest)")
+    parser.add_argument("--max-turns", metavar="N", help="at most N answers of the model")
+    parser.add_argument("--max-tool-calls", metavar="N", help="at most N tool calls")
+    parser.add_argument("--max-tokens", metavar="N", help="at most N tokens, in and out")
+    parser.add_argument("--max-time", metavar="SECONDS", help="at most this long")
+    add_trust_option(parser)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    loaded = load(options.config, os.environ, overrides(options))
+    prompt = read_prompt(options.prompt)
+    if not prompt and options.resume is None:
+        raise UsageError("the prompt is empty; say something: agent-host run 'What can you do?'")
+    check_servers(loaded, options.server)
+    ensure_trusted(loaded, flag=options.trust)
+    return asyncio.run(_run(options, loaded, prompt))
+
+
+def overrides(options: argparse.Namespace) -> dict[str, str]:
+    """Return what the limits' options set, by config key."""
+    given = {key: getattr(options, name) for name, key in _LIMITS.items()}
+    return {key: text for key, text in given.items() if text is not None}
+
+
+def check_servers(loaded: Loaded, names: list[str] | None) -> None:
+    """Raise UsageError for a server that the config does not have."""
+    for name in names or ():
+        if name not in loaded.config.servers:
+            known = ", ".join(loaded.config.servers) or "none"
+            raise UsageError(f"{loaded.name} has no server {clean(name)!r}; it has {known}")
+
+
+@dataclass(slots=True)
+class _Screen:
+    """Who watches, and how it ends."""
+
+    answer: Outlet
+    notes: Outlet
+    sinks: list[EventSink]
+    close: Callable[[HostSession, int], None]
+
+
+def _screen(output: str) -> _Screen:
+    answer, notes = Outlet(sys.stdout, os.environ), Outlet(sys.stderr, os.environ)
+    if output == "text":
+        text = PlainText(answer=answer, notes=notes)
+        return _Screen(answer, notes, [text], lambda _host, _status: text.close())
+    if output == "stream-json":
+        lines = JsonLines(answer, encode=encode_value)
+        return _Screen(answer, notes, [lines, Notes(notes)], lambda _host, _status: lines.close())
+    summary = JsonSummary(answer, encode=encode_value)
+
+    def finish(host: HostSession, status: int) -> None:
+        path = str(host.transcript_path)
+        summary.finish(run_id=host.run_id, exit_status=status, transcript=path)
+
+    return _Screen(answer, notes, [summary, Notes(notes)], finish)
+
+
+async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
+    screen = _screen(options.output)
+    approver = make_approver(
+        options.approve,
+        by=getpass.getuser(),
+        screen=screen.notes,
+        hold=(screen.answer, screen.notes),
+        sign=secrets.token_hex(2),
+    )
+    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
+    interrupts = _Interrupts()
+    interrupts.listen()
+    try:
+        async with open_session(
+            loaded, os.environ, wanted, sinks=screen.sinks, approver=approver
+        ) as host:
+            for notice in host.notices:
+                screen.notes.write(f"agent-host: {clean(notice)}\n")
+            interrupts.host = host
+            reason = await _answer(host, prompt)
+            status = STATUS[reason]
+            if reason is not None:
+                host.session.end(reason)
+            screen.close(host, status)
+            _say_how_to_go_on(screen.notes, host, reason)
+            _say_dropped(screen.notes, host)
+            return status
+    except asyncio.CancelledError:
+        if not interrupts.left:
+            raise
+        return ExitStatus.INTERRUPTED
+
+
+async def _answer(host: HostSession, prompt: str) -> EndReason | None:
+    session = host.session
+    if prompt:
+        if session.conversation.calls:
+            # The user has moved on: what was open is closed as not run, or as unknown.
+            session.tell(Interrupted(by=session.principal.id))
+            await session.run()
+        session.tell(UserSaid(message=Message(role="user", content=(Text(text=prompt),))))
+    return outcome(await session.run())
+
+
+def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None) -> None:
+    if reason is None:
+        what = "waits for approval; go on with"
+    elif reason in {"limit", "interrupted", "model_unavailable"}:
+        what = "can go on with"
+    else:
+        return
+    notes.write(f"agent-host: this run {what}: agent-host run --resume {host.run_id}\n")
+
+
+def _say_dropped(notes: Outlet, host: HostSession) -> None:
+    for dropped in host.session.feed.dropped:
+        notes.write(f"agent-host: an output failed and was left out: {clean(dropped)}\n")
+
+
+class _Interrupts:
+    """Ctrl-C once stops the step and keeps the conversation legal, twice leaves; being told to
+    end (SIGTERM, SIGHUP) leaves at once. Leaving ends every server."""
+
+    def __init__(self) -> None:
+        self.host: HostSession | None = None
+        self.left = False
+        self._task: asyncio.Task[object] | None = None
+
+    def listen(self) -> None:
+        """Take over the signals of this process until it ends."""
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._leave)
+
+    def _interrupt(self) -> None:
+        host = self.host
+        if host is None or host.session.conversation.interrupted:
+            self._leave()
+        elif host.session.conversation.awaiting not in {"user", "nothing"}:
+            host.session.tell(Interrupted(by=host.session.principal.id))
+
+    def _leave(self) -> None:
+        self.left = True
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,463 @@
+"""The composition root: a config becomes a session. The only file that knows every room.
+
+Theory of operation: server processes are started first, and what has to be imported (the MCP SDK,
+the one model SDK that is needed) is imported meanwhile in one thread, in the order in which it is
+needed: with every tool known from `servers.lock`, the model's first, so that the first request
+leaves before any server is up; else the MCP SDK's. References to secrets are resolved here, at
+the last moment, and their values are handed to the transcript's redaction.
+"""
+
+import asyncio
+import gc
+import getpass
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from agent_host.config.choose import ModelChoice, choose_model
+from agent_host.config.load import Loaded
+from agent_host.config.schema import ServerConfig
+from agent_host.config.secrets import resolve, variables
+from agent_host.config.trust import is_demo
+from agent_host.core.conversation import Conversation, fold
+from agent_host.core.events import RunResumed, RunStarted
+from agent_host.core.limits import Limits
+from agent_host.core.types import Principal
+from agent_host.engine.feed import Feed
+from agent_host.engine.perform import Rooms
+from agent_host.engine.session import Session
+from agent_host.models.settings import AdapterSettings
+from agent_host.policy.rules import Rule, RulePolicy
+from agent_host.ports import Approver, EventSink, ModelAdapter, Observation, Observer
+from agent_host.records.ids import new_run_id
+from agent_host.records.reader import find, read
+from agent_host.records.redact import Redactor
+from agent_host.records.transcript import Transcript
+from agent_host.servers.lock import Lock
+from agent_host.servers.pool import Pool
+from agent_host.servers.spec import Connector, HttpSpec, StdioSpec
+
+LOCK_FILE = "servers.lock"
+
+ADAPTERS = {
+    "offline": "agent_host.models.offline",
+    "openai-chat": "agent_host.models.openai_chat",
+    "replay": "agent_host.models.replay",
+    "script": "agent_host.models.script",
+}
+"""Adapter -> the module whose `create` makes it."""
+
+_CONNECTION = "agent_host.servers.connection"
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What a surface asks for. `model`: another one than the config's; `resume`: a run's id or
+    the beginning of it; `only`: the names of the servers to use."""
+
+    model: str | None = None
+    resume: str | None = None
+    only: Collection[str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HostSession:
+    """A session with what belongs to it. `notices` are for the user, at the start."""
+
+    session: Session
+    pool: Pool
+    loaded: Loaded
+    run_id: str
+    transcript_path: Path
+    choice: ModelChoice
+    notices: list[str] = field(default_factory=list)
+    _models: "_Models"
+
+    async def change_model(self, name: str) -> ModelChoice:
+        """Let another model answer. Raises ConfigError if it cannot, and then changes nothing;
+        UsageError while the present one is being asked."""
+        choice, adapter = await self._models.make(name)
+        self.session.change_model(adapter, by=self.session.principal.id)
+        self.choice = choice
+        return choice
+
+    def models(self) -> list[str]:
+        """Return the names that `change_model` takes, those of the config first."""
+        return [*self.loaded.config.models, "offline"]
+
+
+class _Loader:
+    """Imports modules one after another in a thread of its own.
+
+    Without the collector, which finds nothing to free meanwhile, an import takes a fifth less.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
+        self._under_way: dict[str, asyncio.Future[ModuleType]] = {}
+        gc.disable()
+
+    def start(self, name: str) -> None:
+        """Begin to import a module, after those that were begun before."""
+        if name not in self._under_way:
+            loop = asyncio.get_running_loop()
+            self._under_way[name] = loop.run_in_executor(self._thread, import_module, name)
+
+    async def load(self, name: str) -> ModuleType:
+        """Return a module. Must be called where `start` was, in the loop's own thread."""
+        self.start(name)
+        module = await asyncio.shield(self._under_way[name])
+        if all(future.done() for future in self._under_way.values()):
+            gc.freeze()
+            gc.enable()
+        return module
+
+    def close(self) -> None:
+        """Let the thread end with what it is importing."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        gc.enable()
+
+
+class _Secrets:
+    """Resolves references and remembers the values, by name, for redaction."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.values: dict[str, str] = {}
+
+    def resolve(self, text: str, base: Path, key: str) -> str:
+        """Return `text` with its references resolved. Raises ConfigError."""
+        resolved = resolve(text, self.environ, base, key=key)
+        for name in variables(text):
+            self.values[name] = self.environ.get(name, "")
+        for reference in _REFERENCE.findall(text):
+            if not reference.startswith("${env:"):
+                name = reference[2:-1]
+                self.values[name] = resolve(reference, self.environ, base, key=key)
+        return resolved
+
+
+class _Models:
+    """Makes model adapters from what the config or a user names."""
+
+    def __init__(self, loaded: Loaded, secrets: _Secrets, loader: _Loader) -> None:
+        self._loaded = loaded
+        self._secrets = secrets
+        self._loader = loader
+        self.made: list[ModelAdapter] = []
+
+    def choose(self, name: str | None) -> ModelChoice:
+        """Return what a name stands for, by default the config's. Raises ConfigError."""
+        origin = "--model" if name is not None else self._loaded.origin("model")
+        return choose_model(self._loaded.config, self._secrets.environ, name=name, origin=origin)
+
+    async def make(self, name: str | None) -> tuple[ModelChoice, ModelAdapter]:
+        """Return a choice and its adapter. Raises ConfigError."""
+        choice = self.choose(name)
+        settings = self.settings(choice)
+        module = await self._loader.load(ADAPTERS[choice.settings.adapter])
+        adapter: ModelAdapter = module.create(settings)
+        self.made.append(adapter)
+        return choice, adapter
+
+    def settings(self, choice: ModelChoice) -> AdapterSettings:
+        """Return an adapter's settings with every reference resolved. Raises ConfigError."""
+        config, loaded = choice.settings, self._loaded
+        declared = choice.name in loaded.config.models
+        base = loaded.folder if declared else Path()
+
+        def value(key: str, text: str) -> str:
+            at = loaded.at("models", choice.name, key) if declared else f"--model {choice.name}"
+            return self._secrets.resolve(text, base, at)
+
+        return AdapterSettings(
+            provider=choice.provider,
+            model=config.model or choice.name,
+            base_url=None if config.base_url is None else value("base_url", config.base_url),
+            api_key=None if config.api_key is None else value("api_key", config.api_key),
+            path=None if config.path is None else base / Path(config.path).expanduser(),
+            timeout=config.timeout,
+            headers={name: value("headers", text) for name, text in config.headers.items()},
+            max_output_tokens=config.max_output_tokens,
+        )
+
+
+class _Relay:
+    """Passes on what servers do, also what they did before there was a session."""
+
+    def __init__(self) -> None:
+        self._early: list[Observation] = []
+        self._target: Observer | None = None
+
+    def __call__(self, item: Observation) -> None:
+        if self._target is None:
+            self._early.append(item)
+        else:
+            self._target(item)
+
+    def connect(self, target: Observer) -> None:
+        """Hand over to `target`, from the first item on."""
+        self._target = target
+        for item in self._early:
+            target(item)
+        self._early.clear()
+
+
+def open_pool(
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    *,
+    only: Collection[str] | None = None,
+    observe: Observer | None = None,
+) -> AbstractAsyncContextManager[Pool]:
+    """Start the config's servers, all at once; leaving ends them all.
+
+    `only`: names of servers, by default all that are enabled. Raises ConfigError for references
+    that cannot be resolved; what goes wrong with a server is that server's state.
+    """
+    return _open_pool(loaded, _Secrets(environ), only=only, observe=observe)
+
+
+@asynccontextmanager
+async def _open_pool(
+    loaded: Loaded,
+    secrets: _Secrets,
+    *,
+    only: Collection[str] | None,
+    observe: Observer | None,
+) -> AsyncIterator[Pool]:
+    loader = _Loader()
+    try:
+        pool, _ = _spawned(loaded, secrets, loader, only, observe or _Relay())
+        loader.start(_CONNECTION)
+        async with pool:
+            yield pool
+    finally:
+        loader.close()
+
+
+def _spawned(
+    loaded: Loaded,
+    secrets: _Secrets,
+    loader: _Loader,
+    only: Collection[str] | None,
+    observe: Observer,
+) -> tuple[Pool, bool]:
+    """Return a pool whose processes are starting, and whether every server's tools are known."""
+
+    async def connector() -> Connector:
+        module: Any = await loader.load(_CONNECTION)
+        connect: Connector = module.connect
+        return connect
+
+    specs = server_specs(loaded, secrets, only)
+    lock = Lock.read(loaded.folder / LOCK_FILE)
+    pool = Pool(
+        specs,
+        lock=lock,
+        observe=observe,
+        connector=connector,
+        environ=secrets.environ,
+        monotonic=time.monotonic,
+        chance=random.random,
+    )
+    pool.spawn()
+    return pool, all(lock.recall(spec) is not None for spec in specs)
+
+
+def server_specs(
+    loaded: Loaded, secrets: _Secrets, only: Collection[str] | None
+) -> tuple[StdioSpec | HttpSpec, ...]:
+    """Return the specs of the servers to start, in the config's order. Raises ConfigError."""
+    return tuple(
+        _spec(name, server, loaded, secrets)
+        for name, server in loaded.config.servers.items()
+        if (server.enabled if only is None else name in only)
+    )
+
+
+def _spec(
+    name: str, server: ServerConfig, loaded: Loaded, secrets: _Secrets
+) -> StdioSpec | HttpSpec:
+    def value(key: tuple[str, ...], text: str) -> str:
+        return secrets.resolve(text, loaded.folder, loaded.at("servers", name, *key))
+
+    common: dict[str, Any] = {
+        "name": name,
+        "connect_timeout": server.connect_timeout,
+        "call_timeout": server.timeout,
+        "include": tuple(server.tools.include),
+        "exclude": tuple(server.tools.exclude),
+        "trust_annotations": server.trust_annotations,
+        "parallel": server.parallel,
+        "protocol": server.protocol,
+    }
+    if server.url is not None:
+        headers = {k: value(("headers", k), text) for k, text in server.headers.items()}
+        return HttpSpec(url=value(("url",), server.url), headers=headers, **common)
+    command, args = server.command or "", tuple(server.args)
+    if is_demo(server):
+        # The bundled server is this very program, whatever PATH holds.
+        command, args = sys.executable, ("-m", "agent_host", *args)
+    folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
+    env = {k: value(("env", k), text) for k, text in server.env.items()}
+    return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
+
+
+@asynccontextmanager
+async def open_session(
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    options: SessionOptions,
+    *,
+    sinks: Sequence[EventSink],
+    approver: Approver,
+) -> AsyncIterator[HostSession]:
+    """Make a session: a new run, or one taken over. Leaving ends every server.
+
+    Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
+    """
+    secrets, loader, relay = _Secrets(environ), _Loader(), _Relay()
+    models = _Models(loaded, secrets, loader)
+    chosen = models.choose(options.model)
+    models.settings(chosen)
+    policy = make_policy(loaded)
+    try:
+        pool, warm = _spawned(loaded, secrets, loader, options.only, relay)
+        module = ADAPTERS[chosen.settings.adapter]
+        for name in (module, _CONNECTION) if warm else (_CONNECTION, module):
+            loader.start(name)
+        with _transcript(loaded, options.resume, secrets) as transcript:
+            async with pool:
+                choice, model = await models.make(options.model)
+                rooms = Rooms(model=model, tools=pool, policy=policy, approver=approver)
+                session = _session(loaded, transcript, rooms, sinks, options)
+                relay.connect(session.observe)
+                yield HostSession(
+                    session=session,
+                    pool=pool,
+                    loaded=loaded,
+                    run_id=transcript.run_id,
+                    transcript_path=transcript.path,
+                    choice=choice,
+                    notices=[transcript.recovered] if transcript.recovered else [],
+                    _models=models,
+                )
+    finally:
+        for adapter in models.made:
+            await adapter.aclose()
+        loader.close()
+
+
+def _transcript(loaded: Loaded, resume: str | None, secrets: _Secrets) -> Transcript:
+    redactor = Redactor(secrets.values) if any(secrets.values.values()) else None
+    if resume is not None:
+        path = find(loaded.transcripts, resume)
+        return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), redactor)
+    run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10))
+    return Transcript.create(loaded.transcripts, run_id, redactor)
+
+
+def _session(
+    loaded: Loaded,
+    transcript: Transcript,
+    rooms: Rooms,
+    sinks: Sequence[EventSink],
+    options: SessionOptions,
+) -> Session:
+    resumed = options.resume is not None
+    conversation = (
+        fold(record.event for record in read(transcript.path)) if resumed else Conversation()
+    )
+    config = loaded.config
+    principal = Principal(id=_user())
+    feed = Feed(
+        run_id=transcript.run_id,
+        journal=transcript,
+        sinks=sinks,
+        clock=_now,
+        next_seq=transcript.seq,
+    )
+    session = Session(
+        conversation=conversation,
+        feed=feed,
+        rooms=rooms,
+        principal=principal,
+        monotonic=time.monotonic,
+        new_id=_Counter(transcript.seq),
+        limits=Limits(
+            max_turns=config.limits.max_turns,
+            max_tool_calls=config.limits.max_tool_calls,
+            max_tokens=config.limits.max_tokens,
+            max_seconds=config.limits.max_seconds,
+        ),
+    )
+    origin = rooms.model.origin
+    if resumed:
+        session.record(RunResumed(principal=principal))
+        if origin != conversation.origin:
+            session.change_model(rooms.model, by=principal.id)
+        return session
+    session.record(
+        RunStarted(
+            run_id=transcript.run_id,
+            principal=principal,
+            provider=origin.provider,
+            model=origin.model,
+            adapter=origin.adapter,
+            simulated=rooms.model.simulated,
+            config_fingerprint=loaded.fingerprint,
+            system=config.system,
+        )
+    )
+    return session
+
+
+def make_policy(loaded: Loaded) -> RulePolicy:
+    """Return the policy that a config describes. Raises ConfigError."""
+    policy = loaded.config.policy
+    rules = [
+        Rule(
+            id=rule.id,
+            effect=rule.effect,
+            server=rule.server,
+            tools=tuple(rule.tools),
+            reason=rule.reason,
+        )
+        for rule in policy.rules
+    ]
+    return RulePolicy(rules, policy.default)
+
+
+class _Counter:
+    """Names model requests; unique in a run, also after it was resumed."""
+
+    def __init__(self, start: int) -> None:
+        self._next = start
+
+    def __call__(self) -> str:
+        self._next += 1
+        return f"request-{self._next}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
