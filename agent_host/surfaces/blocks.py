@@ -52,16 +52,12 @@ class BlockSplitter:
         """Take a piece of the text and return the blocks that it completed."""
         *ended, rest = text.split("\n")
         for part in ended:
-            self._line.append(part)
-            line = "".join(self._line) + "\n"
+            self._extend(part)
+            self._take("".join(self._line) + "\n")
             self._line.clear()
             self._line_size = 0
-            self._take(line)
         if rest:
-            self._line.append(rest)
-            self._line_size += len(rest)
-            if self._line_size > _LONGEST_LINE:
-                self._cut_line()
+            self._extend(rest)
         return self._take_ready()
 
     def finish(self) -> list[Block]:
@@ -78,14 +74,23 @@ class BlockSplitter:
         ready, self._ready = self._ready, []
         return ready
 
-    def _cut_line(self) -> None:
+    def _extend(self, part: str) -> None:
+        """Add to the line under way, and cut it where it is too long to wait for."""
+        self._line.append(part)
+        self._line_size += len(part)
+        if self._line_size <= _LONGEST_LINE:
+            return
         line = "".join(self._line)
-        cut = line.rfind(" ", 1) + 1 or len(line)
-        self._take(line[:cut])
-        if self._fence is None:
-            self._end_block()
-        self._line[:] = [line[cut:]] if line[cut:] else []
-        self._line_size = len(line) - cut
+        start = 0
+        while len(line) - start > _LONGEST_LINE:
+            end = start + _LONGEST_LINE
+            cut = line.rfind(" ", start + 1, end) + 1 or end
+            self._take(line[start:cut])
+            if self._fence is None:
+                self._end_block()
+            start = cut
+        self._line[:] = [line[start:]]
+        self._line_size = len(line) - start
 
     def _take(self, line: str) -> None:
         """Take a whole line (or the cut part of a long one)."""

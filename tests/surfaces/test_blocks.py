@@ -1,0 +1,129 @@
+import itertools
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent_host.surfaces.blocks import Block, BlockSplitter
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "a paragraph",
+            "",
+            "  ",
+            "- item",
+            "1. first",
+            "  continued",
+            "```python",
+            "```",
+            "~~~",
+            "````",
+            "| a | b |",
+            "|---|---|",
+            "# title",
+            "> quote",
+            "    code",
+            "x" * 5000,
+            "y " * 3000,
+        ]
+    ),
+    max_size=30,
+)
+
+
+def split(text: str, cuts: list[int]) -> list[Block]:
+    splitter = BlockSplitter()
+    blocks: list[Block] = []
+    places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    for start, end in itertools.pairwise(places):
+        blocks += splitter.feed(text[start:end])
+    return [*blocks, *splitter.finish()]
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in split(text, [])]
+
+
+@settings(deadline=None, max_examples=150)
+@given(LINES, st.lists(st.integers(0, 10_000), max_size=12), st.booleans())
+def test_the_blocks_put_together_are_the_text(
+    lines: list[str], cuts: list[int], ended: bool
+) -> None:
+    text = "\n".join(lines) + ("\n" if ended else "")
+    assert "".join(block.text for block in split(text, cuts)) == text
+
+
+@settings(deadline=None, max_examples=100)
+@given(LINES.map(lambda lines: [line for line in lines if len(line) < 100]), st.data())
+def test_markdown_is_cut_in_the_same_places_however_it_comes(
+    lines: list[str], data: st.DataObject
+) -> None:
+    text = "\n".join(lines)
+    cuts = data.draw(st.lists(st.integers(0, 1000), max_size=8))
+    whole, pieces = split(text, []), split(text, cuts)
+    assert [b for b in whole if b.kind == "markdown"] == [b for b in pieces if b.kind == "markdown"]
+
+
+def test_a_paragraph_is_finished_by_a_blank_line() -> None:
+    splitter = BlockSplitter()
+    assert splitter.feed("one\ntwo") == []
+    assert splitter.tail == "two"
+    assert splitter.feed("\n\nthree") == [Block("markdown", "one\ntwo\n\n")]
+
+
+def test_a_list_goes_on_over_blank_lines_while_it_is_one() -> None:
+    text = "- a\n\n  more of a\n\n- b\n\nno list\n\n"
+    assert kinds(text) == [
+        ("markdown", "- a\n\n  more of a\n\n- b\n\n"),
+        ("markdown", "no list\n\n"),
+    ]
+
+
+def test_the_lines_of_a_fence_do_not_wait_for_its_end() -> None:
+    splitter = BlockSplitter()
+    assert splitter.feed("text\n```py\nx = 1\n") == [
+        Block("markdown", "text\n"),
+        Block("fence", "```py\n"),
+        Block("code", "x = 1\n"),
+    ]
+    assert splitter.feed("\n# no title\n~~~\n```\nafter\n\n") == [
+        Block("code", "\n# no title\n~~~\n"),
+        Block("fence", "```\n"),
+        Block("markdown", "after\n\n"),
+    ]
+
+
+def test_a_line_with_code_in_it_opens_no_fence() -> None:
+    assert kinds("```x``` is code\n") == [("markdown", "```x``` is code\n")]
+
+
+def test_a_list_of_any_length_is_shown_in_parts() -> None:
+    assert len(kinds("".join(f"- item {n}\n" for n in range(100)))) == 5
+
+
+def test_a_text_without_line_ends_is_shown_in_parts() -> None:
+    blocks = kinds("word " * 10_000)
+    assert len(blocks) > 5
+    assert all(len(text) <= 4200 for _, text in blocks)
+
+
+def test_a_finished_text_leaves_nothing_behind() -> None:
+    splitter = BlockSplitter()
+    splitter.feed("```\nopen")
+    assert splitter.finish() == [Block("code", "open")]
+    assert splitter.feed("# new\n\n") == [Block("markdown", "# new\n\n")]
+
+
+def test_the_cost_is_linear_in_the_text() -> None:
+    def cost(pieces: int) -> float:
+        splitter = BlockSplitter()
+        start = time.process_time()
+        for _ in range(pieces):
+            splitter.feed("words with no end of line ")
+            splitter.feed("\n")
+        splitter.finish()
+        return time.process_time() - start
+
+    small = min(cost(5_000) for _ in range(3))
+    assert min(cost(20_000) for _ in range(3)) < 12 * small + 0.05

@@ -1,0 +1,95 @@
+import os
+import sys
+
+from agent_host.surfaces.outlet import Outlet, held
+from tests.fakes.screens import outlet, sized
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    assert outlet(tty=True)[0].paint("x", "red") == "\x1b[31mx\x1b[0m"
+    assert outlet(tty=False)[0].paint("x", "red") == "x"
+    assert outlet(tty=True, term="dumb")[0].paint("x", "red") == "x"
+    assert outlet(tty=True, NO_COLOR="1")[0].paint("x", "red") == "x"
+    assert outlet(tty=True)[0].paint("", "red") == ""
+
+
+def test_what_is_held_is_written_afterwards_and_in_order() -> None:
+    out, screen = outlet()
+    with held([out]), held([out]):
+        out.write("one\n")
+        out.write_now("question\n")
+        out.write("two\n")
+    assert screen.getvalue() == "question\none\ntwo\n"
+
+
+def test_a_line_is_ended_once_also_while_held() -> None:
+    out, screen = outlet()
+    out.end_line()
+    out.write("a")
+    out.end_line()
+    out.end_line()
+    with held([out]):
+        out.write("b")
+        out.end_line()
+        out.end_line()
+    assert screen.getvalue() == "a\nb\n"
+
+
+def test_a_line_that_was_open_before_the_hold_is_ended_after_it() -> None:
+    out, screen = outlet()
+    out.write("a")
+    with held([out]):
+        out.end_line()
+        out.end_line()
+        out.write("b\n")
+    assert screen.getvalue() == "a\nb\n"
+
+
+def test_the_transient_line_is_erased_before_anything_else() -> None:
+    out, screen = outlet(tty=True)
+    out.show_transient("working")
+    out.write("done\n")
+    assert screen.getvalue() == "\r\x1b[Kworking\r\x1b[Kdone\n"
+    out.clear_transient()
+    assert screen.getvalue().endswith("done\n")
+
+
+def test_the_transient_line_is_for_an_empty_line_of_a_terminal() -> None:
+    for out, screen in (outlet(tty=False), outlet(tty=True, term="dumb")):
+        out.show_transient("working")
+        assert screen.getvalue() == ""
+    out, screen = outlet(tty=True)
+    out.write("half")
+    out.show_transient("working")
+    with held([out]):
+        out.show_transient("working")
+    assert screen.getvalue() == "half"
+
+
+def test_a_reader_that_left_ends_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        out = Outlet(stream, {})
+        out.write("x" * 100_000)
+        out.write("y")
+        assert out.broken
+
+
+def test_what_an_encoding_cannot_carry_is_escaped() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="ascii") as stream:
+        Outlet(stream, {}).write("→ ü\n")
+    with os.fdopen(reader, "rb") as received:
+        assert received.read() == b"\\u2192 \\xfc\n"
+
+
+def test_the_size_is_the_screens_own_and_never_less_than_can_be_drawn_on() -> None:
+    with sized(40, 10) as (out, _):
+        assert (out.width, out.height) == (40, 10)
+    with sized(3, 1) as (out, _):
+        assert (out.width, out.height) == (20, 4)
+    with sized(0, 0) as (out, _):
+        assert (out.width, out.height) == (80, 24)
+    assert outlet()[0].width == 80
+    assert Outlet(sys.__stderr__, {}).width >= 20
