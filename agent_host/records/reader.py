@@ -8,17 +8,21 @@ path is ever made of what was typed without checking that it is an id, and nothi
 file is ever opened for reading (a pipe in the folder would wait for ever).
 """
 
+import contextlib
 import difflib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from agent_host.core.conversation import Conversation, fold
-from agent_host.core.errors import AgentHostError, ExitStatus, RecordError
+from agent_host.core.errors import AgentHostError, ExitStatus, RecordError, UsageError
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Text, ToolCall, Usage
+from agent_host.records.codec import MAX_LINE
 from agent_host.records.decode import typed
 from agent_host.records.lines import Whole, scan
 
@@ -72,23 +76,37 @@ def inspect(path: Path) -> Reading:
     def take(data: JsonObject, number: int) -> None:
         records.append(typed(data, name, number))
 
+    with _opened(path) as file:
+        whole = scan(file, name, take)
+    return Reading(records=tuple(records), torn=_torn(name, whole))
+
+
+def raw_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a transcript as they are, whatever they are, without line ends; what is
+    no UTF-8 is shown as an escape. RecordError if the file cannot be read."""
+    with _opened(path) as file:
+        while line := file.readline(MAX_LINE):
+            yield line.decode("utf-8", "backslashreplace").removesuffix("\n")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    name = clean_line(str(path), 500)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise RecordError(f"{clean_line(name, 500)}: not a regular file; move it away")
-            whole = scan(file, name, take)
+                raise RecordError(f"{name}: not a regular file; move it away")
+            yield file
     except FileNotFoundError:
         raise UnknownRunError(
-            f"{clean_line(name, 500)}: there is no such run; `agent-host transcripts list` "
-            "shows them"
+            f"{name}: there is no such run; `agent-host transcripts list` shows them"
         ) from None
     except OSError as error:
         raise RecordError(
-            f"{clean_line(name, 500)}: the transcript cannot be read: {error.strerror}; check its "
-            "owner and permissions"
+            f"{name}: the transcript cannot be read: {error.strerror}; check its owner and "
+            "permissions"
         ) from None
-    return Reading(records=tuple(records), torn=_torn(name, whole))
 
 
 def _torn(name: str, whole: Whole) -> str:
@@ -153,18 +171,19 @@ def summaries(folder: Path, newest: int | None = None) -> list[Summary]:
     return [summary(folder / f"{name}.jsonl") for name in names[:newest]]
 
 
-def summary(path: Path) -> Summary:
-    """Return what a list says of one run. Must not raise: a broken transcript says so."""
-    run_id = path.name.removesuffix(".jsonl")
+def summary(path: Path, reading: Reading | None = None) -> Summary:
+    """Return what a list says of one run, which may have been read already. Never raises: a
+    transcript that cannot be read, or makes no legal conversation, says so in `broken`."""
     try:
-        return summarize(path, inspect(path).records)
+        return _summarize(path, (reading or inspect(path)).records)
+    except UsageError as error:
+        broken = f"{clean_line(str(path), 500)}: no legal conversation: {error}"
     except AgentHostError as error:
-        return Summary(run_id=run_id, path=path, broken=str(error))
+        broken = str(error)
+    return Summary(run_id=path.name.removesuffix(".jsonl"), path=path, broken=broken)
 
 
-def summarize(path: Path, records: tuple[Record, ...]) -> Summary:
-    """Return what a list says of a run that was read. UsageError if its events make no legal
-    conversation."""
+def _summarize(path: Path, records: tuple[Record, ...]) -> Summary:
     conversation = fold(record.event for record in records)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
     answers = [r.event for r in records if isinstance(r.event, ModelResponded)]

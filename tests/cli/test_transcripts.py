@@ -1,0 +1,197 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent_host.core.errors import ExitStatus
+from agent_host.records.codec import encode
+from tests.records.samples import LEGAL, finished, records
+
+OLD = "01KAP4AAAA0000000000000001"
+NEW = "01KAP5ZZZZ0000000000000003"
+ROOT = Path(__file__).parents[2]
+
+
+def put(folder, run_id, *events):
+    path = folder / f"{run_id}.jsonl"
+    items = records(*(events or LEGAL), run_id=run_id)
+    path.write_bytes(b"".join(encode(item) + b"\n" for item in items))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "transcripts"
+    folder.mkdir()
+    (tmp_path / "servers.toml").write_text('model = "offline"\n')
+    return folder
+
+
+def command(folder, *arguments, **environment):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("AGENT_HOST")}
+    return subprocess.run(
+        [sys.executable, "-m", "agent_host", "transcripts", *arguments],
+        cwd=folder.parent,
+        env={**kept, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_the_list_names_each_run_newest_first(folder):
+    put(folder, OLD)
+    put(folder, NEW, *LEGAL[:4])
+    done = command(folder, "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    new, old = done.stdout.splitlines()
+    assert new == (
+        f"{NEW}  2026-11-22 10:00  cut off (the model was to answer): "
+        "Where is my order 12345? Refund the shipping. (0 turns, 0 calls, local:llama)"
+    )
+    assert old.startswith(f"{OLD}  2026-11-22 10:00  waiting for the user: ")
+
+
+def test_a_list_can_be_short_or_json(folder):
+    put(folder, OLD)
+    put(folder, NEW)
+    assert command(folder, "list", "-n", "1").stdout.splitlines()[1:] == [
+        "… and 1 older (-n 2 lists all)"
+    ]
+    found = json.loads(command(folder, "list", "--json").stdout)
+    assert [run["run_id"] for run in found] == [NEW, OLD]
+    assert found[0]["usage"]["input_tokens"] == 240
+    assert command(folder, "list", "-n", "0").returncode == ExitStatus.USAGE
+    assert command(folder, "list", "-n", "x").returncode == ExitStatus.USAGE
+
+
+def test_an_empty_or_missing_folder_is_no_error(folder):
+    for _ in range(2):
+        done = command(folder, "list")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"No transcripts yet in {folder}.\n"
+        assert json.loads(command(folder, "list", "--json").stdout) == []
+        if folder.exists():
+            folder.rmdir()
+
+
+def test_broken_transcripts_are_listed_with_the_reason(folder):
+    put(folder, OLD)
+    (folder / f"{NEW}.jsonl").write_text("garbage\x1b[2J")
+    (folder / "bad\x1bname.jsonl").write_text("")
+    done = command(folder, "list")
+    assert done.returncode == 0
+    assert f"{NEW}  broken: {folder}/{NEW}.jsonl:1: cut off" in done.stdout.replace("\n", " ")
+    assert "\x1b" not in done.stdout
+
+
+def test_show_tells_the_run_and_what_it_came_to(folder):
+    put(folder, OLD)
+    for asked in (OLD, OLD[:8].lower(), "last"):
+        done = command(folder, "show", asked)
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert lines[0] == f"run {OLD} in {folder}/{OLD}.jsonl"
+        assert "    Where is my order 12345? Refund the shipping." in lines
+        assert lines[-1].startswith("waiting for the user; 2 turns, 3 calls, 240 tokens in")
+        assert lines[-1].endswith(f'agent-host run --resume {OLD} "..."')
+
+
+def test_show_as_json_and_raw_hold_everything(folder):
+    path = put(folder, OLD)
+    document = json.loads(command(folder, "show", OLD, "--json").stdout)
+    assert document["run_id"] == OLD
+    assert document["torn"] == ""
+    lines = path.read_text().splitlines()
+    assert document["records"] == [json.loads(line) for line in lines]
+    assert command(folder, "show", OLD, "--raw").stdout.splitlines() == lines
+
+
+def test_raw_shows_damaged_files_too_but_cleaned(folder):
+    (folder / f"{OLD}.jsonl").write_bytes(b"\x1b[2J\xff\n{torn")
+    done = command(folder, "show", OLD, "--raw")
+    assert (done.returncode, done.stdout) == (0, "\\u{1b}[2J\\xff\n{torn\n")
+
+
+def test_a_torn_end_is_reported_and_the_rest_is_shown(folder):
+    with put(folder, OLD).open("ab") as file:
+        file.write(b'{"torn')
+    done = command(folder, "show", OLD)
+    assert done.returncode == 0
+    assert "ended, done" in done.stdout
+    assert done.stderr.startswith(f"agent-host: {folder}/{OLD}.jsonl:29: the last 6 bytes")
+
+
+def test_records_that_make_no_legal_run_are_shown_with_what_is_wrong(folder):
+    put(folder, OLD, LEGAL[0], finished("x", "some text"))
+    done = command(folder, "show", OLD)
+    assert done.returncode == ExitStatus.FAILED
+    assert "    some text" in done.stdout
+    assert "no legal conversation" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says", "status"),
+    [
+        (lambda text: text.replace('"schema":1', '"schema":2'), "newer agent-host", 1),
+        (lambda text: text.replace('"user_said"', '"user_said', 1), ".jsonl:4: damaged", 1),
+        (lambda text: text.replace('"user_said"', '"user_sang"', 1), "unknown event type", 1),
+        (lambda _: "", "empty", 1),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line_that_says_why(folder, break_it, says, status):
+    path = put(folder, OLD)
+    path.write_text(break_it(path.read_text()))
+    done = command(folder, "show", OLD)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith("agent-host: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_run_is_one_line_with_the_nearest(folder):
+    put(folder, OLD)
+    done = command(folder, "show", OLD[:-1] + "9")
+    assert (done.returncode, done.stdout) == (ExitStatus.USAGE, "")
+    assert f"did you mean {OLD}?" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unreadable_folder_is_one_line(folder):
+    folder.rmdir()
+    folder.write_text("a file")
+    for arguments in (["list"], ["show", "last"]):
+        done = command(folder, *arguments)
+        assert (done.returncode, done.stdout) == (ExitStatus.FAILED, "")
+        assert "cannot be listed" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_knows_only_ascii_gets_escapes(folder):
+    put(folder, OLD, LEGAL[0], finished("x", "grüße"))
+    done = command(folder, "show", OLD, PYTHONIOENCODING="ascii")
+    assert "gr\\xfc\\xdfe" in done.stdout
+
+
+def test_the_command_imports_nothing_slow(folder):
+    put(folder, OLD)
+    code = (
+        "import sys\n"
+        "from agent_host.cli.main import main\n"
+        "main(['transcripts', 'list'])\n"
+        "main(['transcripts', 'show', 'last'])\n"
+        "slow = {'asyncio', 'mcp', 'mcp_types', 'openai', 'anthropic', 'prompt_toolkit', 'rich'}\n"
+        "sys.exit(f'imported: {slow & set(sys.modules)}' if slow & set(sys.modules) else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
