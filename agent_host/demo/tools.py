@@ -119,8 +119,8 @@ _READERS = (
     DeskTool(
         name="get_order",
         title="Look up an order",
-        description="Get one order by its number: status, carrier, tracking number, expected "
-        "delivery, items, total, refunds and notes.",
+        description="Get one order by its number: status, when it was shipped, carrier, tracking "
+        "number, expected delivery, items, total, refunds and notes.",
         read_only=True,
         idempotent=True,
         input=_object({"order_id": _ORDER_ID}),
@@ -128,14 +128,14 @@ _READERS = (
         run=Desk.get_order,
     ),
     DeskTool(
-        name="search_orders",
-        title="Search orders",
-        description="Search or list orders by customer, status or product, newest first.",
+        name="list_orders",
+        title="List orders",
+        description="List or search orders by customer, status or product, newest first.",
         read_only=True,
         idempotent=True,
         input=_object(
             {
-                "customer": _string("A customer id, name or e-mail address, or a part of it."),
+                "customer_id": _CUSTOMER_ID,
                 "status": {
                     "type": "string",
                     "enum": _STATUSES,
@@ -153,7 +153,7 @@ _READERS = (
             (),
         ),
         output=_object({"found": _COUNT, "orders": _list(_object(_SUMMARY))}),
-        run=Desk.search_orders,
+        run=Desk.list_orders,
     ),
     DeskTool(
         name="get_customer",

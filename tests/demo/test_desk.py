@@ -51,7 +51,7 @@ def test_days_near_today_are_named_as_people_name_them():
 
 def test_every_order_can_be_shown_and_its_money_adds_up():
     shop = desk()
-    found = shop.search_orders(limit=50)
+    found = shop.list_orders(limit=50)
     assert found["found"] == len(found["orders"]) >= 20
     for summary in found["orders"]:
         order = shop.get_order(summary["order_id"])
@@ -66,7 +66,7 @@ def test_the_shop_has_refunds_and_orders_on_both_sides_of_a_hundred():
     shop = desk()
     amounts = [refund["amount"] for refund in shop.list_refunds()["refunds"]]
     left = [shop.get_order(row["order_id"])["refundable"] for row in
-            shop.search_orders(limit=50)["orders"]]  # fmt: skip
+            shop.list_orders(limit=50)["orders"]]  # fmt: skip
     for numbers in (amounts, left):
         assert min(numbers) < 100 < max(numbers)
 
@@ -81,7 +81,7 @@ def test_an_unknown_order_is_answered_with_the_nearest_ones_and_a_way_to_search(
         desk().get_order("12346")
     assert "no order 12346" in str(caught.value)
     assert "12345, 12351" in str(caught.value)
-    assert "search_orders" in str(caught.value)
+    assert "list_orders" in str(caught.value)
 
 
 @pytest.mark.parametrize("order_id", ["", "abc", "1" * 5000, "\x1b[31m", "٣", -1])
@@ -146,13 +146,13 @@ def test_a_customer_is_found_by_id_name_part_of_a_name_or_email():
 
 def test_orders_are_searched_by_customer_status_and_product_together():
     shop = desk()
-    ids = [row["order_id"] for row in shop.search_orders(customer="Ada")["orders"]]
+    ids = [row["order_id"] for row in shop.list_orders(customer_id="C-1001")["orders"]]
     assert ids == ["12345", "12330", "12133", "12001"]
-    found = shop.search_orders(customer="C-1001", status="delivered", product="coffee")
+    found = shop.list_orders(customer_id="C-1001", status="delivered", product="coffee")
     assert [row["order_id"] for row in found["orders"]] == ["12133"]
-    few = shop.search_orders(limit=2)
+    few = shop.list_orders(limit=2)
     assert (len(few["orders"]), few["found"]) == (2, 24)
-    assert shop.search_orders(product="' OR 1=1 --") == {"found": 0, "orders": []}
+    assert shop.list_orders(product="' OR 1=1 --") == {"found": 0, "orders": []}
 
 
 def test_a_ticket_and_a_message_are_kept_and_shown_with_the_customer():
@@ -172,6 +172,7 @@ def test_unknown_customers_get_no_ticket_refund_list_or_message():
     shop = desk()
     for ask in (
         lambda: shop.create_ticket("C-9999", "s", "d"),
+        lambda: shop.list_orders(customer_id="C-9999"),
         lambda: shop.list_refunds(customer_id="C-9999"),
         lambda: shop.list_tickets(customer_id="C-9999"),
         lambda: shop.send_message("C-9999", "s", "b"),

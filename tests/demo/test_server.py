@@ -33,7 +33,7 @@ except AgentHostError as error:
 
 ARGUMENTS = {
     "get_order": {"order_id": 12345},
-    "search_orders": {"status": "delivered", "limit": 3},
+    "list_orders": {"status": "delivered", "limit": 3},
     "get_customer": {"customer": "Hana Sato"},
     "list_refunds": {"customer_id": "C-1005"},
     "list_tickets": {"status": "open"},
@@ -47,14 +47,14 @@ ARGUMENTS = {
 
 WISHES = {
     "get_order": ({}, ['"order_id" is a required property', "parameters are: order_id"]),
-    "search_orders": ({"status": "lost"}, ["status:", "processing, shipped"]),
+    "list_orders": ({"status": "lost"}, ["status:", "processing, shipped"]),
     "refund_order": (
         {"order_id": "12345", "amount": -5, "reason": "x", "why": 1},
         ["amount:", "in EUR", "'why' was unexpected"],
     ),
     "cancel_order": ({"order_id": "12345", "reason": "x"}, ["shipped", "refund_order"]),
     "get_customer": ({"customer": "nobody"}, ["no customer", "C-1001 to C-1008"]),
-    "list_refunds": ({"order_id": "99999"}, ["no order 99999", "search_orders"]),
+    "list_refunds": ({"order_id": "99999"}, ["no order 99999", "list_orders"]),
 }
 
 
@@ -127,7 +127,7 @@ def test_every_tool_is_described_annotated_and_has_both_schemas(session):
             assert parameter["description"], (tool.name, name)
     hints = {tool.name: tool.annotations for tool in tools}
     assert [name for name, hint in hints.items() if hint.read_only_hint] == [
-        *("get_order", "search_orders", "get_customer", "list_refunds", "list_tickets")
+        *("get_order", "list_orders", "get_customer", "list_refunds", "list_tickets")
     ]
     assert hints["cancel_order"].destructive_hint
     assert [name for name, hint in hints.items() if hint.open_world_hint] == ["send_message"]
