@@ -10,12 +10,12 @@ terminal leave as well: whoever opened the session closes it, with its servers.
 import asyncio
 import difflib
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import AgentHostError, ExitStatus
-from agent_host.core.events import Interrupted, UserSaid
+from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Message, Text, Tool
 from agent_host.surfaces.outlet import Outlet
@@ -34,6 +34,9 @@ class Dialogue(Protocol):
     async def run(self) -> Conversation:
         """Work until the user is awaited."""
 
+    def end(self, reason: EndReason) -> None:
+        """Record the end of the run."""
+
 
 class Health(Protocol):
     """How a server is (see servers.pool)."""
@@ -47,11 +50,11 @@ class Health(Protocol):
         """starting, connected, failed or stopped."""
 
     @property
-    def error(self) -> str | None:
-        """What is wrong, if anything."""
+    def error(self) -> str:
+        """What is wrong, or nothing."""
 
     @property
-    def version(self) -> str | None:
+    def version(self) -> str:
         """The version it says it has."""
 
     @property
@@ -83,7 +86,7 @@ class Host(Protocol):
     def models(self) -> Sequence[str]:
         """The names that `change_model` takes."""
 
-    def change_model(self, name: str) -> None:
+    async def change_model(self, name: str) -> object:
         """Let another model answer from here on. Raises AgentHostError if it cannot."""
 
 
@@ -133,7 +136,7 @@ class Chat:
         self._by = by
         self._working = False
         self._leaving = False
-        self._commands: dict[str, Callable[[str], None]] = {
+        self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "/help": self._help,
             "/tools": self._tools,
             "/servers": self._servers,
@@ -171,6 +174,16 @@ class Chat:
         return True
 
     async def _converse(self) -> ExitStatus:
+        session = self._host.session
+        if session.conversation.awaiting not in {"user", "nothing"}:
+            # A run that was taken over in the middle of a step.
+            await self._step()
+        await self._listen()
+        session.end("done")
+        return ExitStatus.DONE
+
+    async def _listen(self) -> None:
+        """Take messages until the user leaves."""
         warned = False
         while not self._leaving:
             try:
@@ -185,7 +198,6 @@ class Chat:
             if text is None:
                 break
             await self._take(text)
-        return ExitStatus.DONE
 
     async def _take(self, text: str) -> None:
         if not text.strip():
@@ -193,20 +205,23 @@ class Chat:
         if text.startswith("//"):
             text = text[1:]
         elif text.startswith("/"):
-            self._command(text.strip())
+            await self._command(text.strip())
             return
         self._host.session.tell(UserSaid(message=Message(role="user", content=(Text(text=text),))))
+        await self._step()
+
+    async def _step(self) -> None:
         self._working = True
         try:
             await self._host.session.run()
         finally:
             self._working = False
 
-    def _command(self, line: str) -> None:
+    async def _command(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         command = self._commands.get(name)
         if command is not None:
-            command(rest.strip())
+            await command(rest.strip())
             return
         near = difflib.get_close_matches(name, self._commands, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else "; /help lists the commands"
@@ -216,11 +231,11 @@ class Chat:
         self._screen.end_line()
         self._screen.write(f"{text}\n")
 
-    def _help(self, rest: str) -> None:
+    async def _help(self, rest: str) -> None:
         self._say("\n".join([f"  {name:<9} {text}" for name, text in COMMANDS]))
         self._say(f"  {_KEYS}")
 
-    def _tools(self, rest: str) -> None:
+    async def _tools(self, rest: str) -> None:
         tools = self._host.pool.tools().values()
         if not tools:
             self._say("  no tools: no server is connected yet, or none has any; see /servers")
@@ -230,7 +245,7 @@ class Chat:
             name = f"{clean_line(tool.server, 64)} · {clean_line(tool.tool, 128)}"
             self._say(f"  {self._screen.paint(name, 'bold')}{sign}  {about}")
 
-    def _servers(self, rest: str) -> None:
+    async def _servers(self, rest: str) -> None:
         servers = self._host.pool.health()
         if not servers:
             self._say("  no servers are configured")
@@ -240,7 +255,7 @@ class Chat:
             name = self._screen.paint(clean_line(server.name, 64), "bold")
             self._say(f"  {name}{version}  {server.state}{error}  {server.tools} tools")
 
-    def _model(self, rest: str) -> None:
+    async def _model(self, rest: str) -> None:
         if not rest:
             current = self._host.session.conversation.origin
             self._say(f"  now: {clean_line(current.provider, 60)} {clean_line(current.model, 60)}")
@@ -248,9 +263,9 @@ class Chat:
                 self._say(f"  /model {clean_line(name, 80)}")
             return
         try:
-            self._host.change_model(rest)
+            await self._host.change_model(rest)
         except AgentHostError as error:
             self._say(f"  {clean_line(str(error), 500)}")
 
-    def _quit(self, rest: str) -> None:
+    async def _quit(self, rest: str) -> None:
         self._leaving = True

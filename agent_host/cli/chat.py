@@ -1,0 +1,120 @@
+"""`agent-host chat`: talk to a model at this terminal, with tools.
+
+The screen libraries are loaded when the command runs, not for its help.
+"""
+
+import argparse
+import asyncio
+import getpass
+import os
+import secrets
+import sys
+from importlib import import_module
+
+from agent_host.cli.run import check_servers, overrides
+from agent_host.cli.trusting import add_trust_option, ensure_trusted
+from agent_host.config.load import Loaded, load
+from agent_host.config.paths import user_data_folder
+from agent_host.core.errors import ExitStatus, UsageError
+from agent_host.core.text import clean, clean_line
+from agent_host.host import HostSession, SessionOptions, open_session
+from agent_host.ports import Approver
+from agent_host.surfaces.approval import FixedApprover, TerminalApprover
+from agent_host.surfaces.chat import COMMANDS, Chat, command_words, status
+from agent_host.surfaces.outlet import Outlet
+
+_HISTORY_FILE = "chat-history"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--model", metavar="NAME", help="a model of the config, or PROVIDER:MODEL")
+    parser.add_argument(
+        "--server", metavar="NAME", action="append", help="use only this server (repeatable)"
+    )
+    parser.add_argument(
+        "--approve",
+        choices=("ask", "policy", "all", "none"),
+        default="ask",
+        help="what happens to calls that policy wants a human for: ask here (the default), leave "
+        "it to policy or none (refused), all (allowed)",
+    )
+    parser.add_argument("--resume", metavar="ID", help="go on with a run (`last`: the newest)")
+    parser.add_argument("--max-turns", metavar="N", help="at most N answers to one message")
+    parser.add_argument("--max-tool-calls", metavar="N", help="at most N tool calls to one message")
+    parser.add_argument("--max-tokens", metavar="N", help="at most N tokens, in and out")
+    parser.add_argument("--max-time", metavar="SECONDS", help="at most this long for one message")
+    add_trust_option(parser)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "chat needs a terminal on stdin and stdout; use `agent-host run` for pipes and scripts"
+        )
+    loaded = load(options.config, os.environ, overrides(options))
+    check_servers(loaded, options.server)
+    ensure_trusted(loaded, flag=options.trust)
+    return asyncio.run(_chat(options, loaded))
+
+
+class _Interrupt:
+    """What Ctrl-C in a question does: there is a chat only once the session is open."""
+
+    def __init__(self) -> None:
+        self.chat: Chat | None = None
+
+    def __call__(self) -> None:
+        if self.chat is not None:
+            self.chat.interrupt()
+
+
+async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
+    prompt = import_module("agent_host.surfaces.prompt")
+    terminal = import_module("agent_host.surfaces.terminal")
+    screen = Outlet(sys.stdout, os.environ)
+    user, sign, interrupt = _user(), secrets.token_hex(2), _Interrupt()
+    approver: Approver = FixedApprover(options.approve)
+    if options.approve == "ask":
+        approver = TerminalApprover(
+            prompt.PromptLines(interrupt=interrupt),
+            screen=screen,
+            hold=(screen,),
+            by=user,
+            sign=sign,
+        )
+    sink = terminal.TerminalText(answer=screen, notes=screen)
+    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
+    async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
+        _greet(screen, host, sign if options.approve == "ask" else "")
+        messages = prompt.ChatInput(
+            history=prompt.history_at(user_data_folder() / _HISTORY_FILE),
+            completer=prompt.CommandCompleter(COMMANDS, command_words(host)),
+            status=lambda: status(host.session.conversation),
+            hold=(screen,),
+            styled=screen.styled,
+        )
+        chat = interrupt.chat = Chat(host, messages=messages, screen=screen, by=user)
+        try:
+            result: ExitStatus = await chat.run()
+        finally:
+            sink.close()
+        screen.write(f"agent-host: to go on: agent-host chat --resume {host.run_id}\n")
+        return result
+
+
+def _greet(screen: Outlet, host: HostSession, sign: str) -> None:
+    servers = ", ".join(clean_line(health.name, 64) for health in host.pool.health()) or "none"
+    screen.write(f"{status(host.session.conversation)} · servers: {servers} · /help\n")
+    if sign:
+        screen.write(f"Questions for your approval carry the sign {sign}; nothing else does.\n")
+    for notice in host.notices:
+        screen.write(f"agent-host: {clean(notice)}\n")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
