@@ -63,9 +63,9 @@ class PlainText:
             self._emit_record(item)
         elif isinstance(item, TextDelta):
             if self._answer.tty:
-                if not self._pending:
-                    soon(self._flush)
                 self._pending.append(item.text)
+                if len(self._pending) == 1:
+                    soon(self._flush)
         elif isinstance(item, ServerLog):
             for card in self._narrator.tell_log(item):
                 self._write(card)

@@ -25,9 +25,6 @@ from prompt_toolkit.styles import Style
 
 from agent_host.surfaces.outlet import Outlet, held
 
-_INTERRUPT_GRACE = 5.0
-"""Seconds that an interruption has to withdraw the question it came in."""
-
 
 def history_at(path: Path) -> History:
     """Return the history kept in `path`, which only its owner can read; a history that is
@@ -144,10 +141,12 @@ class ChatInput:
 
 
 class PromptLines:
-    """LineReader of the chat's approval questions. `interrupt` is what Ctrl-C does."""
+    """LineReader of the chat's approval questions. `interrupt` is what Ctrl-C does; it has
+    `grace` seconds to withdraw the question that it came in."""
 
-    def __init__(self, *, interrupt: Callable[[], None]) -> None:
+    def __init__(self, *, interrupt: Callable[[], None], grace: float = 5.0) -> None:
         self._interrupt = interrupt
+        self._grace = grace
         self._session: PromptSession[str] = PromptSession(
             key_bindings=_bindings(),
             history=InMemoryHistory(),
@@ -168,7 +167,7 @@ class PromptLines:
         except KeyboardInterrupt:
             self._interrupt()
             # The interruption cancels this task; without one there is no answer, which means no.
-            await asyncio.sleep(_INTERRUPT_GRACE)
+            await asyncio.sleep(self._grace)
             return None
 
     async def edit(self, text: str) -> str | None:

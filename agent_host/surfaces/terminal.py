@@ -145,9 +145,9 @@ class TerminalText:
             case Record():
                 self._emit_record(item)
             case TextDelta():
-                if not self._pending:
-                    soon(self._flush)
                 self._pending.append(item.text)
+                if len(self._pending) == 1:
+                    soon(self._flush)
             case ReasoningDelta():
                 self._activity = "thinking"
             case ToolProgress():
@@ -209,8 +209,8 @@ class TerminalText:
             self._end_text()
         elif isinstance(event, ModelFailed | Interrupted):
             self._end_text()
-        self._follow(record)
         self._write_cards(self._narrator.tell(record))
+        self._follow(record)
 
     def _write_cards(self, cards: tuple[Card, ...]) -> None:
         if cards:

@@ -1,0 +1,101 @@
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from agent_host.surfaces.lines import TerminalLines, open_terminal
+from tests.fakes.screens import Screen, outlet
+
+
+@dataclass
+class Desk:
+    """A terminal: `keys` types into it, `lines` reads from it."""
+
+    controller: int
+    lines: TerminalLines
+    screen: Screen
+
+    def keys(self, text: str) -> None:
+        os.write(self.controller, text.encode())
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    controller, terminal = os.openpty()
+    out, screen = outlet(tty=True)
+    lines = TerminalLines(terminal, out)
+    yield Desk(controller, lines, screen)
+    lines.close()
+    lines.close()
+    os.close(controller)
+
+
+def test_a_line_is_what_was_typed_before_enter(desk: Desk) -> None:
+    desk.keys("yes, ümlaut\nnext")
+    assert asyncio.run(desk.lines.ask("sure? ")) == "yes, ümlaut"
+    assert desk.screen.getvalue() == "sure? "
+    desk.keys("\n")
+    assert asyncio.run(desk.lines.ask("")) == "next"
+
+
+def test_two_lines_at_once_are_two_answers(desk: Desk) -> None:
+    desk.keys("a\nb\n")
+    assert asyncio.run(desk.lines.ask("")) == "a"
+    assert asyncio.run(desk.lines.ask("")) == "b"
+
+
+def test_control_d_is_the_end_of_input(desk: Desk) -> None:
+    desk.keys("\x04")
+    assert asyncio.run(desk.lines.ask("? ")) is None
+
+
+def test_a_terminal_that_goes_away_is_the_end_of_input() -> None:
+    controller, terminal = os.openpty()
+    lines = TerminalLines(terminal, outlet(tty=True)[0])
+    os.close(controller)
+    lines.discard_typed_ahead()
+    assert asyncio.run(lines.ask("? ")) is None
+    lines.close()
+
+
+def test_what_was_typed_ahead_is_forgotten_also_half_a_line(desk: Desk) -> None:
+    desk.keys("y\ny\ny")
+    assert asyncio.run(desk.lines.ask("")) == "y"
+    desk.lines.discard_typed_ahead()
+    desk.keys("n\n")
+    assert asyncio.run(desk.lines.ask("")) == "n"
+
+
+def test_asking_can_be_cancelled_and_asked_again(desk: Desk) -> None:
+    async def ask() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(desk.lines.ask("first "))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+        desk.keys("second answer\n")
+        return await desk.lines.ask("second ")
+
+    assert asyncio.run(ask()) == "second answer"
+
+
+def test_an_edit_ends_with_the_object_or_an_empty_line(desk: Desk) -> None:
+    desk.keys('{"a":\n1}\n')
+    assert asyncio.run(desk.lines.edit('{"a": 0}')) == '{"a":\n1}\n'
+    assert desk.screen.getvalue().startswith('{"a": 0}\n')
+    desk.keys('{"a": \n\n')
+    assert asyncio.run(desk.lines.edit("")) == '{"a": \n'
+    desk.keys("\n")
+    assert asyncio.run(desk.lines.edit("")) is None
+
+
+def test_a_line_without_end_is_not_kept_for_ever(desk: Desk) -> None:
+    desk.lines._typed = b"x" * (1 << 21)
+    desk.keys("y\x04")
+    assert asyncio.run(desk.lines.ask("")) is None
+
+
+def test_there_is_no_terminal_behind_a_pipe() -> None:
+    assert open_terminal(outlet(tty=False)[0]) is None

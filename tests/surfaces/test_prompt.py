@@ -1,0 +1,137 @@
+import asyncio
+import contextlib
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from agent_host.surfaces.prompt import ChatInput, CommandCompleter, PromptLines, history_at
+from tests.fakes.screens import outlet
+
+COMPLETER = CommandCompleter(
+    (("/help", "help"), ("/model", "models")),
+    lambda command: ("claude", "offline") if command == "/model" else (),
+)
+
+
+@contextlib.contextmanager
+def typing() -> Iterator[PipeInput]:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        yield keys
+
+
+def read(*typed: str) -> list[str | type[BaseException] | None]:
+    """What each of the messages that `typed` makes is."""
+    messages: list[str | type[BaseException] | None] = []
+    with typing() as keys:
+        chat = ChatInput(
+            history=InMemoryHistory(),
+            completer=COMPLETER,
+            status=lambda: "status",
+            hold=(outlet(tty=True)[0],),
+            styled=True,
+        )
+        for text in typed:
+            keys.send_text(text)
+            try:
+                messages.append(asyncio.run(chat.read()))
+            except KeyboardInterrupt:
+                messages.append(KeyboardInterrupt)
+    return messages
+
+
+def test_enter_sends_and_a_message_may_have_several_lines() -> None:
+    assert read("hello\r") == ["hello"]
+    assert read("one\x1b\rtwo\r") == ["one\ntwo"]
+    assert read("one\\\rtwo\r") == ["one\ntwo"]
+
+
+def test_a_paste_is_one_block_whatever_line_ends_it_holds() -> None:
+    assert read("\x1b[200~one\ntwo\r\nthree\x1b[201~!\r") == ["one\ntwo\nthree!"]
+
+
+def test_control_c_clears_the_line_and_leaves_an_empty_one() -> None:
+    assert read("half a thought\x03another\r") == ["another"]
+    assert read("\x03") == [KeyboardInterrupt]
+
+
+def test_control_d_in_an_empty_line_is_the_end() -> None:
+    assert read("\x04") == [None]
+
+
+def test_an_arrow_brings_the_last_message_back() -> None:
+    assert read("first\r", "\x1b[A\r") == ["first", "first"]
+
+
+def complete(text: str) -> list[str]:
+    return [c.text for c in COMPLETER.get_completions(Document(text), CompleteEvent())]
+
+
+def test_commands_and_their_words_are_completed_and_nothing_else() -> None:
+    assert complete("/") == ["/help", "/model"]
+    assert complete("/mo") == ["/model"]
+    assert complete("/model cl") == ["claude"]
+    assert complete("/model claude x") == []
+    assert complete("/help ") == []
+    assert complete("say /he") == []
+    assert complete("/a\n/") == []
+
+
+def test_the_history_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "history"
+    history_at(path).append_string("hello")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.chmod(0o644)
+    assert list(history_at(path).load_history_strings()) == ["hello"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_history_that_cannot_be_kept_is_kept_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert isinstance(history_at(tmp_path / "file" / "history"), InMemoryHistory)
+
+
+def test_an_answer_is_a_line_and_the_end_of_input_none() -> None:
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: None)
+        keys.send_text("y\r")
+        assert asyncio.run(lines.ask("? ")) == "y"
+        keys.send_text("\x04")
+        assert asyncio.run(lines.ask("? ")) is None
+
+
+def test_an_edit_starts_from_the_text_and_can_be_given_up() -> None:
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: None)
+        keys.send_text("\x7f\x7f2}\r")
+        assert asyncio.run(lines.edit('{"a": 1}')) == '{"a": 2}'
+        keys.send_text("\x03\x03")
+        assert asyncio.run(lines.edit('{"a": 1}')) is None
+        keys.send_text("\x15\x04")
+        assert asyncio.run(lines.edit("")) is None
+
+
+def test_control_c_in_a_question_interrupts_the_step_and_is_no_yes() -> None:
+    interrupted: list[bool] = []
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: interrupted.append(True), grace=0.0)
+        keys.send_text("\x03")
+        assert asyncio.run(lines.ask("? ")) is None
+    assert interrupted == [True]
+
+
+def test_what_prompt_toolkit_kept_for_the_next_prompt_is_forgotten() -> None:
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: None)
+        keys.send_text("one\ry\ry\r")
+        assert asyncio.run(lines.ask("? ")) == "one"
+        lines.discard_typed_ahead()
+        keys.send_text("n\r")
+        assert asyncio.run(lines.ask("? ")) == "n"
