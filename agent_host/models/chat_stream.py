@@ -54,6 +54,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
     "sensitive": "refusal",
     "refusal": "refusal",
 }
+_decode = json.JSONDecoder().decode
 _FAILED = frozenset({"error", "network_error", "insufficient_system_resource", "abort", "aborted"})
 _WHOLE = frozenset({"end_turn", "tool_use", "stop_sequence"})
 
@@ -237,8 +238,8 @@ class ChatStream:
                 answer.text(content)
             else:
                 self._parts(content)
-        if len(delta) == 1:
-            return
+            if len(delta) == 1:
+                return
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(thought, str) and thought:
             answer.reasoning(thought)
@@ -298,7 +299,7 @@ def _kind(chunk: bytes) -> _Kind:
 def _loaded(text: str) -> Any:
     """The JSON value, or None if it is no JSON (an event that is `null` is none either)."""
     try:
-        return json.loads(text)
+        return _decode(text)
     except (ValueError, RecursionError):
         return None
 
