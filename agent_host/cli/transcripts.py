@@ -4,7 +4,8 @@ Theory of operation: a reader and nothing else: it takes no lock, changes nothin
 nothing, so it may be used while a run writes. `list` and `show` print text for people; `--json`
 prints documents for programs (the list as an array of summaries, a run as an object of its
 records); `show --raw` prints the lines of the file. Whatever was recorded is cleaned before it is
-printed. A transcript that cannot be read is listed as broken, with the reason.
+printed. A transcript that is damaged is listed as broken, with the reason, and shown up
+to the damage.
 """
 
 import argparse
@@ -23,9 +24,9 @@ from agent_host.records.reader import (
     Reading,
     Summary,
     find,
-    inspect,
     raw_lines,
     run_ids,
+    salvage,
     summaries,
     summary,
 )
@@ -117,7 +118,7 @@ def _document(run: Summary) -> JsonObject:
 
 
 def _show(path: Path, options: argparse.Namespace) -> int:
-    reading = inspect(path)
+    reading = salvage(path)
     found = summary(path, reading)
     if options.json:
         _write(_run_document(found, reading))

@@ -38,16 +38,19 @@ class UnknownRunError(RecordError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A transcript's records, and what is wrong with its end (for people; empty if nothing)."""
+    """A transcript's records, and for people what is wrong with its end (`torn`: no whole record)
+    or with the line after these records (`damaged`)."""
 
     records: tuple[Record, ...]
     torn: str = ""
+    damaged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """One line of a list. `started_at` as in Record; `outcome` is the reason of the run's end, or
-    what it waits for; `broken` says why the transcript cannot be read, and all else is empty."""
+    what it waits for; `broken` says why the transcript cannot be read; all else is then empty, or
+    what the records before the damage say."""
 
     run_id: str
     path: Path
@@ -70,6 +73,15 @@ def read(path: Path) -> list[Record]:
 
 def inspect(path: Path) -> Reading:
     """As `read`, and say of a torn end that it is there."""
+    reading = salvage(path)
+    if reading.damaged:
+        raise RecordError(reading.damaged)
+    return reading
+
+
+def salvage(path: Path) -> Reading:
+    """As `inspect`, but of a damaged transcript return the sound records before the damage.
+    RecordError if there is not even one."""
     name = str(path)
     records: list[Record] = []
 
@@ -77,8 +89,13 @@ def inspect(path: Path) -> Reading:
         records.append(typed(data, name, number))
 
     with _opened(path) as file:
-        whole = scan(file, name, take)
-    return Reading(records=tuple(records), torn=_torn(name, whole))
+        try:
+            torn = _torn(name, scan(file, name, take))
+        except RecordError as error:
+            if not records:
+                raise
+            return Reading(records=tuple(records), damaged=str(error))
+    return Reading(records=tuple(records), torn=torn)
 
 
 def raw_lines(path: Path) -> Iterator[str]:
@@ -175,7 +192,7 @@ def summary(path: Path, reading: Reading | None = None) -> Summary:
     """Return what a list says of one run, which may have been read already. Never raises: a
     transcript that cannot be read, or makes no legal conversation, says so in `broken`."""
     try:
-        return _summarize(path, (reading or inspect(path)).records)
+        return _summarize(path, reading or salvage(path))
     except UsageError as error:
         broken = f"{clean_line(str(path), 500)}: no legal conversation: {error}"
     except AgentHostError as error:
@@ -183,7 +200,8 @@ def summary(path: Path, reading: Reading | None = None) -> Summary:
     return Summary(run_id=path.name.removesuffix(".jsonl"), path=path, broken=broken)
 
 
-def _summarize(path: Path, records: tuple[Record, ...]) -> Summary:
+def _summarize(path: Path, reading: Reading) -> Summary:
+    records = reading.records
     conversation = fold(record.event for record in records)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
     answers = [r.event for r in records if isinstance(r.event, ModelResponded)]
@@ -198,6 +216,7 @@ def _summarize(path: Path, records: tuple[Record, ...]) -> Summary:
         calls=sum(isinstance(block, ToolCall) for a in answers for block in a.message.content),
         usage=conversation.usage,
         outcome=outcome(conversation),
+        broken=reading.damaged,
     )
 
 

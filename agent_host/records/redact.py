@@ -20,7 +20,7 @@ from agent_host.core.events import Record
 from agent_host.core.types import JsonObject
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value, members
 
-MIN_LENGTH = 6
+MIN_LENGTH = 4
 """Characters of the shortest value that is treated as a secret."""
 
 

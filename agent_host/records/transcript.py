@@ -17,6 +17,8 @@ import fcntl
 import os
 import re
 import stat
+import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +58,7 @@ class Transcript:
 
     `recovered` says what `open` had to set aside, for people, or is None. `seq` is the sequence
     number that the next record must have. Not for several threads, except that `sync` may run in
-    another one.
+    others.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class Transcript:
         self._encode: Callable[[Record], bytes] = redact.encode if redact else encode
         self._redact = redact
         self._lost = ""
-        self._unsynced: list[int] = []
-        self._folder_synced = False
+        self._unsynced: deque[int] = deque()
+        self._synced = 0
+        self._syncing = threading.Lock()
         self._artifacts = 0
 
     @classmethod
@@ -152,25 +155,32 @@ class Transcript:
 
     def sync(self) -> None:
         """Return once all that was appended and kept is on disk. RecordError if the disk fails:
-        the file then counts as lost."""
-        self._usable()
-        kept, self._unsynced = self._unsynced, []
-        try:
-            for fd in kept:
-                self._disk.sync(fd)
-            self._disk.sync(self._fd)
-            if not self._folder_synced:
-                self._sync_folder()
-        except OSError as error:
-            self._lost = (
-                f"{_shown(self.path)}: the disk failed ({error.strerror}); what it holds of this "
-                "run is not certain, so the run has to stop; check the disk, then look at the "
-                "file with `agent-host transcripts show`"
-            )
-            raise RecordError(self._lost) from None
-        finally:
-            for fd in kept:
-                os.close(fd)
+        the file then counts as lost. Several threads may wait; one sync serves them all."""
+        wanted = self.seq
+        with self._syncing:
+            self._usable()
+            if self._synced >= wanted and not self._unsynced:
+                return
+            began = self.seq
+            kept: list[int] = []
+            while self._unsynced:
+                kept.append(self._unsynced.popleft())
+            try:
+                for fd in (*kept, self._fd):
+                    self._disk.sync(fd)
+                if not self._synced:  # the file's name has to be on disk, too
+                    self._sync_folder()
+            except OSError as error:
+                self._lost = (
+                    f"{_shown(self.path)}: the disk failed ({error.strerror}); what it holds of "
+                    "this run is not certain, so the run has to stop; check the disk, then look "
+                    "at the file with `agent-host transcripts show`"
+                )
+                raise RecordError(self._lost) from None
+            finally:
+                for fd in kept:
+                    os.close(fd)
+            self._synced = began
 
     def keep(self, name: str, data: bytes) -> str:
         """Store an artifact and return its path below the transcripts' folder, as
@@ -196,13 +206,15 @@ class Transcript:
 
     def close(self) -> None:
         """Let go of the file; one that never got a record is removed. May be called twice."""
-        if self._fd < 0:
-            return
-        for fd in (*self._unsynced, self._fd):
-            if fd == self._fd and self._size == 0:
+        with self._syncing:  # a sync whose caller was cancelled may still run
+            if self._fd < 0:
+                return
+            if self._size == 0:
                 self.path.unlink(missing_ok=True)
-            os.close(fd)
-        self._unsynced, self._fd = [], -1
+            for fd in (*self._unsynced, self._fd):
+                os.close(fd)
+            self._unsynced.clear()
+            self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -241,7 +253,6 @@ class Transcript:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self._folder_synced = True
 
     def _new_artifact(self, folder: Path, name: str) -> tuple[Path, int]:
         stem, dot, suffix = (name or "artifact").partition(".")

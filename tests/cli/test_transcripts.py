@@ -134,22 +134,41 @@ def test_records_that_make_no_legal_run_are_shown_with_what_is_wrong(folder):
 
 
 @pytest.mark.parametrize(
-    ("break_it", "says", "status"),
+    ("break_it", "says"),
     [
-        (lambda text: text.replace('"schema":1', '"schema":2'), "newer agent-host", 1),
-        (lambda text: text.replace('"user_said"', '"user_said', 1), ".jsonl:4: damaged", 1),
-        (lambda text: text.replace('"user_said"', '"user_sang"', 1), "unknown event type", 1),
-        (lambda _: "", "empty", 1),
+        (lambda text: text.replace('"schema":1', '"schema":2'), "newer agent-host"),
+        (lambda _: "", "empty"),
+        (lambda text: text[1:], ".jsonl:1: damaged"),
     ],
 )
-def test_what_cannot_be_shown_is_one_line_that_says_why(folder, break_it, says, status):
+def test_what_cannot_be_shown_is_one_line_that_says_why(folder, break_it, says):
     path = put(folder, OLD)
     path.write_text(break_it(path.read_text()))
     done = command(folder, "show", OLD)
-    assert (done.returncode, done.stdout) == (status, "")
+    assert (done.returncode, done.stdout) == (ExitStatus.FAILED, "")
     assert done.stderr.startswith("agent-host: ")
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [('"user_said', ".jsonl:4: damaged"), ('"user_sang"', ".jsonl:4: unknown event type")],
+)
+def test_a_damaged_run_is_shown_up_to_the_damage(folder, new, says):
+    path = put(folder, OLD)
+    path.write_text(path.read_text().replace('"user_said"', new, 1))
+    done = command(folder, "show", OLD)
+    assert done.returncode == ExitStatus.FAILED
+    assert "server orders connected" in done.stdout
+    assert "Where is my order" not in done.stdout
+    assert done.stderr.startswith("agent-host: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    document = json.loads(command(folder, "show", OLD, "--json").stdout)
+    assert len(document["records"]) == 3
+    assert says in document["broken"]
+    assert says in command(folder, "list").stdout
 
 
 def test_an_unknown_run_is_one_line_with_the_nearest(folder):

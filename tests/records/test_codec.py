@@ -3,6 +3,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -13,7 +14,7 @@ from agent_host.core import events as e
 from agent_host.core.conversation import fold
 from agent_host.core.errors import RecordError
 from agent_host.core.types import ToolCall
-from agent_host.records.codec import DEEPER, MAX_DEPTH, encode
+from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value
 from agent_host.records.decode import decode
 from tests.records.samples import LEGAL, records, responded, started
 from tests.records.strategies import RECORDS
@@ -196,3 +197,11 @@ def test_writing_imports_no_pydantic():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_a_value_of_one_field_is_written_like_any_other():
+    @dataclass(frozen=True, slots=True)
+    class One:
+        only: int
+
+    assert encode_value(One(1)) == b'{"only":1}'

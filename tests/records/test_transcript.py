@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import itertools
 import os
@@ -6,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from agent_host.core import events as e
 from agent_host.core.errors import RecordError
 from agent_host.records import transcript as module
 from agent_host.records.codec import encode
-from agent_host.records.reader import inspect, read
+from agent_host.records.reader import inspect, read, run_ids
 from agent_host.records.redact import Redactor
 from agent_host.records.transcript import Disk, Transcript, artifact_path
 from tests.records.samples import LEGAL, RUN, records
@@ -243,10 +246,30 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_says_where_and_what_to_do
     assert "servers.toml" in text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
-    tmp_path.chmod(0o500)
-    refused(lambda: Transcript.create(tmp_path, RUN), "Permission denied", "servers.toml")
+@contextlib.contextmanager
+def without_privileges():
+    """Root may write everywhere: for a moment, be somebody else."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_used_is_an_error_before_anything_runs(tmp_path):
+    path = written(tmp_path)
+    tmp_path.chmod(0o000)
+    try:
+        with without_privileges():
+            for use in (Transcript.create, Transcript.open):
+                refused(lambda use=use: use(tmp_path, RUN), "Permission denied", "servers.toml")
+            refused(lambda: read(path), "Permission denied", "permissions")
+            refused(lambda: run_ids(tmp_path), "cannot be listed: Permission denied")
+    finally:
+        tmp_path.chmod(0o700)
 
 
 class Failing:
@@ -324,6 +347,57 @@ def test_after_a_failed_sync_the_file_is_lost_and_no_sync_is_tried_again(tmp_pat
         refused(lambda: transcript.append(ALL[2]), "the disk failed")
         refused(lambda: transcript.keep("x", b""), "the disk failed")
     assert failing.calls == 2
+
+
+def test_one_sync_serves_all_who_wait_for_the_same_records(tmp_path):
+    failing = Failing("sync", 10_000, errno.EIO)
+    with Transcript.create(tmp_path, RUN, disk=failing.disk()) as transcript:
+        transcript.append(ALL[0])
+        threads = [threading.Thread(target=transcript.sync) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failing.calls == 1
+        transcript.append(ALL[1])
+        transcript.sync()
+        transcript.keep("x", b"an artifact, too")
+        transcript.sync()
+        assert failing.calls == 4
+
+
+def test_closing_waits_for_a_sync_under_way(tmp_path):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        began.set()
+        assert go_on.wait(10)
+        os.fsync(fd)
+
+    transcript = Transcript.create(tmp_path, RUN, disk=Disk(sync=slow))
+    transcript.append(ALL[0])
+    with ThreadPoolExecutor(2) as threads:
+        syncing = threads.submit(transcript.sync)
+        assert began.wait(10)
+        closing = threads.submit(transcript.close)
+        assert not closing.done()
+        go_on.set()
+        assert syncing.result(10) is None
+        assert closing.result(10) is None
+    refused(transcript.sync, "closed")
+
+
+def test_an_artifact_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / f"{RUN}.artifacts").write_text("a file")
+    with Transcript.create(tmp_path, RUN) as transcript:
+        refused(lambda: transcript.keep("x", b""), "no artifact can be made here", "servers.toml")
+
+
+def test_a_disk_that_takes_nothing_keeps_no_half_artifact(tmp_path):
+    stuck = Disk(write=lambda _fd, _data: 0)
+    with Transcript.create(tmp_path, RUN, disk=stuck) as transcript:
+        refused(lambda: transcript.keep("x", b"data"), "No space left")
+        assert list((tmp_path / f"{RUN}.artifacts").iterdir()) == []
 
 
 def test_a_torn_end_that_cannot_be_moved_stays_where_it_is(tmp_path):
