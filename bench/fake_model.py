@@ -99,11 +99,23 @@ class FakeModel:
             await reply(writer, b"application/json", [json.dumps(self.asked).encode()])
             self.asked.clear()
         elif b"/chat/completions" in line:
-            await reply(writer, b"text/event-stream", answer(json.loads(body)))
+            try:
+                parts = answer(json.loads(body))
+            except (LookupError, ArithmeticError, ValueError) as error:
+                # No such tool was offered, or the model's name is no plan.
+                writer.write(refusal(error))
+                return False
+            await reply(writer, b"text/event-stream", parts)
             self.asked.append((arrived, time.monotonic()))
         else:
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         return True
+
+
+def refusal(error: Exception) -> bytes:
+    body = json.dumps({"error": {"message": f"the plan does not fit: {error!r}"}}).encode()
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
 
 
 async def reply(writer: asyncio.StreamWriter, media_type: bytes, parts: list[bytes]) -> None:

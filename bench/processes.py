@@ -13,7 +13,7 @@ from typing import Self
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-TIMEOUT = 300
+TIMEOUT = 90
 
 
 @dataclass(frozen=True)

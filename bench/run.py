@@ -163,7 +163,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md too")
     options = parser.parse_args()
-    medians = measure(options.only, options.sides, options.turns)
+    try:
+        medians = measure(options.only, options.sides, options.turns)
+    except RuntimeError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 2
     own, plain = medians.get("ours", {}), medians.get("baseline", {})
     shown = table(own, plain)
     if options.json:
