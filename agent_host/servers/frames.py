@@ -1,0 +1,350 @@
+"""From a server's bytes to sound JSON-RPC messages, without any I/O.
+
+Theory of operation: `Lines` cuts a byte stream into lines in linear time and drops what is over
+the cap. `Gate` sits between a transport and the SDK's session. It knows which requests are open,
+so that a line that cannot be read fails the one request it answers (else the oldest) and nothing
+more. Results of tools go around the SDK's models: the session gets a stub that is always valid,
+with the raw object in `_meta` under `RAW`. Notifications that may come in floods (progress, logs,
+list_changed) are handled here, at the price of a parsed line each. Sources: JSON-RPC 2.0; MCP
+2025-11-25 and 2026-07-28, basic/transports.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject
+from agent_host.servers.spec import Hooks, Progress
+
+MAX_LINE = 8 * 1024 * 1024
+"""Bytes of one message; more is dropped and fails one request."""
+MAX_JUNK = 64 * 1024 * 1024
+"""Bytes without a sound message between, after which the server is given up."""
+MAX_BATCH = 100
+MAX_SERVER_REQUESTS = 32
+"""Requests of a server that may be open at once; more are dropped."""
+RAW = "agent-host/raw"
+LISTEN = "subscriptions/listen"
+"""A request that stays open by design: never the one that a broken line answers."""
+
+PARSE_ERROR = -32700
+INVALID_RESPONSE = -32603
+_ID = re.compile(rb'"id"\s*:\s*(?:"(\d{1,18})"|(\d{1,18}))')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Oversize:
+    """A line that was dropped, with its first bytes."""
+
+    head: bytes
+
+
+class Lines:
+    """Cuts chunks into lines; holds at most `cap` bytes."""
+
+    def __init__(self, cap: int = MAX_LINE) -> None:
+        self._cap = cap
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._dropping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | Oversize]:
+        """Yield each line that `data` completes, without its newline."""
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            piece = data[start:end]
+            start = end + 1
+            if self._dropping:
+                self._dropping = False
+                continue
+            if self._size + len(piece) > self._cap:
+                yield Oversize(self._head(piece))
+                self._clear()
+                continue
+            line = b"".join((*self._parts, piece)) if self._parts else piece
+            self._clear()
+            if line.strip():
+                yield line
+        rest = data[start:]
+        if self._dropping or not rest:
+            return
+        self._parts.append(rest)
+        self._size += len(rest)
+        if self._size > self._cap:
+            yield Oversize(self._head(b""))
+            self._clear()
+            self._dropping = True
+
+    def _head(self, piece: bytes) -> bytes:
+        return (self._parts[0] if self._parts else piece)[:512]
+
+    def _clear(self) -> None:
+        self._parts.clear()
+        self._size = 0
+
+
+def sound(text: str) -> str:
+    """`text` with lone surrogates replaced, so that it can be encoded."""
+    if text.isascii():
+        return text
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def parse(line: bytes) -> Any:
+    """The JSON value of a line. Raises ValueError for what is not JSON, too deep or too big.
+
+    Invalid UTF-8 is replaced; NaN and infinities become their names as strings.
+    """
+    try:
+        return json.loads(line.decode("utf-8", "replace"), parse_constant=str)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+class Gate:
+    """Decides about every frame of one connection."""
+
+    def __init__(self, hooks: Hooks, *, keep_headers: bool = False) -> None:
+        self._hooks = hooks
+        self._open: dict[int | str, str] = {}
+        self._progress: dict[int | str, Progress] = {}
+        self._serving: set[int | str] = set()
+        self._keep_headers = keep_headers
+        self._told: set[str] = set()
+        self.answered = False
+        self.junk = 0
+        self.junk_bytes = 0
+
+    @property
+    def flooded(self) -> bool:
+        """Whether so much came without a sound message that the server should be given up."""
+        return self.junk_bytes > MAX_JUNK
+
+    @property
+    def open_requests(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._open)
+
+    def sent_request(self, request_id: int | str, method: str) -> None:
+        """Note a request on its way out."""
+        self._open[request_id] = method
+
+    def sent_answer(self, request_id: int | str) -> None:
+        """Note an answer to the server's own request on its way out."""
+        self._serving.discard(request_id)
+
+    def sent_cancel(self, request_id: Any) -> None:
+        """Note that a request was given up; its late answer is dropped."""
+        self._open.pop(request_id, None)
+
+    def forget(self, method: str) -> None:
+        """Note that nobody waits for the answers to `method` any more."""
+        for request_id in [key for key, name in self._open.items() if name == method]:
+            del self._open[request_id]
+
+    def header_names(self, result: JsonObject) -> set[str]:
+        """The names of the tools in a raw tools/list result that the SDK was told of."""
+        return {tool["name"] for tool in self._header_tools(result)}
+
+    def watch_progress(self, token: int | str, progress: Progress) -> None:
+        """Pass progress of `token` on until `forget_progress`."""
+        self._progress[token] = progress
+
+    def forget_progress(self, token: int | str) -> None:
+        """Stop passing progress on."""
+        self._progress.pop(token, None)
+
+    def line(self, line: bytes | Oversize) -> list[JsonObject]:
+        """The sound frames in one line, for the session."""
+        if isinstance(line, Oversize):
+            self._note("oversize", f"sent a message of more than {MAX_LINE >> 20} MiB; dropped")
+            return self._broken(line.head, "its answer was larger than the host accepts")
+        try:
+            value = parse(line)
+        except ValueError as error:
+            return self._unreadable(line, str(error))
+        frames = self.frames(value)
+        self.junk_bytes = 0 if frames else self.junk_bytes + len(line)
+        return frames
+
+    def frames(self, value: Any) -> list[JsonObject]:
+        """The sound frames in a parsed value."""
+        if isinstance(value, list):
+            return [frame for item in value[:MAX_BATCH] for frame in self._frame(item)]
+        return self._frame(value)
+
+    def _frame(self, value: Any) -> list[JsonObject]:
+        if not isinstance(value, dict):
+            return self._junk("a JSON value that is no message")
+        if isinstance(value.get("method"), str):
+            return self._request(value) if _is_id(value.get("id")) else self._notification(value)
+        if "result" in value or "error" in value:
+            return self._response(value)
+        return self._junk("JSON that is no JSON-RPC message")
+
+    def _response(self, value: JsonObject) -> list[JsonObject]:
+        request_id = _same_id(value.get("id"), self._open)
+        if request_id is None:
+            return self._junk("an answer to no open request")
+        self.answered = True
+        method = self._open.pop(request_id)
+        if "error" in value:
+            return [_error(request_id, value["error"])]
+        result = value["result"]
+        if not isinstance(result, dict):
+            return [failure(request_id, INVALID_RESPONSE, "the result is not an object")]
+        return [{"jsonrpc": "2.0", "id": request_id, "result": self._result(method, result)}]
+
+    def _result(self, method: str, result: JsonObject) -> JsonObject:
+        if method == "tools/call":
+            return {"content": [], "resultType": "complete", "_meta": {RAW: result}}
+        if method == "tools/list":
+            stub = {"tools": self._header_tools(result), "_meta": {RAW: result}}
+            return stub | {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+        if method == "initialize":
+            return _sound_initialize(result)
+        return result
+
+    def _header_tools(self, result: JsonObject) -> list[JsonObject]:
+        """What the SDK must know of the tools: over HTTP, which arguments become headers."""
+        tools = result.get("tools")
+        if not self._keep_headers or not isinstance(tools, list):
+            return []
+        kept = []
+        for tool in tools[:2000]:
+            schema = tool.get("inputSchema") if isinstance(tool, dict) else None
+            if isinstance(schema, dict) and isinstance(tool.get("name"), str):
+                kept.append({"name": tool["name"], "inputSchema": schema | {"type": "object"}})
+        return kept
+
+    def _request(self, value: JsonObject) -> list[JsonObject]:
+        if len(self._serving) >= MAX_SERVER_REQUESTS:
+            return self._junk("more requests than the host serves at once")
+        self._serving.add(value["id"])
+        return [_with_params(value, {"id": value["id"]})]
+
+    def _notification(self, value: JsonObject) -> list[JsonObject]:
+        method = value["method"]
+        raw = value.get("params")
+        params: JsonObject = raw if isinstance(raw, dict) else {}
+        if method == "notifications/tools/list_changed":
+            self._hooks.tools_changed()
+        elif method == "notifications/progress":
+            self._report(params)
+        elif method == "notifications/message":
+            text = params.get("data")
+            line = text if isinstance(text, str) else json.dumps(text, default=str)[:2000]
+            self._hooks.log(clean_line(str(params.get("level", "info")), 20), clean_line(line))
+        elif method in ("notifications/cancelled", "notifications/subscriptions/acknowledged"):
+            return [_with_params(value, {})]
+        return []
+
+    def _report(self, params: JsonObject) -> None:
+        token, amount = params.get("progressToken"), params.get("progress")
+        key = _same_id(token, self._progress)
+        if key is None or not _is_number(amount):
+            return
+        total, message = params.get("total"), params.get("message")
+        self._progress[key](
+            float(amount or 0),
+            float(total) if _is_number(total) and total is not None else None,
+            clean_line(message) if isinstance(message, str) else "",
+        )
+
+    def _unreadable(self, line: bytes, why: str) -> list[JsonObject]:
+        if b'"jsonrpc"' not in line[:512] and b'"jsonrpc"' not in line[-512:]:
+            self.junk_bytes += len(line)
+            return self._junk(f"a line that is no message: {clean_line(_text(line), 120)}")
+        self._note("unreadable", f"sent a message that cannot be read: {clean_line(why, 120)}")
+        return self._broken(line[:512] + line[-512:], "its answer could not be read")
+
+    def _broken(self, head: bytes, why: str) -> list[JsonObject]:
+        """Fail the request that a broken line answers: the one it names, else the oldest."""
+        self.junk += 1
+        self.junk_bytes += len(head)
+        named = [int(a or b) for a, b in _ID.findall(head)]
+        known = next((i for i in named if i in self._open), None)
+        waiting = (key for key, method in self._open.items() if method != LISTEN)
+        target = known if known is not None else next(waiting, None)
+        if target is None:
+            return []
+        self._open.pop(target)
+        return [failure(target, PARSE_ERROR, why)]
+
+    def _junk(self, what: str) -> list[JsonObject]:
+        self.junk += 1
+        self._note("junk", f"sent {what}; ignored, as all that follow")
+        return []
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            self._hooks.log("warning", text)
+
+
+def failure(request_id: int | str, code: int, message: str) -> JsonObject:
+    """A JSON-RPC error frame."""
+    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}}
+
+
+def _error(request_id: int | str, value: Any) -> JsonObject:
+    error: JsonObject = value if isinstance(value, dict) else {}
+    code, message = error.get("code"), error.get("message")
+    number = code if isinstance(code, int) and not isinstance(code, bool) else INVALID_RESPONSE
+    text = message if isinstance(message, str) else json.dumps(value, default=str)[:2000]
+    frame = failure(request_id, number, sound(text[:4000]))
+    if isinstance(error.get("data"), dict):
+        frame["error"]["data"] = error["data"]
+    return frame
+
+
+def _sound_initialize(result: JsonObject) -> JsonObject:
+    """An initialize result that parses: only what the host reads of it."""
+    info = result.get("serverInfo")
+    info = info if isinstance(info, dict) else {}
+    name, version = info.get("name"), info.get("version")
+    capabilities = result.get("capabilities")
+    tools = capabilities.get("tools") if isinstance(capabilities, dict) else None
+    changes = isinstance(tools, dict) and tools.get("listChanged") is True
+    return {
+        "protocolVersion": str(result.get("protocolVersion"))[:40],
+        "capabilities": {"tools": {"listChanged": changes}} if isinstance(tools, dict) else {},
+        "serverInfo": {
+            "name": clean_line(name, 100) if isinstance(name, str) else "unknown",
+            "version": clean_line(version, 100) if isinstance(version, str) else "",
+        },
+    }
+
+
+def _with_params(value: JsonObject, extra: JsonObject) -> JsonObject:
+    frame = {"jsonrpc": "2.0", "method": value["method"], **extra}
+    if isinstance(value.get("params"), dict):
+        frame["params"] = value["params"]
+    return frame
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _same_id(value: Any, known: Any) -> int | str | None:
+    """The key of `known` that `value` means; a server may answer 1 with "1"."""
+    if not _is_id(value):
+        return None
+    if value in known:
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, str) and value.isdecimal() and len(value) < 18 and int(value) in known:
+        return int(value)
+    return None
+
+
+def _text(line: bytes) -> str:
+    return line[:500].decode("utf-8", "replace")

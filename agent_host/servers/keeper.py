@@ -1,0 +1,177 @@
+"""The parent of one server process: it sees to it that nothing of the server outlives the host.
+
+Run as a script with a bare interpreter (`python -I -S keeper.py LIFELINE EXECUTABLE ARGV0 ...`),
+never imported; start-up time is all that matters, so it imports next to nothing. LIFELINE is the
+read end of a pipe whose only write end the host holds: it reads as ended when the host closes it
+or is gone, however it went (also by SIGKILL). Then, and when the server exits, every descendant
+gets SIGTERM, shortly after SIGKILL, until none is left. As a child subreaper (prctl(2)) it stays
+the ancestor also of those that called setsid or forked twice. Elsewhere than on Linux the process
+group is all that can be reached. Exits with the server's status, or 128 + the signal that ended it.
+"""
+
+import _signal as signal  # type: ignore[import-not-found]  # `signal` costs an `enum` import
+import os
+import select
+import sys
+import time
+
+GRACE = 0.4  # seconds between SIGTERM and SIGKILL
+GIVE_UP = 5.0  # seconds after which what cannot be killed is left (uninterruptible sleep, setuid)
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LINUX = sys.platform == "linux"
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def prctl(option, value):
+    """Set a process attribute (Linux only); a kernel that refuses leaves the group kill."""
+    if LINUX:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def run_server(keeper, lifeline, executable, argv):
+    """Become the server; only returns by exiting."""
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != keeper:
+            os._exit(1)
+        os.close(lifeline)
+        for number in (*FORWARDED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(executable, argv)
+    except OSError as error:
+        os.write(2, f"cannot start {executable}: {error.strerror}\n".encode(errors="replace"))
+    finally:
+        os._exit(127)
+
+
+def descendants(root):
+    """The processes below `root` that are not zombies."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as file:
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        children.setdefault(int(parent), []).append((int(entry), state))
+    found, stack = [], [root]
+    while stack:
+        for pid, state in children.get(stack.pop(), ()):
+            stack.append(pid)
+            if state != b"Z":
+                found.append(pid)
+    return found
+
+
+def signal_all(number):
+    """Send a signal to every descendant; return whether there was any."""
+    if not LINUX:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if number == signal.SIGTERM:
+            os.killpg(0, number)
+        return True
+    pids = descendants(os.getpid())
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            if number == signal.SIGTERM:
+                os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+    return bool(pids)
+
+
+class Keeper:
+    """Waits for the server and for the host, whichever ends first."""
+
+    def __init__(self, lifeline, server):
+        self.server = server
+        self.status = None
+        self.lifeline = lifeline
+        self.wake, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        os.set_blocking(self.wake, False)
+        self.poll = select.poll()
+        self.poll.register(self.wake, select.POLLIN)
+        self.poll.register(lifeline, select.POLLIN)
+        self.told = False
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+
+    def on_signal(self, number, frame):
+        """Note a request to stop; SIGCHLD only wakes the poll."""
+        if number != signal.SIGCHLD:
+            self.told = True
+
+    def reap(self):
+        """Collect the dead; return whether no child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid == 0:
+                return False
+            if pid == self.server:
+                self.status = os.waitstatus_to_exitcode(status)
+
+    def pause(self, seconds):
+        """Wait for a signal or the lifeline; None waits for ever."""
+        for fd, _ in self.poll.poll(None if seconds is None else max(seconds * 1000, 1)):
+            if fd == self.lifeline:
+                self.told = True
+                self.poll.unregister(self.lifeline)
+            else:
+                try:
+                    os.read(self.wake, 4096)
+                except BlockingIOError:
+                    pass
+
+    def end_all(self):
+        """SIGTERM, and after the grace SIGKILL, until nothing is left or nothing helps."""
+        if self.reap():
+            return
+        signal_all(signal.SIGTERM)
+        start = time.monotonic()
+        while not self.reap():
+            waited = time.monotonic() - start
+            if waited >= GIVE_UP:
+                return
+            if waited >= GRACE:
+                signal_all(signal.SIGKILL)
+            self.pause(max(GRACE - waited, 0.01))
+
+    def run(self):
+        """Watch until the server or the host is gone, end the rest, return the exit code."""
+        while not self.told and self.status is None:
+            self.reap()
+            if self.status is None and not self.told:
+                self.pause(None)
+        self.end_all()
+        status = self.status if self.status is not None else -signal.SIGKILL
+        return status if status >= 0 else 128 - status
+
+
+def main():
+    """Fork the server and keep it."""
+    lifeline, executable, argv = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    keeper = os.getpid()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    server = os.fork()
+    if server == 0:
+        run_server(keeper, lifeline, executable, argv)
+    watch = Keeper(lifeline, server)
+    for number in (*FORWARDED, signal.SIGCHLD):
+        signal.signal(number, watch.on_signal)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nowhere, fd)
+    os._exit(watch.run())
+
+
+if __name__ == "__main__":
+    main()

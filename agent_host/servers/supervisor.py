@@ -1,0 +1,357 @@
+"""One server, kept alive under its own task.
+
+Theory of operation: `run` is the only task that opens, uses and closes the server's connections,
+one after another. An attempt is: start the process (or take the one that was started early), open
+the streams, shake hands, list the tools; all within the connect timeout. Then it waits: for news
+about the tools (coalesced, then listed again), for the end of the connection, or to be stopped.
+After a failure it waits longer and longer, and after three quick ones it stays failed until a call
+or half a minute asks again, so that a crash loop costs next to nothing. Calls come from other
+tasks: they wait for the connection within its budget, and every way a call can go wrong is a value.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from agent_host.core.catalogue import changes
+from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
+from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject, Tool
+from agent_host.ports import Observer
+from agent_host.servers.definitions import PROBLEMS_KEPT, read_definitions
+from agent_host.servers.process import ServerProcess, SpawnFailure, start
+from agent_host.servers.spec import (
+    ConnectFailedError,
+    Connection,
+    Connector,
+    Hooks,
+    HttpSpec,
+    LoadConnector,
+    Progress,
+    Reply,
+    ServerHealth,
+    Spec,
+    StdioSpec,
+)
+
+QUICK = 10.0
+"""Seconds of life below which the end of a connection counts as a quick failure."""
+PATIENCE = 3
+"""Quick failures in a row after which a server stays failed."""
+REST = 30.0
+"""Seconds until a server that stays failed is tried again by itself."""
+FIRST_PAUSE = 0.2
+RELIST_PAUSE = 0.1
+"""Seconds in which further list_changed notices are one."""
+LOGS_KEPT = 200
+"""Log lines of one server that are shown in one connection; the rest is counted."""
+VET_SLICE = 25
+"""Definitions judged before other tasks get a turn."""
+
+
+@dataclass(slots=True)
+class World:
+    """What every supervisor shares: the injected clock, chance, environment and observer."""
+
+    observe: Observer
+    load: LoadConnector
+    environ: Mapping[str, str]
+    monotonic: Callable[[], float]
+    chance: Callable[[], float]
+    tools_changed: Callable[["Supervisor"], None]
+    connected: Callable[["Supervisor"], None]
+
+
+@dataclass(slots=True)
+class _Life:
+    """One connection's life; `tools` is None until they were listed."""
+
+    connection: Connection
+    changed: asyncio.Event
+    tools: dict[str, Tool] | None = None
+
+
+class Supervisor:
+    """Keeps one server; made before the event loop runs, used inside it."""
+
+    def __init__(self, spec: Spec, world: World, remembered: tuple[Tool, ...] | None) -> None:
+        self.spec = spec
+        self.tools: tuple[Tool, ...] = self._offered(remembered or ())
+        self.listed: tuple[Tool, ...] = ()
+        self.known_protocol = ""
+        self._world = world
+        self._warm = remembered is not None
+        self._process: ServerProcess | SpawnFailure | None = None
+        self._life: _Life | None = None
+        self._health = ServerHealth(name=spec.name, state="starting")
+        self._attempts = 0
+        self._quick = 0
+        self._logged = 0
+        self._told_lost = False
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Condition()
+
+    @property
+    def live(self) -> Mapping[str, Tool] | None:
+        """The tools of the live connection by own name, or None when there is none."""
+        return self._life.tools if self._life is not None else None
+
+    def spawn(self) -> None:
+        """Start the process now, before the event loop and the SDK are there."""
+        if isinstance(self.spec, StdioSpec) and self._process is None:
+            self._process = start(self.spec, self._world.environ)
+
+    def adopt(self, process: ServerProcess | SpawnFailure) -> None:
+        """Take over a process that was started even earlier."""
+        self._process = process
+
+    def discard(self) -> None:
+        """End a process that was started but is not in use."""
+        if isinstance(self._process, ServerProcess):
+            self._process.discard()
+        self._process = None
+
+    def health(self) -> ServerHealth:
+        """How the server is doing."""
+        tail = self._life.connection.stderr_tail() if self._life else self._health.stderr
+        return replace(self._health, tools=len(self.tools), stderr=tail)
+
+    async def known(self) -> None:
+        """Return once the tools are known or the first attempt is over."""
+        if not self._warm:
+            async with self._news:
+                await self._news.wait_for(lambda: self._attempts > 0 or self.live is not None)
+
+    async def run(self) -> None:
+        """Keep the server until cancelled; never raises for what the server does."""
+        try:
+            while True:
+                await self._attempt()
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError  # closing failed while being cancelled
+                await self._pause()
+                self._health = replace(self._health, restarts=self._health.restarts + 1)
+        finally:
+            self._health = replace(self._health, state="stopped", pid=None)
+            self.discard()
+            self._attempts += 1
+
+    async def connected(self) -> bool:
+        """Wait for a connection, asking for one if the server rests; False if there is none
+        once the attempt that runs or is asked for is over."""
+        if self.live is None and self._health.state != "stopped":
+            before = self._attempts
+            self._wanted.set()
+            async with self._news:
+                await self._news.wait_for(lambda: self._attempts > before or self.live is not None)
+        return self.live is not None
+
+    async def call(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
+        """Call a tool on the live connection. Raises TimeoutError; cancelling tells the server."""
+        if self.spec.parallel:
+            return await self._send(tool, arguments, progress)
+        async with self._turn:
+            return await self._send(tool, arguments, progress)
+
+    async def _send(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
+        life = self._life
+        if life is None or life.tools is None:
+            return Reply(kind="refused", text=self.reason())
+        async with asyncio.timeout(self.spec.call_timeout):
+            return await life.connection.call(tool.tool, arguments, progress)
+
+    def reason(self) -> str:
+        """Why there is no connection, with what the server logged last; clean and bounded."""
+        health = self.health()
+        reason = health.error or "it has not connected yet"
+        return f"{reason}\nIts last log lines:\n{health.stderr}" if health.stderr else reason
+
+    async def _attempt(self) -> None:
+        """One connection, from its start to its end."""
+        self._wanted.clear()
+        self._logged = 0
+        self._health = replace(self._health, state="starting")
+        began = self._world.monotonic()
+        try:
+            why = await self._live_once()
+        except ConnectFailedError as error:
+            why = str(error)
+        except TimeoutError:
+            why = f"it did not answer within {self.spec.connect_timeout:g} s"
+        except Exception as error:  # noqa: BLE001  # the SDK raises groups of anything; it is told
+            why = _flat(error)
+        lived = self._world.monotonic() - began
+        self._quick = self._quick + 1 if lived < QUICK + self.spec.connect_timeout else 1
+        await self._lost(why)
+
+    async def _live_once(self) -> str:
+        """Connect and serve; return why the connection ended."""
+        connect = await self._world.load()
+        try:
+            return await self._one_life(connect, self.spec)
+        except ConnectFailedError as error:
+            if not error.silent or self.spec.protocol != "auto" or isinstance(self.spec, HttpSpec):
+                raise
+        # Some servers leave at the first message that is not `initialize`.
+        return await self._one_life(connect, replace(self.spec, protocol="legacy"))
+
+    async def _one_life(self, connect: Connector, spec: Spec) -> str:
+        process = self._take_process()
+        pid = process.pid if process else None
+        self._health = replace(self._health, pid=pid, stderr="")
+        began = self._world.monotonic()
+        changed = asyncio.Event()
+        hooks = Hooks(tools_changed=changed.set, log=self._log)
+        async with connect(spec, process, hooks) as connection:
+            life = self._life = _Life(connection, changed)
+            try:
+                async with asyncio.timeout(spec.connect_timeout):
+                    await connection.handshake(self.known_protocol)
+                    await self._list(life)
+                await self._tell_connected(life, self._world.monotonic() - began)
+                return await self._serve(life)
+            finally:
+                self._life = None
+                self._health = replace(self._health, stderr=connection.stderr_tail())
+
+    def _take_process(self) -> ServerProcess | None:
+        if isinstance(self.spec, HttpSpec):
+            return None
+        self.spawn()
+        process, self._process = self._process, None
+        if isinstance(process, SpawnFailure):
+            self._quick = PATIENCE
+            raise ConnectFailedError(clean_line(process.reason))
+        return process
+
+    async def _serve(self, life: _Life) -> str:
+        """Wait for the end of the connection; return why it ended."""
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(life.connection.watch())
+            ends = {
+                group.create_task(life.connection.lost()),
+                group.create_task(self._follow_news(life)),
+            }
+            try:
+                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (watch, *ends):
+                    task.cancel()
+        return done.pop().result()
+
+    async def _follow_news(self, life: _Life) -> str:
+        """List the tools again when they changed; return why that failed."""
+        pause = RELIST_PAUSE
+        while True:
+            await life.changed.wait()
+            await asyncio.sleep(pause)
+            life.changed.clear()
+            try:
+                async with asyncio.timeout(self.spec.connect_timeout):
+                    await self._list(life)
+            except ConnectFailedError as error:
+                return str(error)
+            except TimeoutError:
+                return f"tools/list did not answer within {self.spec.connect_timeout:g} s"
+            pause = min(pause * 2, REST) if life.changed.is_set() else RELIST_PAUSE
+
+    async def _list(self, life: _Life) -> None:
+        """Take over what the server says its tools are."""
+        raw, noted = await life.connection.definitions()
+        problems = list(noted)
+        listed: list[Tool] = []
+        for tool in read_definitions(self.spec, raw, problems):
+            listed.append(tool)
+            if len(listed) % VET_SLICE == 0:
+                await asyncio.sleep(0)
+        self._take_tools(life, tuple(listed), tuple(problems))
+        async with self._news:
+            self._news.notify_all()
+
+    def _take_tools(self, life: _Life, listed: tuple[Tool, ...], problems: tuple[str, ...]) -> None:
+        first = not self._warm
+        before = {tool.tool: tool.fingerprint for tool in self.tools}
+        for text in problems[:PROBLEMS_KEPT]:
+            if text not in self._health.problems:
+                self._world.observe(ServerLog(server=self.spec.name, level="warning", text=text))
+        self._health = replace(self._health, problems=problems[:PROBLEMS_KEPT])
+        self.listed, self.tools, self._warm = listed, self._offered(listed), True
+        life.tools = {tool.tool: tool for tool in self.tools}
+        after = {tool.tool: tool.fingerprint for tool in self.tools}
+        added, removed, changed = changes(before, after)
+        if first or added or removed or changed:
+            self._world.tools_changed(self)
+        if not first and (added or removed or changed):
+            self._world.observe(
+                ToolsChanged(server=self.spec.name, added=added, removed=removed, changed=changed)
+            )
+
+    def _offered(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+        """The tools that the config includes, with what the config says of their server."""
+        spec = self.spec
+        return tuple(
+            replace(tool, trusted=spec.trust_annotations, parallel=spec.parallel)
+            for tool in tools
+            if any(fnmatchcase(tool.tool, glob) for glob in spec.include)
+            and not any(fnmatchcase(tool.tool, glob) for glob in spec.exclude)
+        )
+
+    async def _tell_connected(self, life: _Life, seconds: float) -> None:
+        connection = life.connection
+        self.known_protocol = connection.protocol
+        self._told_lost = False
+        self._health = replace(
+            self._health,
+            state="connected",
+            error="",
+            version=connection.version,
+            protocol=connection.protocol,
+            connect_seconds=seconds,
+        )
+        self._world.observe(
+            ServerConnected(
+                server=self.spec.name,
+                version=connection.version,
+                protocol=connection.protocol,
+                seconds=round(seconds, 3),
+            )
+        )
+        self._world.connected(self)
+
+    async def _lost(self, why: str) -> None:
+        again = self._quick < PATIENCE
+        self._health = replace(self._health, state="failed", error=why, pid=None)
+        self._attempts += 1
+        if not self._told_lost:
+            self._told_lost = True
+            self._world.observe(ServerLost(server=self.spec.name, reason=why, will_restart=again))
+        async with self._news:
+            self._news.notify_all()
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt: shortly, or after quick failures until it is wanted."""
+        if self._quick < PATIENCE:
+            await asyncio.sleep(FIRST_PAUSE * 2**self._quick * (0.5 + self._world.chance()))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST):
+                await self._wanted.wait()
+
+    def _log(self, level: str, text: str) -> None:
+        self._logged += 1
+        if self._logged > LOGS_KEPT:
+            return
+        if self._logged == LOGS_KEPT:
+            text = "it logs a lot; the rest is not shown"
+        self._world.observe(ServerLog(server=self.spec.name, level=level, text=text))
+
+
+def _flat(error: BaseException) -> str:
+    """The first real reason in a group of exceptions, on one clean line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error).partition("\n")[0]
+    return clean_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
