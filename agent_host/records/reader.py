@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from agent_host.core.conversation import Conversation, fold
-from agent_host.core.errors import AgentHostError, ExitStatus, RecordError, UsageError
+from agent_host.core.conversation import Conversation, apply
+from agent_host.core.errors import ExitStatus, RecordError, UsageError
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Text, ToolCall, Usage
@@ -96,6 +96,25 @@ def salvage(path: Path) -> Reading:
                 raise
             return Reading(records=tuple(records), damaged=str(error))
     return Reading(records=tuple(records), torn=torn)
+
+
+def conversation(path: Path) -> Conversation:
+    """Return the conversation that a transcript makes, to go on with it. RecordError, naming the
+    line, if the file is damaged or its events are no legal run."""
+    return _fold(path, inspect(path).records)
+
+
+def _fold(path: Path, records: tuple[Record, ...]) -> Conversation:
+    state = Conversation()
+    for number, record in enumerate(records, start=1):
+        try:
+            state = apply(state, record.event)
+        except UsageError as error:
+            raise RecordError(
+                f"{clean_line(str(path), 500)}:{number}: no legal conversation: "
+                f"{clean_line(str(error))}; the run can be shown, but not resumed"
+            ) from None
+    return state
 
 
 def raw_lines(path: Path) -> Iterator[str]:
@@ -193,16 +212,14 @@ def summary(path: Path, reading: Reading | None = None) -> Summary:
     transcript that cannot be read, or makes no legal conversation, says so in `broken`."""
     try:
         return _summarize(path, reading or salvage(path))
-    except UsageError as error:
-        broken = f"{clean_line(str(path), 500)}: no legal conversation: {error}"
-    except AgentHostError as error:
-        broken = str(error)
-    return Summary(run_id=path.name.removesuffix(".jsonl"), path=path, broken=broken)
+    except RecordError as error:
+        run_id = path.name.removesuffix(".jsonl")
+        return Summary(run_id=run_id, path=path, broken=str(error))
 
 
 def _summarize(path: Path, reading: Reading) -> Summary:
     records = reading.records
-    conversation = fold(record.event for record in records)
+    state = _fold(path, records)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
     answers = [r.event for r in records if isinstance(r.event, ModelResponded)]
     return Summary(
@@ -214,8 +231,8 @@ def _summarize(path: Path, reading: Reading) -> Summary:
         words=_first_words(records),
         turns=len(answers),
         calls=sum(isinstance(block, ToolCall) for a in answers for block in a.message.content),
-        usage=conversation.usage,
-        outcome=outcome(conversation),
+        usage=state.usage,
+        outcome=outcome(state),
         broken=reading.damaged,
     )
 
@@ -230,11 +247,11 @@ _OUTCOMES = {
 }
 
 
-def outcome(conversation: Conversation) -> str:
+def outcome(state: Conversation) -> str:
     """Return how a run ended, or what it waits for, in a few words."""
-    if conversation.ended is not None:
-        return conversation.ended.reason
-    return _OUTCOMES.get(conversation.awaiting, conversation.awaiting)
+    if state.ended is not None:
+        return state.ended.reason
+    return _OUTCOMES.get(state.awaiting, state.awaiting)
 
 
 def _first_words(records: tuple[Record, ...]) -> str:

@@ -7,7 +7,7 @@ from agent_host.core.conversation import fold
 from agent_host.core.errors import ExitStatus, RecordError
 from agent_host.core.types import Text, ToolCall, Usage
 from agent_host.records.codec import encode
-from agent_host.records.reader import find, outcome, read, run_ids, summaries
+from agent_host.records.reader import conversation, find, outcome, read, run_ids, summaries
 from tests.records.samples import LEGAL, RUN, finished, records, requested, responded, user
 
 ONE = "01KAP4AAAA0000000000000001"
@@ -113,6 +113,16 @@ def test_broken_transcripts_are_listed_with_the_reason(folder):
     assert "tool_finished" in found["illegal"]
     assert "newer agent-host" in found["newer"]
     assert found[ONE] == ""
+
+
+def test_a_transcript_makes_the_conversation_that_was(folder):
+    assert conversation(folder / f"{NEW}.jsonl") == fold(LEGAL)
+
+
+def test_a_run_that_is_not_legal_is_refused_by_its_line(folder):
+    path = put(folder, NEW, LEGAL[0], user("x"), finished("x", "y"))
+    with pytest.raises(RecordError, match=r"jsonl:3: no legal conversation: tool_finished"):
+        conversation(path)
 
 
 CALL = ToolCall(id="c", name="orders__refund", arguments={})
