@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import agent_host
+from agent_host.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("mcp", "mcp_types", "openai", "anthropic", "prompt_toolkit", "asyncio")
@@ -50,23 +52,29 @@ def loaded_by(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
     [
         ["--help"],
         ["--version"],
-        ["run", "--help"],
-        ["chat", "--help"],
-        ["servers", "--help"],
-        ["doctor", "--help"],
-        ["trust", "--help"],
+        ["config", "--help"],
         ["config", "show"],
-        ["config", "init"],
+        ["transcripts", "--help"],
         ["transcripts", "list"],
+        ["trust", "--help"],
+        ["doctor", "--help"],
     ],
     ids=" ".join,
 )
 def test_a_command_that_talks_to_nobody_loads_no_sdk_no_screen_and_no_event_loop(
     arguments: list[str], tmp_path: Path
 ) -> None:
+    shutil.copy(ROOT / "servers.toml", tmp_path)
     status, modules = loaded_by(arguments, tmp_path)
     assert status == 0
     assert sorted(modules.intersection(HEAVY)) == []
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_the_help_of_any_command_loads_no_sdk_and_no_screen(command: str, tmp_path: Path) -> None:
+    status, modules = loaded_by([command, "--help"], tmp_path)
+    assert status == 0
+    assert sorted(modules.intersection(HEAVY) - {"asyncio"}) == []
 
 
 def test_help_loads_no_third_party_package_at_all(tmp_path: Path) -> None:
