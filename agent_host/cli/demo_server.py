@@ -42,6 +42,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database", type=Path, metavar="FILE", help="keep the data in this SQLite file"
     )
+    parser.add_argument(
+        "--today", type=_day, metavar="DATE", help="pretend that it is this day (2026-11-22)"
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{clean_line(text, 40)!r} is no day; write it as 2026-11-22"
+        ) from None
 
 
 def _today() -> date:
@@ -85,7 +97,8 @@ def execute(options: argparse.Namespace) -> int:
     """Serve until the client goes or the user interrupts."""
     if not options.http and (options.host is not None or options.port is not None):
         raise UsageError("demo-server: --host and --port need --http")
-    with closing(Desk.open(options.database, _today)) as desk:
+    today = _today if options.today is None else lambda: options.today
+    with closing(Desk.open(options.database, today)) as desk:
         if options.http:
             return _serve_http(desk, options.host or "127.0.0.1", options.port or 0)
         if sys.stdin is None or sys.stdout is None:

@@ -181,6 +181,14 @@ def test_each_start_has_fresh_data_unless_a_file_keeps_it(tmp_path):
         assert desk.get_order("12345")["refunded"] == 15
 
 
+def test_a_recording_can_be_made_on_a_day_of_its_own():
+    order = talk(stdio("--today", "2024-02-29"), order_12345).structured_content
+    assert order["status_text"] == (
+        "Shipped yesterday (Wednesday, 28 February 2024) via DHL, tracking DE4839201, "
+        "expected Thursday, 7 March 2024"
+    )
+
+
 def test_the_server_ends_quietly_when_its_client_goes():
     ended = subprocess.run(command(), input="", capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
@@ -221,6 +229,7 @@ def test_wrong_options_are_refused_before_the_sdk_is_imported(tmp_path):
         ["--port", "80"],
         ["--http", "--port", "65536"],
         ["--http", "--port", "x"],
+        ["--today", "yesterday"],
         ["--database", str(tmp_path / "none" / "desk.db")],
     ):
         ended = subprocess.run(
