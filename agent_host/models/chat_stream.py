@@ -112,7 +112,7 @@ class ChatStream:
                 self._last()
             elif self._kind == "json":
                 self._whole_body()
-            elif self._body:
+            elif self._kind == "other":
                 raise RefusedError(failures.not_the_api(self._endpoint, b"".join(self._body)))
             return self._answer.rest()
         except AnswerTooLargeError as error:
@@ -131,8 +131,8 @@ class ChatStream:
         stop: StopReason = "unknown"
         if finish:
             stop = _STOP_REASONS.get(finish, "unknown")
-        elif self.done and not self._answer.empty and not self._answer.has_calls:
-            stop = "end_turn"
+        elif self.done and not self._answer.empty:
+            stop = "unknown" if self._answer.has_calls else "end_turn"
         elif not (self._answer.shown and self._answer.has_calls):
             return failure or self._cut()
         return self._response(stop, taken)
