@@ -9,18 +9,22 @@ import getpass
 import os
 import secrets
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from agent_host.cli.run import check_servers, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
-from agent_host.core.errors import ExitStatus, UsageError
+from agent_host.core.errors import UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.host import HostSession, SessionOptions, open_session
 from agent_host.ports import Approver
-from agent_host.surfaces.approval import FixedApprover, TerminalApprover
-from agent_host.surfaces.chat import COMMANDS, Chat, command_words, status
+from agent_host.surfaces.approval import FixedApprover, LineReader, TerminalApprover
+from agent_host.surfaces.chat import COMMANDS, Chat, Input, command_words, status
+from agent_host.surfaces.lines import LineMessages, open_terminal
 from agent_host.surfaces.outlet import Outlet
 
 _HISTORY_FILE = "chat-history"
@@ -70,34 +74,54 @@ class _Interrupt:
             self.chat.interrupt()
 
 
-async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
-    prompt = import_module("agent_host.surfaces.prompt")
-    terminal = import_module("agent_host.surfaces.terminal")
-    screen = Outlet(sys.stdout, os.environ)
-    user, sign, interrupt = _user(), secrets.token_hex(2), _Interrupt()
-    approver: Approver = FixedApprover(options.approve)
-    if options.approve == "ask":
-        approver = TerminalApprover(
-            prompt.PromptLines(interrupt=interrupt),
-            screen=screen,
-            hold=(screen,),
-            by=user,
-            sign=sign,
-        )
-    sink = terminal.TerminalText(answer=screen, notes=screen)
-    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
-    async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
-        _greet(screen, host, sign if options.approve == "ask" else "")
-        messages = prompt.ChatInput(
+@dataclass(frozen=True, slots=True)
+class _Keyboard:
+    """Where messages and answers are typed. `messages` needs the session for its status line."""
+
+    answers: LineReader
+    messages: Callable[[HostSession], Input]
+
+
+def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
+    if not screen.movable:
+        lines = open_terminal(screen)
+        if lines is None:
+            raise UsageError("the terminal cannot be read; use `agent-host run`")
+        return _Keyboard(lines, lambda _host: LineMessages(lines, hold=(screen,)))
+    prompt: Any = import_module("agent_host.surfaces.prompt")
+
+    def messages(host: HostSession) -> Input:
+        chat_input: Input = prompt.ChatInput(
             history=prompt.history_at(user_data_folder() / _HISTORY_FILE),
             completer=prompt.CommandCompleter(COMMANDS, command_words(host)),
             status=lambda: status(host.session.conversation),
             hold=(screen,),
             styled=screen.styled,
         )
-        chat = interrupt.chat = Chat(host, messages=messages, screen=screen, by=user)
+        return chat_input
+
+    return _Keyboard(prompt.PromptLines(interrupt=interrupt), messages)
+
+
+async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
+    screen = Outlet(sys.stdout, os.environ)
+    user, sign, interrupt = _user(), "", _Interrupt()
+    keyboard = _keyboard(screen, interrupt)
+    approver: Approver = FixedApprover(options.approve)
+    if options.approve == "ask":
+        sign = secrets.token_hex(2)
+        approver = TerminalApprover(
+            keyboard.answers, screen=screen, hold=(screen,), by=user, sign=sign
+        )
+    terminal: Any = import_module("agent_host.surfaces.terminal")
+    sink = terminal.TerminalText(answer=screen, notes=screen)
+    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
+    async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
+        _greet(screen, host, sign)
+        chat = Chat(host, messages=keyboard.messages(host), screen=screen, by=user)
+        interrupt.chat = chat
         try:
-            result: ExitStatus = await chat.run()
+            result = await chat.run()
         finally:
             sink.close()
         screen.write(f"agent-host: to go on: agent-host chat --resume {host.run_id}\n")

@@ -68,6 +68,9 @@ class Tools(Protocol):
     def tools(self) -> Mapping[str, Tool]:
         """The tools by exposed name."""
 
+    async def ready(self) -> None:
+        """Return once each server's tools are known, or its connect budget is spent."""
+
     def health(self) -> Sequence[Health]:
         """Every server of the config."""
 
@@ -104,6 +107,9 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("/model", "show the models, or change to one: /model NAME"),
     ("/quit", "leave (also Ctrl-D)"),
 )
+
+_PATIENCE = 5.0
+"""Seconds that /tools waits for servers that are starting."""
 
 _KEYS = (
     "Enter sends; Alt-Enter or a backslash before Enter makes a new line; // starts a message "
@@ -236,9 +242,14 @@ class Chat:
         self._say(f"  {_KEYS}")
 
     async def _tools(self, rest: str) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._host.pool.ready()
+        except TimeoutError:
+            self._say("  some servers are still starting")
         tools = self._host.pool.tools().values()
         if not tools:
-            self._say("  no tools: no server is connected yet, or none has any; see /servers")
+            self._say("  no tools; /servers tells how the servers are")
         for tool in tools:
             about = clean_line(clean(tool.description[:400]).strip().partition("\n")[0], 100)
             sign = " (reads only)" if tool.read_only else ""

@@ -9,8 +9,9 @@ although stdin is a pipe. The only file of this room that knows POSIX terminals;
 import asyncio
 import os
 import termios
+from collections.abc import Sequence
 
-from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.outlet import Outlet, held
 from agent_host.surfaces.question import parse_edited
 
 _CHUNK = 65536
@@ -80,6 +81,26 @@ class TerminalLines:
             return b""
         finally:
             loop.remove_reader(self._fd)
+
+
+class LineMessages:
+    """The chat's messages where the screen cannot be drawn on (TERM=dumb): a line each, or more
+    with a backslash before Enter. `hold` are the outlets that wait while a line is open."""
+
+    def __init__(self, lines: TerminalLines, *, hold: Sequence[Outlet]) -> None:
+        self._lines = lines
+        self._hold = tuple(hold)
+
+    async def read(self) -> str | None:
+        """Return the next message, or None at the end of input."""
+        for outlet in self._hold:
+            outlet.end_line()
+        with held(self._hold):
+            text = await self._lines.ask("> ")
+            while text is not None and text.endswith("\\"):
+                more = await self._lines.ask(". ")
+                text = None if more is None else f"{text[:-1]}\n{more}"
+            return text
 
 
 def _wake(ready: asyncio.Future[None]) -> None:

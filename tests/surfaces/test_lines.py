@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agent_host.surfaces.lines import TerminalLines, open_terminal
+from agent_host.surfaces.lines import LineMessages, TerminalLines, open_terminal
 from tests.fakes.screens import Screen, outlet
 
 
@@ -99,3 +99,14 @@ def test_a_line_without_end_is_not_kept_for_ever(desk: Desk) -> None:
 
 def test_there_is_no_terminal_behind_a_pipe() -> None:
     assert open_terminal(outlet(tty=False)[0]) is None
+
+
+def test_messages_come_line_by_line_where_nothing_can_be_drawn(desk: Desk) -> None:
+    out, held_back = outlet()
+    messages = LineMessages(desk.lines, hold=(out,))
+    desk.keys("one\\\ntwo\nthree\n")
+    assert asyncio.run(messages.read()) == "one\ntwo"
+    assert asyncio.run(messages.read()) == "three"
+    desk.keys("half\\\n\x04")
+    assert asyncio.run(messages.read()) is None
+    assert held_back.getvalue() == ""
