@@ -23,6 +23,8 @@ _AT_URL = re.compile(
     r"(?P<url>https?://(?:\[[^\]]*\]|[^/:\[\]]+)(?::\d+)?(?P<path>/[^:]*)?):(?P<model>.+)\Z"
 )
 
+_PORT = re.compile(r"\d{1,5}(?:/|\Z)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
@@ -127,7 +129,7 @@ def _key(provider: Provider | None, environ: Mapping[str, str], what: str) -> st
 
 def _at_url(name: str, environ: Mapping[str, str], at: str) -> ModelChoice:
     found = _AT_URL.match(name)
-    if found is None or (found["path"] is None and found["model"].isdigit()):
+    if found is None or (found["path"] is None and _PORT.match(found["model"])):
         raise ConfigError(
             f"{at}say which model of {clean_line(name, 120)}, as in http://127.0.0.1:11434/v1:MODEL"
         )

@@ -103,6 +103,8 @@ def _sentence(details: Any) -> tuple[KeyPath, str]:
     if kind == "literal_error":
         expected = details["ctx"]["expected"].replace("'", '"')
         return path, f"{name} must be {expected}, not {got}{_guess(details)}"
+    if kind == "too_short":
+        return path, f"{name} must not be empty"
     message = details["msg"].removeprefix("Input should ").removeprefix("Value should ")
     return path, f"{name} should {message}, not {got}"
 

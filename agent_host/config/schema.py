@@ -203,11 +203,13 @@ class PolicyConfig(BaseModel):
 
     @model_validator(mode="after")
     def _unique(self) -> "PolicyConfig":
-        seen: set[str] = set()
-        for rule in self.rules:
-            if rule.id in seen:
-                raise ValueError(f'has two rules with the id "{rule.id}"; rename one')
-            seen.add(rule.id)
+        seen: dict[str, int] = {}
+        for number, rule in enumerate(self.rules, 1):
+            first = seen.setdefault(rule.id, number)
+            if first != number:
+                raise ValueError(
+                    f'has the id "{rule.id}" in rules {first} and {number}; rename one'
+                )
         return self
 
 

@@ -1,0 +1,33 @@
+"""The generated reference of servers.toml."""
+
+from agent_host.config.load import OVERRIDES
+from agent_host.config.providers import PROVIDERS
+from agent_host.config.reference import json_schema, reference
+from agent_host.config.schema import TABLES
+
+TABLES_IN_TABLES = {"models", "servers", "policy", "limits", "rules", "tools"}
+
+
+def test_every_key_has_a_description_and_a_row():
+    text = reference()
+    for place, model in TABLES:
+        for name, field in model.model_fields.items():
+            if name in TABLES_IN_TABLES and not field.description:
+                continue
+            assert field.description, (place, name)
+            assert f"| `{name}` | " in text
+            assert "|" not in field.description
+
+
+def test_every_table_variable_and_provider_is_in_it():
+    text = reference()
+    for heading in ("[models.NAME]", "[servers.NAME.tools]", "[[policy.rules]]", "[limits]"):
+        assert f"## `{heading}`" in text
+    for override in OVERRIDES:
+        assert override.variable in text
+    for provider in PROVIDERS:
+        assert provider.base_url in text
+
+
+def test_the_json_schema_refuses_unknown_keys():
+    assert json_schema()["additionalProperties"] is False

@@ -1,0 +1,224 @@
+"""What a servers.toml may start without having been trusted."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent_host.config.load import Loaded, load
+from agent_host.config.trust import TrustStore, describe, items_of, needs_trust, refusal, trust
+from agent_host.core.errors import ConfigError
+
+DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
+BASE = """\
+[servers.crm]
+command = "crm"
+args = ["--port", "1"]
+env = { MODE = "a", CRM_TOKEN = "hunter2" }
+cwd = "sub"
+[servers.web]
+url = "https://u:hunter2@web.example/mcp?key=hunter2"
+headers = { Authorization = "Bearer hunter2", Accept = "text/x" }
+[models.m]
+adapter = "openai-chat"
+model = "x"
+base_url = "http://127.0.0.1:9/v1"
+api_key = "${env:KEY}"
+[[policy.rules]]
+id = "r"
+tools = ["read_*"]
+effect = "allow"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrustStore:
+    return TrustStore(tmp_path / "data/trust.json")
+
+
+def loaded(folder: Path, text: str, environ: dict[str, str] | None = None) -> Loaded:
+    folder.mkdir(exist_ok=True)
+    (folder / "servers.toml").write_text(text)
+    return load(None, environ or {}, cwd=folder)
+
+
+def keys(items) -> list[str]:
+    return [item.key for item in items]
+
+
+def test_everything_that_starts_or_contacts_something_needs_trust(tmp_path, store):
+    config = loaded(tmp_path / "p", BASE)
+    assert keys(needs_trust(config, store)) == ["servers.crm", "servers.web", "models.m", "policy"]
+
+
+def test_trust_covers_the_file_exactly_as_it_was(tmp_path, store):
+    config = loaded(tmp_path / "p", BASE)
+    trust(config, store)
+    assert needs_trust(config, store) == ()
+    assert needs_trust(loaded(tmp_path / "p", BASE + "# a comment\n"), store) == ()
+    assert needs_trust(loaded(tmp_path / "p", "[limits]\nmax_turns = 3\n" + BASE), store) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('"crm"\nargs', '"crn"\nargs', "servers.crm"),
+        ('"1"', '"2"', "servers.crm"),
+        ('["--port", "1"]', '["--port 1"]', "servers.crm"),
+        ('MODE = "a"', 'MODE = "b"', "servers.crm"),
+        ('MODE = "a"', 'MODES = "a"', "servers.crm"),
+        ('CRM_TOKEN = "hunter2"', 'CRM_TOKEN = "hunter3"', "servers.crm"),
+        ('"sub"', '"sub2"', "servers.crm"),
+        ('cwd = "sub"', 'cwd = "sub"\ntrust_annotations = true', "servers.crm"),
+        ("web.example", "web2.example", "servers.web"),
+        ("key=hunter2", "key=hunter3", "servers.web"),
+        ("Bearer hunter2", "Bearer hunter3", "servers.web"),
+        ("127.0.0.1:9", "evil.example", "models.m"),
+        ("${env:KEY}", "${env:OTHER_KEY}", "models.m"),
+        ('["read_*"]', '["*"]', "policy"),
+        ("[[policy.rules]]", '[policy]\ndefault = "allow"\n[[policy.rules]]', "policy"),
+        ("[servers.crm]", '[servers.new]\ncommand = "x"\n[servers.crm]', "servers.new"),
+        ("[servers.crm]", 'model = "http://evil.example/v1:x"\n[servers.crm]', "model"),
+    ],
+)
+def test_a_change_of_anything_that_runs_asks_again(old, new, key, tmp_path, store):
+    trust(loaded(tmp_path / "p", BASE), store)
+    assert old in BASE
+    assert keys(needs_trust(loaded(tmp_path / "p", BASE.replace(old, new, 1)), store)) == [key]
+
+
+def test_what_is_taken_away_does_not_ask_again(tmp_path, store):
+    trust(loaded(tmp_path / "p", BASE), store)
+    assert needs_trust(loaded(tmp_path / "p", BASE[: BASE.index("[models.m]")]), store) == ()
+
+
+def test_the_same_file_elsewhere_is_not_trusted(tmp_path, store):
+    trust(loaded(tmp_path / "p", BASE), store)
+    assert needs_trust(loaded(tmp_path / "q", BASE), store)
+
+
+def test_the_bundled_demo_server_needs_no_trust(tmp_path, store):
+    lax = DEMO + 'trust_annotations = true\n[policy]\ndefault = "allow"\n'
+    assert needs_trust(loaded(tmp_path / "p", lax), store) == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['env = { PYTHONPATH = "." }', 'cwd = "evil"'],
+)
+def test_a_demo_server_that_could_run_other_code_does(more, tmp_path, store):
+    assert keys(needs_trust(loaded(tmp_path / "p", DEMO + more), store)) == ["servers.orders"]
+
+
+def test_a_demo_server_with_further_arguments_does(tmp_path, store):
+    text = DEMO.replace('"demo-server"', '"demo-server", "--database", "/etc/x"')
+    assert keys(needs_trust(loaded(tmp_path / "p", text), store)) == ["servers.orders"]
+
+
+def test_the_users_own_file_needs_no_trust(tmp_path, store):
+    own = tmp_path / "config/agent-host/servers.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(BASE)
+    assert needs_trust(load(None, {}, cwd=tmp_path), store) == ()
+
+
+def test_what_the_user_typed_needs_no_trust(tmp_path, store):
+    config = loaded(tmp_path / "p", DEMO, {"AGENT_HOST_MODEL": "http://127.0.0.1:9/v1:x"})
+    assert needs_trust(config, store) == ()
+
+
+def test_a_disabled_server_needs_trust_once_it_is_enabled(tmp_path, store):
+    off = '[servers.a]\ncommand = "x"\nenabled = false\n'
+    config = loaded(tmp_path / "p", off)
+    assert items_of(config) == ()
+    trust(config, store)
+    assert needs_trust(loaded(tmp_path / "p", off.replace("false", "true")), store)
+
+
+def test_what_is_shown_is_the_whole_command_line_and_no_secret(tmp_path, store):
+    text = describe(needs_trust(loaded(tmp_path / "p", BASE), store))
+    assert "starts: crm --port 1\n" in text
+    assert "in the folder: sub" in text
+    assert "with: MODE=a\n" in text
+    assert "with: CRM_TOKEN=(hidden)" in text
+    assert "contacts: https://u:(hidden)@web.example/mcp?(hidden)" in text
+    assert "header: Authorization: (hidden)" in text
+    assert "header: Accept: text/x" in text
+    assert "with the key: ${env:KEY}" in text
+    assert "runs without a question (r): read_* of *" in text
+    assert "hunter2" not in text
+
+
+def test_arguments_are_shown_so_that_none_can_pass_for_two(tmp_path, store):
+    text = '[servers.a]\ncommand = "sh"\nargs = ["-c", "a; b\\u001b[2K\\nc"]\n'
+    shown = describe(needs_trust(loaded(tmp_path / "p", text), store))
+    assert "starts: sh -c 'a; b\\u{1b}[2K\\nc'" in shown
+
+
+def test_a_change_is_shown_as_one(tmp_path, store):
+    trust(loaded(tmp_path / "p", BASE), store)
+    text = describe(needs_trust(loaded(tmp_path / "p", BASE.replace('"1"', '"2"')), store))
+    assert "servers.crm (changed since it was trusted)" in text
+    assert "  - starts: crm --port 1" in text
+    assert "  + starts: crm --port 2" in text
+    hidden = BASE.replace('CRM_TOKEN = "hunter2"', 'CRM_TOKEN = "other"')
+    assert "+ a value that is not shown" in describe(
+        needs_trust(loaded(tmp_path / "p", hidden), store)
+    )
+
+
+def test_the_store_is_private_and_holds_no_secret(tmp_path, store):
+    trust(loaded(tmp_path / "p", BASE), store)
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert "hunter2" not in store.path.read_text()
+    assert [p.name for p in store.path.parent.iterdir()] == ["trust.json"]
+
+
+def test_revoking_forgets_one_file(tmp_path, store):
+    first, second = loaded(tmp_path / "p", BASE), loaded(tmp_path / "q", BASE)
+    trust(first, store)
+    trust(second, store)
+    assert store.revoke(first.path)
+    assert not store.revoke(first.path)
+    assert needs_trust(first, store)
+    assert needs_trust(second, store) == ()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"files": 3}', '{"files": {"a": 3}}', "{" * 9000])
+def test_a_damaged_store_trusts_nothing(content, tmp_path, store):
+    store.path.parent.mkdir(parents=True)
+    store.path.write_text(content)
+    with pytest.raises(ConfigError, match="is damaged; remove it"):
+        needs_trust(loaded(tmp_path / "p", BASE), store)
+
+
+def test_a_store_with_nonsense_for_the_file_trusts_nothing(tmp_path, store):
+    config = loaded(tmp_path / "p", BASE)
+    trust(config, store)
+    stored = json.loads(store.path.read_text())
+    stored["files"][str(config.path)]["servers.crm"] = "trusted!"
+    store.path.write_text(json.dumps(stored))
+    assert keys(needs_trust(config, store)) == ["servers.crm"]
+
+
+def test_a_store_that_cannot_be_written_is_one_line(tmp_path, store):
+    store.path.parent.parent.mkdir(exist_ok=True)
+    store.path.parent.write_text("a file where the folder should be")
+    with pytest.raises(ConfigError, match="make that folder writable|check its permissions"):
+        trust(loaded(tmp_path / "p", BASE), store)
+
+
+def test_the_refusal_names_what_and_how(tmp_path, store):
+    config = loaded(tmp_path / "p", BASE)
+    text = refusal(config, needs_trust(config, store))
+    assert text == (
+        "servers.toml: not trusted yet: servers.crm, servers.web, models.m, policy; "
+        "read it, then run `agent-host trust`, or add --trust"
+    )
