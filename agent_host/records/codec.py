@@ -153,14 +153,10 @@ def _check_schema(data: JsonObject, where: str) -> None:
         return
     found = event.get("schema")
     if isinstance(found, int) and found > SCHEMA:
-        raise NewerSchemaError(
+        raise RecordError(
             f"{where}: the transcript has schema {clean_line(str(found), 20)}, and this "
             f"agent-host knows schemas up to {SCHEMA}; use a newer agent-host"
         )
-
-
-class NewerSchemaError(RecordError):
-    """A transcript that a newer agent-host wrote: sound, but not for this program."""
 
 
 def _is_envelope(data: object) -> bool:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.records.codec import KEEP_A_COPY, MAX_LINE, NewerSchemaError, parse
+from agent_host.records.codec import KEEP_A_COPY, MAX_LINE, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,6 @@ def scan(file: BinaryIO, name: str, take: Callable[[JsonObject, int], None]) -> 
         size += len(line)
         try:
             data = _whole_line(line, name, number)
-        except NewerSchemaError:
-            raise
         except RecordError as error:
             torn = torn or error
             continue

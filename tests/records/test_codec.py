@@ -160,6 +160,13 @@ def test_a_damaged_line_is_an_error_that_names_file_and_line(line):
     message(line)
 
 
+def test_a_sound_record_that_is_nested_too_deeply_is_damaged():
+    shallow = encode(records(started("c", "t", {"x": 1}))[0])
+    assert decode(shallow)
+    text = message(shallow.replace(b'"x":1', b'"x":' + b"[" * 300 + b"]" * 300))
+    assert "nested too deeply" in text
+
+
 def test_an_error_quotes_nothing_of_the_record():
     text = message(
         b'{"seq":0,"at":"","run_id":"","event":{"type":"interrupted","by":{"k":"hunter2-secret"}}}'

@@ -191,6 +191,13 @@ def test_damage_in_the_middle_stops_a_resume_and_changes_nothing(tmp_path):
     assert not (tmp_path / f"{RUN}.corrupt").exists()
 
 
+def test_the_first_of_several_damaged_lines_is_named(tmp_path):
+    path = tmp_path / f"{RUN}.jsonl"
+    path.write_bytes(b"".join([*LINES[:2], b"bad\n", b"worse\n", *LINES[4:]]))
+    refused(lambda: read(path), f"{path}:3: damaged")
+    refused(lambda: Transcript.open(tmp_path, RUN), f"{path}:3: damaged")
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
