@@ -30,7 +30,7 @@ from agent_host.config.load import Loaded
 from agent_host.config.schema import ServerConfig
 from agent_host.config.secrets import resolve, variables
 from agent_host.config.trust import is_demo
-from agent_host.core.conversation import Conversation, fold
+from agent_host.core.conversation import Conversation
 from agent_host.core.events import RunResumed, RunStarted
 from agent_host.core.limits import Limits
 from agent_host.core.types import Principal
@@ -41,7 +41,8 @@ from agent_host.models.settings import AdapterSettings
 from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, ModelAdapter, Observation, Observer
 from agent_host.records.ids import new_run_id
-from agent_host.records.reader import find, read
+from agent_host.records.reader import conversation as resumable
+from agent_host.records.reader import find
 from agent_host.records.redact import Redactor
 from agent_host.records.transcript import Transcript
 from agent_host.servers.lock import Lock
@@ -378,9 +379,7 @@ def _session(
     options: SessionOptions,
 ) -> Session:
     resumed = options.resume is not None
-    conversation = (
-        fold(record.event for record in read(transcript.path)) if resumed else Conversation()
-    )
+    conversation = resumable(transcript.path) if resumed else Conversation()
     config = loaded.config
     principal = Principal(id=_user())
     feed = Feed(
