@@ -53,6 +53,13 @@ def test_the_strictest_of_all_that_match_wins_in_any_order(order):
     assert answer(without, tool()).rule == "r-ask"
 
 
+@pytest.mark.parametrize("effect", ["allow", "ask", "deny"])
+def test_of_several_rules_of_one_effect_the_same_is_named_in_any_order(effect):
+    rules = [Rule(id=name, effect=effect, reason=name) for name in ("b", "a", "c")]
+    for order in itertools.permutations(rules):
+        assert (answer(order, tool()).rule, answer(order, tool()).reason) == ("a", "a")
+
+
 def test_a_trusted_servers_read_only_tool_needs_no_question():
     given_answer = answer([], tool(read_only=True, trusted=True))
     assert (given_answer.decision, given_answer.rule) == ("allow", "trusted-read-only")
