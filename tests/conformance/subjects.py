@@ -1,7 +1,8 @@
 """The adapters under test: one row each. A new adapter is a subclass of Subject and a row.
 
 A Subject turns a `Plan`, which names no wire, into an adapter whose provider plays it. `able` says
-which plans it can play at all: an adapter without a network cannot be cut off.
+which plans it can play at all: an adapter without a network cannot be cut off, the offline one
+cannot be told what to say.
 """
 
 import json
@@ -12,11 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agent_host.models import openai_chat
-from agent_host.models.settings import AdapterSettings
-from tests.fakes import chat_server as chat
+import tomlkit
 
-Ability = Literal["text", "calls", "reasoning", "ends", "network"]
+from agent_host.core.events import (
+    Event,
+    ModelRequested,
+    ModelResponded,
+    Record,
+    RunStarted,
+    UserSaid,
+)
+from agent_host.core.types import Message, Principal, Reasoning, Text, ToolCall
+from agent_host.models import offline, openai_chat, replay, script
+from agent_host.models.settings import AdapterSettings
+from agent_host.records.codec import encode
+from tests.fakes import chat_server as chat
+from tests.fakes.asking import user
+
+Ability = Literal["text", "verbatim", "calls", "reasoning", "length", "ends", "turns", "network"]
+"""`verbatim`: says what the plan says; `length`, `ends`: these ends of a plan; `turns`: takes a
+conversation that it did not see from its start."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class Plan:
     calls: tuple[Call, ...] = ()
     end: Literal["whole", "length", "silent", "lost", "hang"] = "whole"
     status: int = 200
-    needs: frozenset[Ability] = frozenset({"text"})
+    needs: frozenset[Ability] = frozenset({"verbatim"})
 
 
 @dataclass(frozen=True)
@@ -46,8 +62,8 @@ class Playing:
     """An adapter and its provider. `left`: set when a client went before the end."""
 
     adapter: Any
-    left: threading.Event
-    refused: list[str]
+    left: threading.Event = field(default_factory=threading.Event)
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,10 +106,64 @@ def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:  # noqa: ARG001
         yield Playing(adapter, server.left, server.refused)
 
 
+@contextmanager
+def _offline(plan: Plan, folder: Path) -> Iterator[Playing]:  # noqa: ARG001
+    yield Playing(offline.create(AdapterSettings(provider="offline", model="")))
+
+
+@contextmanager
+def _script(plan: Plan, folder: Path) -> Iterator[Playing]:
+    turn: dict[str, Any] = {"chunk": 2}
+    if plan.says:
+        turn["say"] = "".join(plan.says)
+    if plan.thinks:
+        turn["reasoning"] = "".join(plan.thinks)
+    if plan.calls:
+        turn["call"] = [{"name": one.name, "arguments": one.arguments} for one in plan.calls]
+    if plan.end == "length":
+        turn["stop_reason"] = "max_tokens"
+        for call in turn.get("call", ()):
+            call |= {"raw": json.dumps(call.pop("arguments"))[:-1], "fault": "truncated_call"}
+    path = folder / "script.toml"
+    path.write_text(tomlkit.dumps({"turn": [turn, turn]}), encoding="utf-8")
+    yield Playing(script.create(AdapterSettings(provider="script", model="", path=path)))
+
+
+@contextmanager
+def _replay(plan: Plan, folder: Path) -> Iterator[Playing]:
+    content = (
+        *(Reasoning(text=text) for text in ["".join(plan.thinks)] if text),
+        *(Text(text=text) for text in ["".join(plan.says)] if text),
+        *(
+            ToolCall(id=f"id_{place}", name=one.name, arguments=one.arguments)
+            for place, one in enumerate(plan.calls)
+        ),
+    )
+    events: list[Event] = [
+        RunStarted(
+            run_id="run-1", principal=Principal(id="me"), provider="p", model="m", adapter="a"
+        ),
+        UserSaid(message=user("hello")),
+        ModelRequested(request_id="r", provider="p", model="m"),
+        ModelResponded(
+            request_id="r",
+            message=Message(role="assistant", content=content),
+            stop_reason="tool_use" if plan.calls else "end_turn",
+        ),
+    ]
+    lines = [
+        encode(Record(seq=seq, at="2026-01-01T00:00:00.000000Z", run_id="run-1", event=event))
+        for seq, event in enumerate(events)
+    ]
+    path = folder / "run-1.jsonl"
+    path.write_bytes(b"\n".join([*lines, b""]))
+    yield Playing(replay.create(AdapterSettings(provider="replay", model="", path=path)))
+
+
+PLAYED: frozenset[Ability] = frozenset({"text", "verbatim", "calls", "reasoning"})
 SUBJECTS = [
-    Subject(
-        "openai-chat",
-        frozenset({"text", "calls", "reasoning", "ends", "network"}),
-        _openai_chat,
-    ),
+    Subject("openai-chat", PLAYED | {"length", "ends", "turns", "network"}, _openai_chat),
+    Subject("offline", frozenset({"text"}), _offline),
+    Subject("script", PLAYED | {"length", "turns"}, _script),
+    Subject("replay", PLAYED, _replay),
 ]

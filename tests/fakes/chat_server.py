@@ -238,28 +238,31 @@ def _tools(tools: Any) -> None:
         _must(isinstance(schema.get("properties"), dict), f"{where}: missing properties")
         for key in ("anyOf", "oneOf", "allOf", "enum", "not"):
             _must(key not in schema, f"{where}: '{key}' at the top level")
-        _schema(schema, where)
+        _schema(schema, where, schema)
 
 
-def _schema(schema: Any, where: str) -> None:
+def _schema(schema: Any, where: str, root: Any) -> None:
     if isinstance(schema, list):
         for item in schema:
-            _schema(item, where)
+            _schema(item, where, root)
     if not isinstance(schema, dict):
         return
     kinds = schema.get("type")
     if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
         _must(isinstance(schema.get("items"), dict), f"{where}: array schema missing items")
     for key, value in schema.items():
-        if key in ("properties", "$defs", "definitions"):
+        if key in ("properties", "patternProperties", "$defs", "definitions"):
             _must(isinstance(value, dict), f"{where}: {key} is no object")
             for item in value.values():
                 _must(isinstance(item, dict), f"{where}: {item!r} is not of type 'object'")
-                _schema(item, where)
+                _schema(item, where, root)
         elif key == "$ref":
-            _must(str(value).startswith("#"), f"{where}: reference {value!r} can only point inside")
+            found = root
+            for name in str(value).removeprefix("#/").split("/"):
+                found = found.get(name) if isinstance(found, dict) and value != "#" else found
+            _must(isinstance(found, dict), f"{where}: reference {value!r} can only point inside")
         elif key not in ("enum", "const", "default", "examples"):
-            _schema(value, where)
+            _schema(value, where, root)
 
 
 # -- HTTP -------------------------------------------------------------------------------------
