@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--database", type=Path, metavar="FILE", help="keep the data in this SQLite file"
     )
     parser.add_argument(
-        "--today", type=_day, metavar="DATE", help="pretend that it is this day (2026-11-22)"
+        "--today", type=_day, metavar="DATE", help="pretend that it is this day, as 2026-11-22"
     )
 
 

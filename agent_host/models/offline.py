@@ -31,6 +31,7 @@ from agent_host.core.types import (
 )
 from agent_host.models.matching import (
     ACTION_VERBS,
+    STOP_WORDS,
     Index,
     properties,
     required,
@@ -39,7 +40,7 @@ from agent_host.models.matching import (
 )
 from agent_host.models.readable import readable
 from agent_host.models.settings import AdapterSettings
-from agent_host.models.slots import Clause, Filling, fill, types
+from agent_host.models.slots import Clause, Filling, Token, fill, types
 
 THRESHOLD = 1.2
 MARGIN = 0.15
@@ -242,7 +243,16 @@ class OfflineModel:
             return "the request says not to"
         if filling.unsure:
             return f"it is not certain what {_and(filling.unsure)} should be"
-        return ""
+        left = [token.value for token in filling.left if self._matters(place, token)]
+        return f"it is not certain what {_and(left)} means for it" if left else ""
+
+    def _matters(self, place: int, token: Token) -> bool:
+        """Say whether a token that no parameter took is a value that the user may have meant."""
+        if token.kind != "word":
+            return True
+        word = token.value
+        named = token.start > 0 and word[0].isupper() and word.lower() not in STOP_WORDS
+        return named and not self._index.knows(place, word.lower())
 
     def _one(self, text: str, candidates: list[_Candidate]) -> tuple[str, list[_Call]]:
         if not candidates or candidates[0].score < THRESHOLD:

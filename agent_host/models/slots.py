@@ -34,10 +34,14 @@ _TOKEN = re.compile(
     |(?P<email>[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)
     |(?P<date>\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d)?)?(?!\w))
     |(?P<path>(?:~|\.{1,2})?/[\w./~+@-]*|\b[\w-]+(?:/[\w.-]+)+|\b[\w-]+\.[a-z]{1,5}\b(?!\.\w))
-    |(?P<number>(?<![\w.-])[$€£¥]?-?\d+(?:\.\d+)?(?![\w-]|\.\d))
+    |(?P<number>(?<![\w.,^*/-])[$€£¥]?-?\d+(?:[.,]\d+)*(?![\w^-]))
     |(?P<code>\#?\w*\d[\w-]*|[A-Za-z]+-\d[\w-]*)
     |(?P<word>\w+(?:['’]\w+)*)""",
     re.VERBOSE | re.IGNORECASE,
+)
+_WHOLE_NUMBER = re.compile(r"[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_SCALED = re.compile(
+    r"\s*%|\s+(?:percent|dozens?|hundreds?|thousands?|[mb]illions?|k|bn)\b", re.IGNORECASE
 )
 _AFTER_COLON = re.compile(r"(?<=\w):\s+(?=\S)")
 _SKIPPED_BEFORE = word_set("number no nr num id code is of the with called named by # to")
@@ -75,7 +79,8 @@ class Token:
 @dataclass(slots=True)
 class Filling:
     """What was found for a tool. `unsure` names required parameters for which there was a
-    choice; `guesses` holds the lesser weight of what only a reading tool may be given."""
+    choice; `guesses` holds the lesser weight of what only a reading tool may be given; `left`
+    holds the tokens that no parameter took."""
 
     arguments: dict[str, Any] = field(default_factory=dict)
     evidence: float = 0.0
@@ -83,6 +88,7 @@ class Filling:
     unsure: list[str] = field(default_factory=list)
     guesses: dict[str, float] = field(default_factory=dict)
     spans: list[tuple[int, int]] = field(default_factory=list)
+    left: list[Token] = field(default_factory=list)
 
 
 class Clause:
@@ -91,7 +97,7 @@ class Clause:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens = [
-            _token(match)
+            _token(match, text)
             for match, _ in zip(_TOKEN.finditer(text), range(_MAX_TOKENS), strict=False)
         ]
         self.rest = self._after_colon()
@@ -133,9 +139,13 @@ class Clause:
         return place < len(self.tokens) and self.tokens[place].kind in ("number", "code")
 
 
-def _token(match: re.Match[str]) -> Token:
+def _token(match: re.Match[str], whole: str) -> Token:
     kind = match.lastgroup or "word"
     text = match[0]
+    if kind == "number":
+        scaled = _SCALED.match(whole, match.end())
+        if scaled is not None or _WHOLE_NUMBER.fullmatch(text) is None:
+            kind = "quantity"  # 8 %, 5 million or 15,50: what number is meant is not certain
     value = text[1:-1].strip() if kind == "quote" else text
     return Token(kind, value, match.start(), match.end())
 
@@ -184,7 +194,7 @@ def _pattern_fits(pattern: object, value: str) -> bool | None:
 
 def as_number(value: str, kinds: frozenset[str], schema: Schema) -> int | float | None:
     """Return a token as a number that the schema allows, or None."""
-    text = value.lstrip("$€£¥#")
+    text = value.lstrip("$€£¥#").replace(",", "")
     if len(text) > 15:
         return None
     try:
@@ -283,7 +293,8 @@ class _Filler:
         for place, name, value in plain:
             if name not in self._open() or place in self.taken:
                 continue
-            if sum(p == place or n == name for p, n, _ in plain) > 1:
+            choices = sum(p == place or n == name for p, n, _ in plain)
+            if choices > 1 or _names_a_thing(name, self.schemas[name]):
                 self.filling.unsure.append(name)
             token = self.clause.tokens[place]
             self._give(name, value, token.start, token.end)
@@ -336,9 +347,9 @@ class _Filler:
             # a pattern that any number has says less than a cue
             cued = self._cued(name, place)
             return _STRONG if token.kind == "code" or cued else _PLAIN
-        if token.kind == "word" or (token.kind == "number" and token.value[0] in "$€£¥-"):
+        if token.kind == "word":
             return 0
-        if token.kind == "number" and "." in token.value:
+        if token.kind == "number" and not token.value.isdigit():
             return 0
         return _CUED if self._cued(name, place) else (_PLAIN if token.kind != "quote" else 0)
 
@@ -445,10 +456,9 @@ class _Filler:
                 filling.evidence += filling.guesses.get(name, weight)
             else:
                 extra += 0.4
-        left = sum(
-            token.kind in ("quote", "code", "email", "url") and place not in self.taken
-            for place, token in enumerate(self.clause.tokens)
-        )
+        tokens = enumerate(self.clause.tokens)
+        filling.left = [token for place, token in tokens if place not in self.taken]
+        left = sum(token.kind in ("quote", "code", "email", "url") for token in filling.left)
         filling.evidence += min(extra, 0.8) - 0.4 * len(filling.missing) - 0.3 * min(left, 3)
 
 
@@ -465,6 +475,11 @@ def _string_kind(name: str, schema: Schema) -> str:
     if last in _URL_WORDS:
         return "url"
     return "email" if last == "email" else "free"
+
+
+def _names_a_thing(name: str, schema: Schema) -> bool:
+    """Say whether any number would do as this identifier: then being the only one says little."""
+    return words(name)[-1:] != [] and words(name)[-1] in _ID_WORDS and "pattern" not in schema
 
 
 def _coerced(raw: str, schema: Schema) -> Any:

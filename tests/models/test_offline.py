@@ -109,6 +109,11 @@ def said(text, tools=DESK):
             {"order_id": "12345", "amount": 15, "reason": "arrived late"},
         ),
         (
+            "Refund $1,200.50 of order 12345: lost",
+            "refund_order",
+            {"order_id": "12345", "amount": 1200.5, "reason": "lost"},
+        ),
+        (
             'refund order 12345 amount 15.50 reason "arrived late"',
             "refund_order",
             {"order_id": "12345", "amount": 15.5, "reason": "arrived late"},
@@ -142,6 +147,11 @@ def test_a_plain_request_becomes_the_call_that_it_means(prompt, name, arguments)
         ("please archive order 12345", "it does not say that it can archive"),
         ("I want to reschedule order 12345", "it does not say that it can reschedule"),
         ("Open a ticket for customer C-1001: the parcel is late", "create_ticket"),
+        ("Refund 15,50 of order 12345: late", "it needs amount"),
+        ("Refund 20 % of order 12345: late", "it needs amount"),
+        ("Refund 2 thousand of order 12345: late", "it needs amount"),
+        ("Refund 15 USD of order 12345: late", "it is not certain what USD means"),
+        ("Refund 15 of order 12345 and 12360: late", "it is not certain what"),
     ],
 )
 def test_what_is_not_certain_is_asked_with_the_call_to_send(prompt, mentions):
@@ -169,6 +179,12 @@ def test_a_number_that_could_be_either_of_two_parameters_is_not_guessed_for_a_ch
     assert calls("transfer money 10 to account 5", [change]) == [
         ("s__transfer", {"account": 5, "amount": 10})
     ]
+
+
+def test_the_only_number_is_not_taken_for_the_id_of_what_is_changed():
+    drop = tool("drop_agent", "Drop an agent.", {"agent_id": {"type": "string"}})
+    assert "it is not certain what agent_id" in said("drop agents older than 60 minutes", [drop])
+    assert calls("drop agent 60", [drop]) == [("s__drop_agent", {"agent_id": "60"})]
 
 
 def test_a_number_out_of_a_parameters_range_is_not_used():
@@ -482,9 +498,11 @@ def test_words_alone_never_call_a_tool_that_changes_something_and_needs_text(tex
 @given(st.text(max_size=60), st.sampled_from(sorted(TOOLS)))
 @settings(max_examples=60, deadline=None)
 def test_every_text_of_a_change_is_a_piece_of_what_the_user_wrote(text, name):
+    text = text.replace("=", "").replace("{", "")
     prompt = f'{name} order 12345 customer C-1001 5 {text} "{text}" : {text}'
-    for called, arguments in calls(prompt.replace("=", "").replace("{", "")):
-        if called.removeprefix("orders__") in [t.name for t in TOOLS.values() if not t.read_only]:
+    changers = [tool.name for tool in DESK if tool.annotations.read_only is not True]
+    for called, arguments in calls(prompt):
+        if called in changers:
             for value in arguments.values():
                 assert str(value) in prompt.encode("utf-8", "replace").decode()
 
@@ -509,7 +527,7 @@ def test_hostile_patterns_and_endless_texts_end_soon():
 def test_it_loads_nothing_heavy():
     code = (
         "import sys; import agent_host.models.offline; "
-        "heavy = {'mcp', 'mcp_types', 'openai', 'pydantic', 'numpy', 'asyncio', 'sqlite3'}; "
+        "heavy = {'mcp', 'mcp_types', 'openai', 'pydantic', 'numpy', 'asyncio', 'tomllib'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
