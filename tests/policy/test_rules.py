@@ -172,7 +172,7 @@ TOOLS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, TOOLS, EFFECTS, GLOBS, GLOBS)
 def test_adding_a_deny_or_an_ask_never_allows_more(rules, judged, default, server, name):
     before = answer(rules, judged, default)
@@ -186,7 +186,7 @@ def test_adding_a_deny_or_an_ask_never_allows_more(rules, judged, default, serve
     assert asked.decision != "allow" or before.decision == "allow"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, TOOLS, EFFECTS, st.randoms(use_true_random=False))
 def test_the_order_of_rules_does_not_matter(rules, judged, default, random):
     shuffled = list(rules)
@@ -194,14 +194,14 @@ def test_the_order_of_rules_does_not_matter(rules, judged, default, random):
     assert answer(rules, judged, default) == answer(shuffled, judged, default)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, TOOLS)
 def test_a_stricter_default_never_allows_more(rules, judged):
     answers = [STRICTNESS[answer(rules, judged, d).decision] for d in ("allow", "ask", "deny")]
     assert answers == sorted(answers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, TOOLS, NAMES)
 def test_what_the_model_is_shown_as_a_name_changes_no_answer(rules, judged, shown):
     other = tool(
