@@ -1,1 +1,1 @@
-
+"""Servers: see `spec` for the theory of operation of this room."""

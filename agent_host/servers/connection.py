@@ -30,9 +30,9 @@ from mcp_types import (
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from agent_host.core.text import clean_line
+from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
-from agent_host.servers.frames import RAW, Gate, sound
+from agent_host.servers.frames import RAW, Gate
 from agent_host.servers.http import HttpTransport
 from agent_host.servers.process import ServerProcess
 from agent_host.servers.spec import (
@@ -51,7 +51,8 @@ warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
 MAX_PAGES = 100
 MAX_TOOLS = 2000
 PROBE_SHARE = 0.4
-"""The part of the connect budget that the probe for a modern server may use."""
+"""The part of the connect budget that the probe for a modern server may use, and at most: """
+PROBE_MOST = 3.0
 CONNECTION_CLOSED = -32000
 CLIENT = Implementation(name="agent-host", version="0.1.0")
 INVALID_REQUEST = -32600
@@ -76,9 +77,11 @@ async def connect(
         transport = StdioTransport(process, gate)
     else:
         raise ValueError("a stdio server needs its process")
-    async with transport as (inbox, outbox):
-        async with ClientSession(inbox, outbox, client_info=CLIENT) as session:
-            yield SdkConnection(spec, session, gate, transport)
+    async with (
+        transport as (inbox, outbox),
+        ClientSession(inbox, outbox, client_info=CLIENT) as session,
+    ):
+        yield SdkConnection(spec, session, gate, transport)
 
 
 class SdkConnection:
@@ -103,6 +106,11 @@ class SdkConnection:
         """The last of what the server logged, cleaned and bounded."""
         return self._transport.stderr_tail()
 
+    @property
+    def ended(self) -> bool:
+        """See `spec.Connection`."""
+        return self._transport.ended
+
     async def lost(self) -> str:
         """See `spec.Connection`."""
         return await self._transport.lost()
@@ -113,7 +121,8 @@ class SdkConnection:
             await self._negotiate(known_protocol)
         except MCPError as error:
             raise ConnectFailedError(
-                clean_line(f"handshake failed: {error.message}"), silent=not self._gate.answered
+                clean_line(f"handshake failed: {error.message}"),
+                silent=not (self._gate.answered or self._gate.gave_up),
             ) from None
         except (RuntimeError, ValueError) as error:
             raise ConnectFailedError(
@@ -138,7 +147,8 @@ class SdkConnection:
     async def _probe(self, version: str, *, again: bool = True) -> None:
         """Ask whether the server is a modern one; whatever is no clear yes means `initialize`."""
         try:
-            async with asyncio.timeout(self._spec.connect_timeout * PROBE_SHARE):
+            budget = min(self._spec.connect_timeout * PROBE_SHARE, PROBE_MOST)
+            async with asyncio.timeout(budget):
                 raw = await self._session.send_discover(version)
             found = DiscoverResult.model_validate(raw)
             if any(v in MODERN_PROTOCOL_VERSIONS for v in found.supported_versions):
@@ -233,22 +243,22 @@ class SdkConnection:
                 CallToolRequest(params=params), CallToolResult
             )
         except MCPError as error:
-            return self._failed(error)
+            return await self._failed(error)
         except ValueError as error:
             return Reply(kind="error", text=clean_line(_first_line(error)))
         finally:
             self._gate.forget_progress(token)
         return Reply(kind="result", raw=(result.meta or {}).get(RAW) or {})
 
-    def _failed(self, error: MCPError) -> Reply:
+    async def _failed(self, error: MCPError) -> Reply:
         data = error.data if isinstance(error.data, dict) else {}
-        text = sound(error.message)[:4000]
+        text = clean(error.message[:4000])
         if data.get("agentHost") == "not_sent":
             return Reply(kind="refused", text=text)
         if data.get("agentHost") == "lost":
             return Reply(kind="lost", text=text)
         if error.code == CONNECTION_CLOSED and self._transport.ended:
-            return Reply(kind="lost", text="the connection ended")
+            return Reply(kind="lost", text=await self._transport.lost())
         if self._transport.session_gone(error.code, error.message, data):
             return Reply(kind="refused", text="the server has forgotten the session")
         return Reply(kind="error", text=f"{text} (error {error.code})")

@@ -19,7 +19,8 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Annotations, JsonObject, Tool
 from agent_host.servers.frames import sound
 from agent_host.servers.spec import Spec
-from agent_host.servers.validation import Checker, SchemaError
+from agent_host.servers.validation import Checker
+from agent_host.servers.vetting import SchemaError
 
 MAX_TOOLS = 2000
 MAX_DEFINITION = 64 * 1024
@@ -40,10 +41,10 @@ def read_definitions(spec: Spec, raw: Iterable[Any], problems: list[str]) -> Ite
         items = items[:MAX_TOOLS]
     names = Counter(item.get("name") for item in items if _named(item))
     twice = {name for name, count in names.items() if count > 1}
-    for name in sorted(twice):
-        problems.append(
-            f"{clean_line(name, 80)}: the name appears more than once; all are withheld"
-        )
+    problems += [
+        f"{clean_line(name, 80)}: the name appears more than once; all are withheld"
+        for name in sorted(twice)
+    ]
     for item in items:
         try:
             tool = read_definition(spec, item)
@@ -60,26 +61,24 @@ def read_definition(spec: Spec, item: Any) -> Tool:
         raise WithheldError("a tool without a name is withheld")
     label = clean_line(item["name"], 80)
     if not _NAME.match(item["name"]):
+        label = label.encode("ascii", "backslashreplace").decode()  # shows look-alike letters
         raise WithheldError(f"{label}: the name is not legal; the tool is withheld")
     schema = item.get("inputSchema")
     input_schema = schema if isinstance(schema, dict) and schema else {"type": "object"}
     output = item.get("outputSchema")
     description = item.get("description")
-    kept = {
-        "description": sound(description) if isinstance(description, str) else "",
-        "input_schema": {"type": "object", **input_schema},
-        "output_schema": output if isinstance(output, dict) and output else None,
-        "annotations": _annotations(item.get("annotations"), item.get("title")),
-    }
-    _check_size(label, kept)
     tool = Tool(
         name="",
         server=spec.name,
         tool=item["name"],
+        description=sound(description) if isinstance(description, str) else "",
+        input_schema={"type": "object", **input_schema},
+        output_schema=output if isinstance(output, dict) and output else None,
+        annotations=_annotations(item.get("annotations"), item.get("title")),
         trusted=spec.trust_annotations,
         parallel=spec.parallel,
-        **kept,
     )
+    _check_size(label, tool)
     _check_schemas(label, tool)
     return replace(tool, fingerprint=fingerprint(tool))
 
@@ -105,10 +104,10 @@ def _annotations(raw: Any, title: Any) -> Annotations:
     )
 
 
-def _check_size(label: str, kept: JsonObject) -> None:
+def _check_size(label: str, tool: Tool) -> None:
     try:
         text = json.dumps(
-            [kept["description"], kept["input_schema"], kept["output_schema"]], ensure_ascii=False
+            [tool.description, tool.input_schema, tool.output_schema], ensure_ascii=False
         )
         text.encode()
     except RecursionError:

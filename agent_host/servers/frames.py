@@ -15,14 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agent_host.core.text import clean_line
+from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.spec import Hooks, Progress
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of one message; more is dropped and fails one request."""
-MAX_JUNK = 64 * 1024 * 1024
-"""Bytes without a sound message between, after which the server is given up."""
+MAX_JUNK = 32 * 1024 * 1024
+"""Bytes of lines without a sound message between, after which the server is given up; a line
+counts at least LINE_COST."""
+LINE_COST = 100
+MAX_DROPPED = 256 * 1024 * 1024
+"""Bytes of oversized lines after which the server is given up."""
 MAX_BATCH = 100
 MAX_SERVER_REQUESTS = 32
 """Requests of a server that may be open at once; more are dropped."""
@@ -51,9 +55,12 @@ class Lines:
         self._parts: list[bytes] = []
         self._size = 0
         self._dropping = False
+        self.dropped = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | Oversize]:
         """Yield each line that `data` completes, without its newline."""
+        if self._dropping:
+            self.dropped += len(data)
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             piece = data[start:end]
@@ -100,6 +107,8 @@ def parse(line: bytes) -> Any:
     Invalid UTF-8 is replaced; NaN and infinities become their names as strings.
     """
     try:
+        if line[:64].lstrip()[:1] not in (b"{", b"["):
+            raise ValueError("neither an object nor an array")
         return json.loads(line.decode("utf-8", "replace"), parse_constant=str)
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -116,6 +125,8 @@ class Gate:
         self._keep_headers = keep_headers
         self._told: set[str] = set()
         self.answered = False
+        self.gave_up = False
+        self.sound = 0
         self.junk = 0
         self.junk_bytes = 0
 
@@ -167,8 +178,12 @@ class Gate:
             value = parse(line)
         except ValueError as error:
             return self._unreadable(line, str(error))
+        sound_before = self.sound
         frames = self.frames(value)
-        self.junk_bytes = 0 if frames else self.junk_bytes + len(line)
+        if self.sound > sound_before:
+            self.junk_bytes = 0
+        else:
+            self.junk_bytes += max(len(line), LINE_COST)
         return frames
 
     def frames(self, value: Any) -> list[JsonObject]:
@@ -191,6 +206,7 @@ class Gate:
         if request_id is None:
             return self._junk("an answer to no open request")
         self.answered = True
+        self.sound += 1
         method = self._open.pop(request_id)
         if "error" in value:
             return [_error(request_id, value["error"])]
@@ -225,9 +241,11 @@ class Gate:
         if len(self._serving) >= MAX_SERVER_REQUESTS:
             return self._junk("more requests than the host serves at once")
         self._serving.add(value["id"])
+        self.sound += 1
         return [_with_params(value, {"id": value["id"]})]
 
     def _notification(self, value: JsonObject) -> list[JsonObject]:
+        self.sound += 1
         method = value["method"]
         raw = value.get("params")
         params: JsonObject = raw if isinstance(raw, dict) else {}
@@ -257,8 +275,8 @@ class Gate:
 
     def _unreadable(self, line: bytes, why: str) -> list[JsonObject]:
         if b'"jsonrpc"' not in line[:512] and b'"jsonrpc"' not in line[-512:]:
-            self.junk_bytes += len(line)
-            return self._junk(f"a line that is no message: {clean_line(_text(line), 120)}")
+            self.junk_bytes += max(len(line), LINE_COST)
+            return self._junk("a line that is no message", line)
         self._note("unreadable", f"sent a message that cannot be read: {clean_line(why, 120)}")
         return self._broken(line[:512] + line[-512:], "its answer could not be read")
 
@@ -275,9 +293,11 @@ class Gate:
         self._open.pop(target)
         return [failure(target, PARSE_ERROR, why)]
 
-    def _junk(self, what: str) -> list[JsonObject]:
+    def _junk(self, what: str, line: bytes = b"") -> list[JsonObject]:
         self.junk += 1
-        self._note("junk", f"sent {what}; ignored, as all that follow")
+        if "junk" not in self._told:
+            shown = f": {clean_line(_text(line), 120)}" if line else ""
+            self._note("junk", f"sent {what}; ignored, as all that follow{shown}")
         return []
 
     def _note(self, kind: str, text: str) -> None:
@@ -296,7 +316,7 @@ def _error(request_id: int | str, value: Any) -> JsonObject:
     code, message = error.get("code"), error.get("message")
     number = code if isinstance(code, int) and not isinstance(code, bool) else INVALID_RESPONSE
     text = message if isinstance(message, str) else json.dumps(value, default=str)[:2000]
-    frame = failure(request_id, number, sound(text[:4000]))
+    frame = failure(request_id, number, clean(text[:4000]))
     if isinstance(error.get("data"), dict):
         frame["error"]["data"] = error["data"]
     return frame

@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import httpx2
@@ -240,7 +240,7 @@ class _GatedWriter:
         """See the SDK's WriteStream."""
         await self._inner.aclose()
 
-    async def __aenter__(self) -> "_GatedWriter":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -1,24 +1,166 @@
-"""`servers.lock`."""
+"""`servers.lock`: what each server's tools were when it was last seen.
 
-from dataclasses import dataclass
+Theory of operation: a JSON file beside servers.toml, meant for version control: stable order, one
+line a value, no secrets (only a hash of a server's configuration, with the names but not the
+values of variables and headers). With it the first model request leaves before any server is up;
+what the live server says replaces it. A file that cannot be read is ignored, said once, and
+written anew. Fingerprints are computed when read, never believed. Written atomically, and only
+when something changed.
+"""
 
-from agent_host.core.types import Tool
-from agent_host.servers.spec import ServerHealth, Spec
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agent_host.core.catalogue import fingerprint
+from agent_host.core.text import clean_line
+from agent_host.core.types import Annotations, JsonObject, Tool
+from agent_host.servers.spec import Spec, StdioSpec
+
+FORMAT = 1
+MAX_FILE = 32 * 1024 * 1024
+"""Bytes of a lock file that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known of a server from last time."""
+    """What is known of a server from last time; the tools have no exposed names yet."""
 
     tools: tuple[Tool, ...]
     protocol: str
+    version: str
+
+
+def spec_hash(spec: Spec) -> str:
+    """SHA-256 (hex) of what decides which server a spec reaches; values of variables and headers
+    do not count, so that a new key keeps the memory."""
+    if isinstance(spec, StdioSpec):
+        parts: list[Any] = ["stdio", spec.command, list(spec.args), spec.cwd, sorted(spec.env)]
+    else:
+        parts = ["http", spec.url, sorted(spec.headers)]
+    text = json.dumps([*parts, spec.protocol])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Lock:
-    """stub"""
+    """The content of a lock file. `problem` says what was wrong with the file, if anything."""
+
+    def __init__(self, path: Path, servers: JsonObject, problem: str = "") -> None:
+        self.path = path
+        self.problem = problem
+        self._servers = servers
+        self._changed = bool(problem)
+
+    @classmethod
+    def read(cls, path: Path) -> "Lock":
+        """Read a lock file; a missing one is empty. Never raises."""
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+        except FileNotFoundError:
+            return cls(path, {})
+        except OSError as error:
+            return cls(path, {}, f"{path}: cannot be read: {error.strerror}; going on without it")
+        try:
+            value = json.loads(data) if len(data) <= MAX_FILE else None
+        except (ValueError, RecursionError):
+            value = None
+        document: JsonObject = value if isinstance(value, dict) else {}
+        servers = document.get("servers")
+        if not isinstance(servers, dict) or document.get("format") != FORMAT:
+            return cls(path, {}, f"{path}: is no lock file of this version; it will be rewritten")
+        return cls(path, {k: v for k, v in servers.items() if isinstance(v, dict)})
+
+    def tools(self, server: str, known_hash: str) -> tuple[Tool, ...] | None:
+        """The remembered tools of `server`, or None unless it was configured the same."""
+        entry = self._servers.get(server, {})
+        listed = entry.get("tools")
+        if entry.get("spec") != known_hash or not isinstance(listed, list):
+            return None
+        try:
+            return tuple(_tool(server, item) for item in listed)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            self._changed = True
+            return None
 
     def recall(self, spec: Spec) -> Remembered | None:
+        """What is known of the server that `spec` names, if it is still the same."""
+        tools = self.tools(spec.name, spec_hash(spec))
+        if tools is None:
+            return None
+        entry = self._servers[spec.name]
+        return Remembered(tools, str(entry.get("protocol", "")), str(entry.get("version", "")))
+
+    def remember(self, spec: Spec, version: str, protocol: str, tools: Iterable[Tool]) -> None:
+        """Take over what a live server said."""
+        entry = {
+            "spec": spec_hash(spec),
+            "version": version,
+            "protocol": protocol,
+            "tools": [_entry(tool) for tool in sorted(tools, key=lambda tool: tool.tool)],
+        }
+        if self._servers.get(spec.name) != entry:
+            self._servers = {**self._servers, spec.name: entry}
+            self._changed = True
+
+    @property
+    def changed(self) -> bool:
+        """Whether `save` has something to write."""
+        return self._changed
+
+    def save(self) -> str | None:
+        """Write the file if something changed; return why that failed, or None."""
+        if not self._changed:
+            return None
+        servers = dict(sorted(self._servers.items()))
+        text = json.dumps({"format": FORMAT, "servers": servers}, indent=1) + "\n"
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
+                file.write(text)
+            partial.replace(self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            self._changed = False
+            return f"{clean_line(str(self.path))}: cannot be written: {error.strerror}"
+        self._changed = False
         return None
 
-    def remember(self, spec: Spec, health: ServerHealth, tools: tuple[Tool, ...]) -> None:
-        return None
+
+def _entry(tool: Tool) -> JsonObject:
+    entry: JsonObject = {"name": tool.tool, "fingerprint": tool.fingerprint}
+    entry["description"] = tool.description
+    hints = {key: value for key, value in asdict(tool.annotations).items() if value is not None}
+    if hints:
+        entry["annotations"] = hints
+    entry["input_schema"] = tool.input_schema
+    if tool.output_schema is not None:
+        entry["output_schema"] = tool.output_schema
+    return entry
+
+
+def _tool(server: str, item: Any) -> Tool:
+    """A remembered tool. Raises KeyError, TypeError or ValueError for what is not one."""
+    name, description, schema = item["name"], item["description"], item["input_schema"]
+    output = item.get("output_schema")
+    if not (isinstance(name, str) and isinstance(description, str) and isinstance(schema, dict)):
+        raise TypeError("not a tool")
+    if not (output is None or isinstance(output, dict)):
+        raise TypeError("not a tool")
+    tool = Tool(
+        name="",
+        server=server,
+        tool=name,
+        description=description,
+        input_schema=schema,
+        output_schema=output,
+        annotations=Annotations(**item.get("annotations", {})),
+    )
+    return replace(tool, fingerprint=fingerprint(tool))

@@ -100,11 +100,15 @@ class Pool:
             task.cancel()
         group, self._group = self._group, None
         if group is not None:
-            await group.__aexit__(exc_type, exc_val, exc_tb)
+            try:
+                await group.__aexit__(exc_type, exc_val, exc_tb)
+            finally:
+                self._save_lock()
 
     async def ready(self) -> None:
         """See `ports.ToolSource`."""
         await asyncio.gather(*(server.known() for server in self._servers.values()))
+        self._save_lock()
 
     def tools(self) -> Mapping[str, Tool]:
         """See `ports.ToolSource`."""
@@ -172,7 +176,10 @@ class Pool:
                 if tool.repeatable:
                     text = f"Server {tool.server} went away during the call: {reply.text}"
                     return _failed(context, "server_unavailable", text)
-                text = f"Server {tool.server} went away during the call ({reply.text}). Whether the tool took effect is unknown: check before trying again."
+                text = (
+                    f"Server {tool.server} went away during the call ({reply.text}). Whether the "
+                    "tool took effect is unknown: check before trying again."
+                )
                 return _failed(context, "outcome_unknown", text)
 
     def _answer(self, tool: Tool, context: CallContext, raw: JsonObject) -> ToolResult:
@@ -199,10 +206,16 @@ class Pool:
 
     def _tools_changed(self, server: Supervisor) -> None:
         self._rebuild()
+        self._connected(server)
 
     def _connected(self, server: Supervisor) -> None:
-        if self._lock is not None:
-            self._lock.remember(server.spec, server.health(), server.listed)
+        health = server.health()
+        if self._lock is not None and health.state == "connected":
+            self._lock.remember(server.spec, health.version, health.protocol, server.listed)
+
+    def _save_lock(self) -> None:
+        if self._lock is not None and (problem := self._lock.save()) is not None:
+            self._observe(ServerLog(server="", level="warning", text=problem))
 
     def _rebuild(self) -> None:
         every = (tool for server in self._servers.values() for tool in server.tools)

@@ -107,6 +107,10 @@ class Connection(Protocol):
     version: str
     protocol: str
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server went away."""
+
     async def handshake(self, known_protocol: str) -> None:
         """Negotiate. Raises ConnectFailedError. `known_protocol` (may be empty) is what this server
         spoke last time, and saves a probe."""

@@ -87,6 +87,8 @@ class Supervisor:
         self._life: _Life | None = None
         self._health = ServerHealth(name=spec.name, state="starting")
         self._attempts = 0
+        self._over = False
+        self._began = 0.0
         self._quick = 0
         self._logged = 0
         self._told_lost = False
@@ -172,31 +174,31 @@ class Supervisor:
     async def _attempt(self) -> None:
         """One connection, from its start to its end."""
         self._wanted.clear()
+        self._over = False
         self._logged = 0
         self._health = replace(self._health, state="starting")
-        began = self._world.monotonic()
+        self._began = self._world.monotonic()
         try:
             why = await self._live_once()
         except ConnectFailedError as error:
             why = str(error)
-        except TimeoutError:
-            why = f"it did not answer within {self.spec.connect_timeout:g} s"
         except Exception as error:  # noqa: BLE001  # the SDK raises groups of anything; it is told
             why = _flat(error)
-        lived = self._world.monotonic() - began
-        self._quick = self._quick + 1 if lived < QUICK + self.spec.connect_timeout else 1
         await self._lost(why)
 
     async def _live_once(self) -> str:
         """Connect and serve; return why the connection ended."""
         connect = await self._world.load()
+        deadline = self._world.monotonic() + self.spec.connect_timeout
         try:
             return await self._one_life(connect, self.spec)
         except ConnectFailedError as error:
-            if not error.silent or self.spec.protocol != "auto" or isinstance(self.spec, HttpSpec):
+            if not self._tries_legacy(error, self.spec):
                 raise
         # Some servers leave at the first message that is not `initialize`.
-        return await self._one_life(connect, replace(self.spec, protocol="legacy"))
+        left = max(deadline - self._world.monotonic(), 1.0)
+        again = replace(self.spec, protocol="legacy", connect_timeout=left)
+        return await self._one_life(connect, again)
 
     async def _one_life(self, connect: Connector, spec: Spec) -> str:
         process = self._take_process()
@@ -205,6 +207,8 @@ class Supervisor:
         began = self._world.monotonic()
         changed = asyncio.Event()
         hooks = Hooks(tools_changed=changed.set, log=self._log)
+        failed: ConnectFailedError | None = None
+        why = ""
         async with connect(spec, process, hooks) as connection:
             life = self._life = _Life(connection, changed)
             try:
@@ -212,10 +216,25 @@ class Supervisor:
                     await connection.handshake(self.known_protocol)
                     await self._list(life)
                 await self._tell_connected(life, self._world.monotonic() - began)
-                return await self._serve(life)
+                why = await self._serve(life)
+            except ConnectFailedError as error:
+                # Kept, because the SDK's task group would wrap it.
+                failed = await _explained(error, connection)
+            except TimeoutError:
+                text = f"it was not ready within {self.spec.connect_timeout:g} s"
+                failed = ConnectFailedError(text)
             finally:
                 self._life = None
-                self._health = replace(self._health, stderr=connection.stderr_tail())
+                tail = connection.stderr_tail()
+                self._health = replace(self._health, state="failed", stderr=tail)
+            if failed is None or not self._tries_legacy(failed, spec):
+                await self._lost(why or str(failed))
+        if failed is not None:
+            raise failed
+        return why
+
+    def _tries_legacy(self, error: ConnectFailedError, spec: Spec) -> bool:
+        return error.silent and spec.protocol == "auto" and isinstance(spec, StdioSpec)
 
     def _take_process(self) -> ServerProcess | None:
         if isinstance(self.spec, HttpSpec):
@@ -322,6 +341,12 @@ class Supervisor:
         self._world.connected(self)
 
     async def _lost(self, why: str) -> None:
+        """Tell that the attempt is over, once; closing the server may still go on after it."""
+        if self._over:
+            return
+        self._over = True
+        lived = self._world.monotonic() - self._began
+        self._quick = self._quick + 1 if lived < QUICK + self.spec.connect_timeout else 1
         again = self._quick < PATIENCE
         self._health = replace(self._health, state="failed", error=why, pid=None)
         self._attempts += 1
@@ -347,6 +372,14 @@ class Supervisor:
         if self._logged == LOGS_KEPT:
             text = "it logs a lot; the rest is not shown"
         self._world.observe(ServerLog(server=self.spec.name, level=level, text=text))
+
+
+async def _explained(error: ConnectFailedError, connection: Connection) -> ConnectFailedError:
+    """The error, or how the server ended if that is what was behind it."""
+    if not connection.ended:
+        return error
+    text = f"it ended before it was ready: {await connection.lost()}"
+    return ConnectFailedError(text, silent=error.silent)
 
 
 def _flat(error: BaseException) -> str:

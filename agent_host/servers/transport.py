@@ -22,7 +22,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from agent_host.core.text import clean
 from agent_host.core.types import JsonObject
-from agent_host.servers.frames import Gate, Lines
+from agent_host.servers.frames import MAX_DROPPED, Gate, Lines
 from agent_host.servers.process import ServerProcess, describe_exit
 
 EOF_GRACE = 0.6
@@ -254,7 +254,8 @@ class StdioTransport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.3):
                 await self._exited.wait()
-        return self._why or describe_exit(self._process.exit_code())
+        code = self._process.exit_code()
+        return self._why or ("it closed its output" if code is None else describe_exit(code))
 
     async def __aenter__(self) -> tuple[Inbox, Outbox]:
         loop = asyncio.get_running_loop()
@@ -283,9 +284,12 @@ class StdioTransport:
         for line in self._lines.feed(data):
             for frame in self._gate.line(line):
                 self._deliver(frame)
-        if self._gate.flooded:
+        if self._gate.flooded or self._lines.dropped > MAX_DROPPED:
+            self._gate.gave_up = True
             self._why = "it flooded its output with what is no message"
             self._end_input()
+            if self._stdout is not None:
+                self._stdout.pause_reading()
         elif len(self._inbox) > MAX_QUEUE and self._stdout is not None:
             self._stdout.pause_reading()
             asyncio.get_running_loop().call_later(0.01, self._resume)
