@@ -3,18 +3,20 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from agent_host.config.load import Loaded
 from agent_host.config.problems import nearest
-from agent_host.core.errors import UsageError
+from agent_host.core.errors import AgentHostError, UsageError
 from agent_host.core.events import Ephemeral, Event
 from agent_host.core.text import clean_line
 from agent_host.host import open_pool
 from agent_host.servers.pool import Pool
 
 _LOOK_SECONDS = 0.2
+_Result = TypeVar("_Result")
 
 
 def enabled(loaded: Loaded, asked: Collection[str] = ()) -> tuple[str, ...]:
@@ -62,6 +64,27 @@ async def live_pool(loaded: Loaded, only: Collection[str]) -> AsyncIterator[Pool
         except TimeoutError:
             pass  # what is still starting is shown as that
         yield pool
+
+
+def with_servers(
+    loaded: Loaded, only: Collection[str], use: Callable[[Pool], Awaitable[_Result]]
+) -> _Result:
+    """Return what `use` makes of the live servers; they are gone when this returns.
+
+    An AgentHostError of `use` is raised as it is, not in the group of the pool's tasks.
+    """
+
+    async def body() -> _Result | AgentHostError:
+        async with live_pool(loaded, only) as pool:
+            try:
+                return await use(pool)
+            except AgentHostError as error:
+                return error
+
+    outcome = asyncio.run(body())
+    if isinstance(outcome, AgentHostError):
+        raise outcome
+    return outcome
 
 
 def complain(pool: Pool) -> None:

@@ -1,7 +1,6 @@
 """`agent-host servers`: how the configured MCP servers are doing, and why one does not work."""
 
 import argparse
-import asyncio
 import json
 import os
 import shlex
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from agent_host.cli.columns import columns
 from agent_host.cli.commands import resolve_command
-from agent_host.cli.live import enabled, live_pool
+from agent_host.cli.live import enabled, with_servers
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.schema import ServerConfig
@@ -20,6 +19,7 @@ from agent_host.config.secrets import resolve
 from agent_host.config.show import mask_url
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean, clean_line
+from agent_host.servers.pool import Pool
 from agent_host.servers.spec import ServerHealth
 
 
@@ -44,13 +44,12 @@ def execute(options: argparse.Namespace) -> int:
     only = enabled(loaded)
     if only:
         ensure_trusted(loaded, flag=options.trust)
-    health = asyncio.run(_health(loaded, only)) if only else ()
+    health = with_servers(loaded, only, _health) if only else ()
     return _list(loaded, health, as_json=options.json)
 
 
-async def _health(loaded: Loaded, only: Sequence[str]) -> tuple[ServerHealth, ...]:
-    async with live_pool(loaded, only) as pool:
-        return pool.health()
+async def _health(pool: Pool) -> tuple[ServerHealth, ...]:
+    return pool.health()
 
 
 def _list(loaded: Loaded, health: Sequence[ServerHealth], *, as_json: bool) -> int:
@@ -129,7 +128,7 @@ def _test(loaded: Loaded, name: str, *, as_json: bool) -> int:
     health: list[ServerHealth] = []
 
     def connect() -> tuple[bool, str, str]:
-        health.extend(asyncio.run(_health(loaded, [name])))
+        health.extend(with_servers(loaded, [name], _health))
         return _connected(health[0], server)
 
     sound = (
@@ -139,6 +138,9 @@ def _test(loaded: Loaded, name: str, *, as_json: bool) -> int:
         and diagnosis.step("handshake", connect)
         and diagnosis.step("tools", lambda: _tools(health[0]))
     )
+    for step in diagnosis.steps:
+        if step.name == "handshake" and health and health[0].connect_seconds is not None:
+            step.seconds = health[0].connect_seconds  # without our own imports and the goodbye
     if as_json:
         document = {
             "name": name,

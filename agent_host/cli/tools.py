@@ -5,19 +5,18 @@ call, and no transcript is written. Arguments are validated as a model's are.
 """
 
 import argparse
-import asyncio
 import getpass
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from agent_host.cli.columns import columns
-from agent_host.cli.live import complain, enabled, live_pool
+from agent_host.cli.live import complain, enabled, with_servers
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
-from agent_host.config.load import Loaded, load
+from agent_host.config.load import load
 from agent_host.config.problems import nearest
 from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean, clean_line
@@ -65,18 +64,17 @@ def execute(options: argparse.Namespace) -> int:
     loaded = load(options.config, os.environ)
     only = enabled(loaded, [options.server] if options.server else [])
     ensure_trusted(loaded, flag=options.trust)
-    return asyncio.run(_execute(options, loaded, only))
+    return with_servers(loaded, only, lambda pool: _execute(pool, options))
 
 
-async def _execute(options: argparse.Namespace, loaded: Loaded, only: Sequence[str]) -> int:
-    async with live_pool(loaded, only) as pool:
-        complain(pool)
-        if options.action == "list":
-            return _list(pool, as_json=options.json)
-        tool = _find(pool, options.name)
-        if options.action == "show":
-            return _show(tool, as_json=options.json)
-        return await _call(pool, tool, options)
+async def _execute(pool: Pool, options: argparse.Namespace) -> int:
+    complain(pool)
+    if options.action == "list":
+        return _list(pool, as_json=options.json)
+    tool = _find(pool, options.name)
+    if options.action == "show":
+        return _show(tool, as_json=options.json)
+    return await _call(pool, tool, options)
 
 
 def _list(pool: Pool, *, as_json: bool) -> int:
@@ -209,7 +207,7 @@ def _arguments(options: argparse.Namespace, tool: Tool) -> JsonObject:
 def _typed(text: str, schema: Any) -> Any:
     """Read a value as its schema says: text stays text, all else is JSON if it can be."""
     kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind == "string":
+    if kind == "string" or (isinstance(kind, list) and "string" in kind):
         return text
     try:
         return json.loads(text)

@@ -38,7 +38,8 @@ BAD = {
     '[policy]\ndefault = "alow"': '2: policy.default must be "allow", "ask" or "deny", '
     'not text "alow"; did you mean "allow"?',
     "[[policy.rules]]\neffect = 'ask'": '1: [policy.rules[1]] needs the key "id"',
-    "[[policy.rules]]\nid = 'a'\neffect = 'ask'\ntools = []": "4: policy.rules[1].tools must not be empty",
+    "[[policy.rules]]\nid = 'a'\neffect = 'ask'\ntools = []": "4: "
+    "policy.rules[1].tools must not be empty",
     "[[policy.rules]]\nid = 'default'\neffect = 'ask'": '2: policy.rules[1].id is "default", '
     "the name of a built-in rule; choose another",
     "[[policy.rules]]\nid = 'a'\neffect = 'ask'\n[[policy.rules]]\nid = 'a'\neffect = 'ask'": "1: "
@@ -125,7 +126,7 @@ def test_what_is_no_config_at_all_is_said_so(content: bytes, message: str, tmp_p
 
 def test_a_folder_is_not_a_file(tmp_path: Path):
     (tmp_path / "servers.toml").mkdir()
-    with pytest.raises(ConfigError, match="servers.toml: is a folder; name a file"):
+    with pytest.raises(ConfigError, match=r"servers.toml: is a folder; name a file"):
         load(None, {}, cwd=tmp_path)
 
 

@@ -58,7 +58,7 @@ def test_the_first_place_that_has_a_file_is_used(project: Path, tmp_path: Path):
 def test_folders_above_the_working_folder_are_not_searched(project: Path):
     (project / "servers.toml").write_text("")
     (project / "below").mkdir()
-    with pytest.raises(ConfigError, match="no servers.toml"):
+    with pytest.raises(ConfigError, match=r"no servers.toml"):
         load(None, {}, cwd=project / "below")
 
 
@@ -164,5 +164,5 @@ def test_transcripts_are_found_without_the_rest_of_the_config(project: Path, tmp
 
 
 def test_a_named_config_that_is_not_there_is_an_error_for_transcripts_too(project: Path):
-    with pytest.raises(ConfigError, match="gone.toml: there is no such file"):
+    with pytest.raises(ConfigError, match=r"gone.toml: there is no such file"):
         locate_transcripts("gone.toml", {}, project)

@@ -10,7 +10,8 @@ from agent_host.config.show import entries, mask, mask_url
 
 def test_every_value_has_its_origin(tmp_path: Path):
     (tmp_path / "servers.toml").write_text(
-        'model = "offline"\n[servers.a]\ncommand = "x"\n[[policy.rules]]\nid = "r"\neffect = "ask"\n'
+        'model = "offline"\n[servers.a]\ncommand = "x"\n'
+        '[[policy.rules]]\nid = "r"\neffect = "ask"\n'
     )
     loaded = load(None, {"AGENT_HOST_MAX_TURNS": "9"}, {"model": "auto"}, cwd=tmp_path)
     found = {e.key: (e.value, e.origin) for e in entries(loaded)}

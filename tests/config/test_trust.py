@@ -211,7 +211,7 @@ def test_a_store_with_nonsense_for_the_file_trusts_nothing(tmp_path, store):
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path, store):
     store.path.parent.parent.mkdir(exist_ok=True)
     store.path.parent.write_text("a file where the folder should be")
-    with pytest.raises(ConfigError, match="make that folder writable|check its permissions"):
+    with pytest.raises(ConfigError, match=r"make that folder writable|check its permissions"):
         trust(loaded(tmp_path / "p", BASE), store)
 
 
