@@ -66,10 +66,14 @@ class JsonLines:
                 self._lines.append(_line(self._encode, {"ephemeral": item}))
         if not self._scheduled:
             self._scheduled = True
-            soon(self.close)
+            soon(self._flush)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write what is pending; waits for a slow reader."""
+        self._flush()
+        self._out.finish()
+
+    def _flush(self) -> None:
         self._scheduled = False
         self._end_delta()
         if self._lines:
@@ -190,3 +194,4 @@ class JsonSummary:
             "transcript": transcript,
         }
         self._out.write(_line(self._encode, summary))
+        self._out.finish()

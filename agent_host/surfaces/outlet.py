@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
+from agent_host.surfaces.pipe import Pipe, pipe_of
+
 Style = str
 """A name of `_SGR`."""
 
@@ -41,6 +43,17 @@ class Outlet:
         self._holds = 0
         self._held: list[str] = []
         self._transient = False
+        self._pipe = _pipe_behind(stream)
+
+    async def drain(self) -> None:
+        """Return once a pipe has taken everything; can be cancelled. At once for all else."""
+        if self._pipe is not None:
+            await self._pipe.drain()
+
+    def finish(self) -> None:
+        """Write everything that a pipe has not taken yet, however long its reader takes."""
+        if self._pipe is not None:
+            self._pipe.finish()
 
     @property
     def width(self) -> int:
@@ -100,6 +113,10 @@ class Outlet:
             self.write_now("\n")
 
     def _put(self, text: str) -> None:
+        if self._pipe is not None:
+            self._pipe.write(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
+            self.broken = self._pipe.broken
+            return
         try:
             try:
                 self._stream.write(text)
@@ -124,6 +141,14 @@ class Outlet:
                 text = "".join(self._held)
                 self._held.clear()
                 self.write_now(text)
+
+
+def _pipe_behind(stream: TextIO) -> Pipe | None:
+    try:
+        stream.flush()
+        return pipe_of(stream.fileno())
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager

@@ -71,8 +71,10 @@ class PlainText:
                 self._write(card)
 
     def close(self) -> None:
-        """Write what is pending and end the line."""
+        """Write what is pending and end the line; waits for a slow reader."""
         self._end_stream()
+        self._answer.finish()
+        self._notes.finish()
 
     def _flush(self) -> None:
         if self._pending:
