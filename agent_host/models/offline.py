@@ -29,6 +29,7 @@ from agent_host.core.types import (
     ToolCall,
     ToolResult,
 )
+from agent_host.models.clause import Clause, Token
 from agent_host.models.matching import (
     ACTION_VERBS,
     STOP_WORDS,
@@ -40,7 +41,7 @@ from agent_host.models.matching import (
 )
 from agent_host.models.readable import readable
 from agent_host.models.settings import AdapterSettings
-from agent_host.models.slots import Clause, Filling, Token, fill, types
+from agent_host.models.slots import Filling, fill, types
 
 THRESHOLD = 1.2
 MARGIN = 0.15

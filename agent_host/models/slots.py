@@ -1,12 +1,11 @@
 """What of a sentence fits which parameter: typed evidence, never invention.
 
-Theory of operation: a clause is cut into tokens (quotes, addresses, paths, codes, numbers,
-words). Each parameter with a scalar schema collects the tokens that fit its type, pattern, format
-or enum; a cue (a word of the parameter's name just before the token) makes a fit strong. Strong
-fits are given first; a plain fit counts as certain only if it was the one choice on both sides.
-Free text comes from `name: value`, quotes or the text after a colon; a read-only tool may also
-take the words after a cue. Arrays and objects are never filled. A server's pattern is run only
-if it cannot backtrack for long, on short tokens.
+Theory of operation: each parameter with a scalar schema collects the tokens of a clause that fit
+its type, pattern, format or enum; a cue (a word of the parameter's name just before the token)
+makes a fit strong. Strong fits are given first; a plain fit counts as certain only if it was the
+one choice on both sides, and never for an identifier. Free text comes from `name: value`, quotes
+or the text after a colon; a read-only tool may also take the words after a cue. Arrays and objects
+are never filled. A server's pattern is run only if it cannot backtrack for long, on short tokens.
 """
 
 import operator
@@ -16,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_host.core.types import Tool
+from agent_host.models.clause import NEGATIONS, TOKEN, Clause, Token
 from agent_host.models.matching import (
-    ACTION_VERBS,
     STOP_WORDS,
     properties,
     required,
@@ -28,30 +27,11 @@ from agent_host.models.matching import (
 
 Schema = Mapping[str, Any]
 
-_TOKEN = re.compile(
-    r"""(?P<quote>"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|`[^`]*`|(?<!\w)'[^']*'(?!\w))
-    |(?P<url>[a-z][a-z0-9+.-]{1,20}://[^\s"'<>]+)
-    |(?P<email>[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)
-    |(?P<date>\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d)?)?(?!\w))
-    |(?P<path>(?:~|\.{1,2})?/[\w./~+@-]*|\b[\w-]+(?:/[\w.-]+)+|\b[\w-]+\.[a-z]{1,5}\b(?!\.\w))
-    |(?P<number>(?<![\w.,^*/-])[$€£¥]?-?\d+(?:[.,]\d+)*(?![\w^-]))
-    |(?P<code>\#?\w*\d[\w-]*|[A-Za-z]+-\d[\w-]*)
-    |(?P<word>\w+(?:['’]\w+)*)""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_WHOLE_NUMBER = re.compile(r"[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
-_SCALED = re.compile(
-    r"\s*%|\s+(?:percent|dozens?|hundreds?|thousands?|[mb]illions?|k|bn)\b", re.IGNORECASE
-)
-_AFTER_COLON = re.compile(r"(?<=\w):\s+(?=\S)")
 _SKIPPED_BEFORE = word_set("number no nr num id code is of the with called named by # to")
 _GENERIC = word_set("id ids number no nr num code key name value text string ref the of")
 _ID_WORDS = word_set("id ids number no nr num code key ref reference sku uuid identifier")
 _PATH_WORDS = word_set("path file filename directory dir folder")
 _URL_WORDS = word_set("url uri link")
-_NEGATIONS = word_set(
-    "not never no without cannot dont don't doesn't didn't can't won't shouldn't isn't"
-)
 _PREPOSITIONS = word_set("for of in at about on from named called by")
 _UNBOUNDED = re.compile(r"[*+?]|\{\d*,\d*\}")
 _FORMATS = {"email": "email", "uri": "url", "date": "date", "date-time": "date"}
@@ -61,19 +41,8 @@ _BOUNDS = (
     ("maximum", operator.gt),
     ("exclusiveMaximum", operator.ge),
 )
-_MAX_TOKENS = 300
 _STRONG, _CUED, _PLAIN = 3, 2, 1
 _CUE_WEIGHT, _GUESS_WEIGHT = 0.6, 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of a clause; `value` is its text without quotes."""
-
-    kind: str
-    value: str
-    start: int
-    end: int
 
 
 @dataclass(slots=True)
@@ -89,65 +58,6 @@ class Filling:
     guesses: dict[str, float] = field(default_factory=dict)
     spans: list[tuple[int, int]] = field(default_factory=list)
     left: list[Token] = field(default_factory=list)
-
-
-class Clause:
-    """One request in words, cut into tokens."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = [
-            _token(match, text)
-            for match, _ in zip(_TOKEN.finditer(text), range(_MAX_TOKENS), strict=False)
-        ]
-        self.rest = self._after_colon()
-
-    def _after_colon(self) -> Token | None:
-        match = _AFTER_COLON.search(self.text)
-        if match is None or any(t.start < match.start() < t.end for t in self.tokens):
-            return None
-        value = self.text[match.end() :].strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        return Token("rest", value, match.end(), len(self.text))
-
-    def words(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, str]]:
-        """Yield place and text (lower case) of the words outside quotes and `spans`."""
-        for place, token in enumerate(self.tokens):
-            if token.kind == "quote" or (self.rest and token.start >= self.rest.start):
-                continue
-            if not any(start <= token.start < end for start, end in spans):
-                yield place, token.value.lower().replace("’", "'")
-
-    def negated(self) -> bool:
-        """Say whether the clause holds a negation (`order no 5` is none)."""
-        return any(
-            word in _NEGATIONS and not (word == "no" and self._digit_at(place + 1))
-            for place, word in self.words([])
-        )
-
-    def starts_deed(self, place: int) -> bool:
-        """Say whether the word at `place` begins "open a ...", and so is a verb."""
-        return (
-            place == 0
-            and self.tokens[0].value.lower() in ACTION_VERBS
-            and len(self.tokens) > 1
-            and self.tokens[1].value.lower() in ("a", "an", "the", "new", "this", "that", "my")
-        )
-
-    def _digit_at(self, place: int) -> bool:
-        return place < len(self.tokens) and self.tokens[place].kind in ("number", "code")
-
-
-def _token(match: re.Match[str], whole: str) -> Token:
-    kind = match.lastgroup or "word"
-    text = match[0]
-    if kind == "number":
-        scaled = _SCALED.match(whole, match.end())
-        if scaled is not None or _WHOLE_NUMBER.fullmatch(text) is None:
-            kind = "quantity"  # 8 %, 5 million or 15,50: what number is meant is not certain
-    value = text[1:-1].strip() if kind == "quote" else text
-    return Token(kind, value, match.start(), match.end())
 
 
 def _resolved(schema: Schema, tool: Tool) -> Schema:
@@ -263,11 +173,13 @@ class _Filler:
         for label, end in zip(labels, ends, strict=True):
             name = plain[re.sub(r"[ _-]", "_", label[1]).lower()]
             raw = re.sub(r"(?:[\s,;]|\band\b|\bwith\b)+$", "", text[label.end() : end].strip())
-            first = _TOKEN.match(raw)
+            first = TOKEN.match(raw)
             if first is not None and first.lastgroup == "quote":
                 raw = first[0][1:-1]
             value = _coerced(raw, self.schemas[name])
-            if value is not None and name not in self.filling.arguments:
+            if value is None:
+                self.filling.unsure.append(name)
+            elif name not in self.filling.arguments:
                 self._give(name, value, label.start(), label.end() + len(text[label.end() : end]))
 
     # Values that a type, a pattern or an enum recognizes
@@ -323,7 +235,7 @@ class _Filler:
         if not isinstance(choices, list) or token.kind == "quote":
             return
         before = self.clause.tokens[place - 1].value.lower() if place else ""
-        if before.replace("’", "'") in _NEGATIONS or self.clause.starts_deed(place):
+        if before.replace("’", "'") in NEGATIONS or self.clause.starts_deed(place):
             return
         ahead = self.clause.text[token.start : token.start + 100].lower()
         for choice in choices[:100]:

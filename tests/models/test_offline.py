@@ -187,6 +187,78 @@ def test_the_only_number_is_not_taken_for_the_id_of_what_is_changed():
     assert calls("drop agent 60", [drop]) == [("s__drop_agent", {"agent_id": "60"})]
 
 
+TEXT = {"type": "string"}
+TYPED = [
+    tool("read_file", "Read a file.", {"path": TEXT}, read_only=True),
+    tool("fetch", "Fetch a web page.", {"url": {"type": "string", "format": "uri"}}),
+    tool(
+        "book_room",
+        "Book a room.",
+        {
+            "day": {"type": "string", "format": "date"},
+            "guests": {"type": "integer"},
+            "breakfast": {"type": "boolean"},
+            "size": {"enum": ["small", "king_size"]},
+        },
+        required=["day"],
+    ),
+    tool("invite", "Invite somebody.", {"email": TEXT, "greeting": TEXT}),
+    tool("forecast", "Weather forecast.", {"city": TEXT}, read_only=True),
+    tool("look_up_word", "Explain a word.", {"word": TEXT, "limit": {"type": "integer"}},
+         required=["word"], read_only=True),
+    tool("track_parcel", "Track a parcel.",
+         {"parcel": {"type": "string", "pattern": "^(?:[A-Z]{2}[0-9]+)$"}}, read_only=True),
+    tool("scan_badge", "Scan a badge.", {"badge": {"type": "string", "pattern": "["}}),
+    tool("convert", "Convert an amount.", {"amount": {"type": "number"}, "to": TEXT}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "arguments"),
+    [
+        ("read the file src/main.py", "read_file", {"path": "src/main.py"}),
+        ("Read file /etc/hosts please", "read_file", {"path": "/etc/hosts"}),
+        ("fetch the web page https://a.example/b?c=1", "fetch", {"url": "https://a.example/b?c=1"}),
+        ("book a room for 2026-12-24", "book_room", {"day": "2026-12-24"}),
+        (
+            "book a king size room on 2026-12-24, guests: 2, breakfast: yes",
+            "book_room",
+            {"day": "2026-12-24", "size": "king_size", "guests": 2, "breakfast": True},
+        ),
+        (
+            "book room: day=2026-12-24 size=small breakfast=no",
+            "book_room",
+            {"day": "2026-12-24", "size": "small", "breakfast": False},
+        ),
+        ('invite a.b@example.com: "hello"', "invite",
+         {"email": "a.b@example.com", "greeting": "hello"}),
+        ("weather forecast for Berlin", "forecast", {"city": "Berlin"}),
+        ("what is the weather forecast in New York", "forecast", {"city": "New York"}),
+        ("explain the word 'frugal'", "look_up_word", {"word": "frugal"}),
+        ("explain the word frugal, limit 3", "look_up_word", {"word": "frugal", "limit": 3}),
+        ("track parcel AB123456", "track_parcel", {"parcel": "AB123456"}),
+        ("track parcels, mine has AB123456", "track_parcel", {"parcel": "AB123456"}),
+        ("convert an amount, to: EUR, amount: 5.50", "convert", {"amount": 5.5, "to": "EUR"}),
+    ],
+)  # fmt: skip
+def test_a_value_is_known_by_its_type_format_pattern_or_label(prompt, name, arguments):
+    assert calls(prompt, TYPED) == [(f"s__{name}", arguments)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "mentions"),
+    [
+        ("book a room for 24 December", "it needs day"),
+        ("book a room on 2026-12-24, guests: many", "it is not certain what guests should be"),
+        ("invite somebody", "it needs email and greeting"),
+        ("scan a badge that is red", "it needs badge"),
+        ("convert the amount 5 to EUR", "it needs to"),
+    ],
+)
+def test_a_value_of_another_type_is_not_bent(prompt, mentions):
+    assert mentions in said(prompt, TYPED)
+
+
 def test_a_number_out_of_a_parameters_range_is_not_used():
     resize = tool("resize", "Resize the picture.", {"percent": {"type": "integer", "maximum": 100}})
     assert calls("resize the picture percent 50", [resize])
