@@ -16,9 +16,11 @@ from typing import Protocol
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import AgentHostError, ExitStatus
 from agent_host.core.events import EndReason, Interrupted, UserSaid
-from agent_host.core.text import clean, clean_line
+from agent_host.core.text import clean, clean_line, clip
 from agent_host.core.types import Message, Text, Tool
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.plain import text_of
+from agent_host.surfaces.prose import clean_prose
 
 
 class Dialogue(Protocol):
@@ -111,6 +113,9 @@ COMMANDS: tuple[tuple[str, str], ...] = (
 _PATIENCE = 5.0
 """Seconds that /tools waits for servers that are starting."""
 
+_RECALLED = 2000
+"""Characters of the last answer that a resumed chat shows."""
+
 _KEYS = (
     "Enter sends; Alt-Enter or a backslash before Enter makes a new line; // starts a message "
     "with a slash. Ctrl-C stops what is under way, Ctrl-D leaves."
@@ -181,12 +186,21 @@ class Chat:
 
     async def _converse(self) -> ExitStatus:
         session = self._host.session
+        self._recall(session.conversation)
         if session.conversation.awaiting not in {"user", "nothing"}:
             # A run that was taken over in the middle of a step.
             await self._step()
         await self._listen()
         session.end("done")
         return ExitStatus.DONE
+
+    def _recall(self, conversation: Conversation) -> None:
+        """Show where a conversation stands that was begun before."""
+        answers = [text_of(m) for m in conversation.messages if m.role == "assistant"]
+        if conversation.messages:
+            self._say(f"{len(conversation.messages)} messages so far; the last answer was:")
+            last = next(filter(None, reversed(answers)), "(none)")
+            self._say(clean_prose(clip(last, _RECALLED)))
 
     async def _listen(self) -> None:
         """Take messages until the user leaves."""

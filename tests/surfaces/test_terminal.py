@@ -1,5 +1,4 @@
 import asyncio
-import io
 import re
 import time
 
@@ -257,7 +256,3 @@ def test_twenty_thousand_tokens_are_drawn_in_linear_time() -> None:
     small, large = cost(5_000), cost(20_000)
     assert large < 8 * small + 0.1
     assert large < 2.0
-
-
-def test_a_stream_in_memory_has_no_encoding_to_fail() -> None:
-    assert isinstance(surface()[1], io.StringIO)

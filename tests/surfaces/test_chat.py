@@ -1,0 +1,222 @@
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from agent_host.core.errors import ConfigError, ExitStatus
+from agent_host.engine.session import Session
+from agent_host.surfaces.chat import Chat, command_words, status
+from tests.fakes import rooms
+from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet
+
+Line = str | type[KeyboardInterrupt]
+
+
+class Typed:
+    """Someone who types these lines, and then leaves."""
+
+    def __init__(self, *lines: Line) -> None:
+        self.lines = list(lines)
+
+    async def read(self) -> str | None:
+        await asyncio.sleep(0)
+        if not self.lines:
+            return None
+        line = self.lines.pop(0)
+        if isinstance(line, str):
+            return line
+        raise line
+
+
+@dataclass
+class Health:
+    name: str = "w"
+    state: str = "connected"
+    error: str = ""
+    version: str = "1.0"
+    tools: int = 5
+
+
+class Servers(rooms.World):
+    """A world whose servers have a health."""
+
+    healths: Sequence[Health] = (Health(),)
+
+    def health(self) -> Sequence[Health]:
+        return self.healths
+
+
+@dataclass
+class Desk:
+    """A session with servers, and the models it may change to."""
+
+    session: Session
+    pool: Servers
+    changes: list[str] = field(default_factory=list)
+
+    def models(self) -> list[str]:
+        return ["claude", "offline"]
+
+    async def change_model(self, name: str) -> None:
+        if name not in self.models():
+            raise ConfigError(f"there is no model {name}")
+        self.changes.append(name)
+
+
+def desk(
+    *plan: object,
+    journal: rooms.MemoryJournal | None = None,
+    pool: Servers | None = None,
+    model: rooms.PlannedModel | None = None,
+) -> Desk:
+    pool = pool or Servers()
+    made = rooms.session(journal or rooms.MemoryJournal(), plan=list(plan), world=pool, model=model)
+    return Desk(made, pool)
+
+
+def chat(host: Desk, *lines: Line) -> tuple[ExitStatus, str]:
+    out, screen = outlet(tty=True, NO_COLOR="1")
+    talk = Chat(host, messages=Typed(*lines), screen=out, by="tester")
+    return asyncio.run(talk.run()), screen.getvalue()
+
+
+def said(host: Desk) -> list[str]:
+    return [
+        block.text
+        for message in host.session.conversation.messages
+        if message.role == "user"
+        for block in message.content
+        if hasattr(block, "text")
+    ]
+
+
+def test_messages_are_told_and_answered_and_leaving_ends_the_run() -> None:
+    host = desk([], [])
+    result, _ = chat(host, "one", "  ", "//two")
+    assert result is ExitStatus.DONE
+    assert said(host) == ["one", "/two"]
+    assert host.session.conversation.ended is not None
+    assert host.session.conversation.ended.reason == "done"
+
+
+def test_leaving_takes_quit_or_two_control_c() -> None:
+    for lines in (("/quit", "never said"), (KeyboardInterrupt, KeyboardInterrupt, "never said")):
+        host = desk([])
+        assert chat(host, *lines)[0] is ExitStatus.DONE
+        assert said(host) == []
+    host = desk([])
+    _, screen = chat(host, KeyboardInterrupt, "said after all", KeyboardInterrupt)
+    assert said(host) == ["said after all"]
+    assert screen.count("Ctrl-C again leaves") == 2
+
+
+def test_an_unknown_command_names_the_nearest() -> None:
+    _, screen = chat(desk(), "/modle", "/xyzzy", f"/{HOSTILE[0]}")
+    assert "there is no command /modle; did you mean /model?" in screen
+    assert "/xyzzy; /help lists the commands" in screen
+    assert not set(FORBIDDEN) & set(screen)
+
+
+def test_help_names_every_command_and_key() -> None:
+    _, screen = chat(desk(), "/help")
+    for word in ("/help", "/tools", "/servers", "/model", "/quit", "Alt-Enter", "Ctrl-C"):
+        assert word in screen
+
+
+def test_tools_and_servers_are_shown_and_nothing_hostile_with_them() -> None:
+    pool = Servers()
+    hostile = replace(rooms.TOOLS["w__pay"], description="\n".join(HOSTILE), tool=HOSTILE[0])
+    pool.tools_table = {**rooms.TOOLS, "x": hostile}
+    pool.healths = (Health(), *(Health(name=t, error=t, version=t) for t in HOSTILE))
+    _, screen = chat(desk(pool=pool), "/tools", "/servers")
+    assert "w · read (reads only)  read" in screen
+    assert "w · pay  pay" in screen
+    assert "w 1.0  connected  5 tools" in screen
+    assert not set(FORBIDDEN) & set(screen)
+
+
+def test_there_may_be_no_tools_and_no_servers() -> None:
+    pool = Servers(tools_table={})
+    pool.healths = ()
+    _, screen = chat(desk(pool=pool), "/tools", "/servers")
+    assert "no tools; /servers tells" in screen
+    assert "no servers are configured" in screen
+
+
+def test_the_model_is_shown_and_changed_or_it_is_said_why_not() -> None:
+    host = desk()
+    _, screen = chat(host, "/model", "/model offline", "/model nobody")
+    assert "now: test planned" in screen
+    assert "/model claude" in screen
+    assert "there is no model nobody" in screen
+    assert host.changes == ["offline"]
+    assert list(command_words(host)("/model")) == ["claude", "offline"]
+    assert list(command_words(host)("/tools")) == []
+
+
+def test_the_status_names_model_and_tokens_and_says_when_nobody_thinks() -> None:
+    host = desk([])
+    chat(host, "hello")
+    conversation = host.session.conversation
+    assert status(conversation) == "planned · 1 tokens in, 1 out"
+    assert status(replace(conversation, simulated=True)).startswith("planned (no AI) · ")
+
+
+def test_control_c_stops_the_step_and_the_chat_goes_on() -> None:
+    model = rooms.PlannedModel([[], []])
+    host = desk(model=model)
+    model.hold = asyncio.Event()
+    out, _ = outlet(tty=True)
+    talk = Chat(host, messages=Typed("one", "two"), screen=out, by="tester")
+
+    async def press() -> None:
+        await model.reached.wait()
+        model.hold = None
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def run() -> ExitStatus:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(press())
+            return await talk.run()
+
+    assert asyncio.run(run()) is ExitStatus.DONE
+    assert said(host) == ["one", "two"]
+    assert not talk.interrupt()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_prompt_leaves(number: signal.Signals) -> None:
+    class Waiting(Typed):
+        async def read(self) -> str | None:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+            return None
+
+    host = desk()
+    talk = Chat(host, messages=Waiting(), screen=outlet(tty=True)[0], by="tester")
+    assert asyncio.run(talk.run()) is ExitStatus.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_conversation_that_was_begun_before_is_recalled_and_finished() -> None:
+    journal = rooms.MemoryJournal()
+    chat(desk([], journal=journal), "one")
+    open_turn = desk([], [], journal=journal)
+    _, screen = chat(open_turn, "two")
+    assert "2 messages so far; the last answer was:\nt0" in screen
+    assert said(open_turn) == ["one", "two"]
+
+
+def test_a_step_that_was_cut_off_is_finished_before_anything_is_said() -> None:
+    journal = rooms.MemoryJournal(crash_at=4)
+    first = desk(["read"], [], journal=journal)
+    with pytest.raises(BaseException):  # noqa: B017 - a crash in the middle of a step
+        chat(first, "one")
+    again = rooms.MemoryJournal(journal.records)
+    resumed = desk(["read"], [], journal=again)
+    chat(resumed)
+    roles = [message.role for message in resumed.session.conversation.messages]
+    assert roles == ["user", "assistant", "tool", "assistant"]
