@@ -235,9 +235,8 @@ class SdkConnection:
         """See `spec.Connection`."""
         token = f"p{next(self._tokens)}"
         self._gate.watch_progress(token, progress)
-        params = CallToolRequestParams(
-            name=name, arguments=arguments, _meta={"progressToken": token}
-        )
+        meta: Any = {"progressToken": token}
+        params = CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
         try:
             result = await self._session.send_request(
                 CallToolRequest(params=params), CallToolResult

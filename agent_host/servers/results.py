@@ -73,10 +73,10 @@ def _finite(value: Any) -> Any:
 
 
 def _said(structured: Any, blocks: list[Content]) -> bool:
-    """Whether a text block is the JSON of `structured`, or of its only value `result`."""
+    """Whether a text block is the JSON of `structured`, or says its only value."""
     wrapped = None
-    if isinstance(structured, dict) and set(structured) == {"result"}:
-        wrapped = structured["result"]
+    if isinstance(structured, dict) and len(structured) == 1:
+        (wrapped,) = structured.values()
     for block in blocks:
         if not isinstance(block, Text):
             continue
