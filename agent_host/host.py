@@ -434,8 +434,9 @@ def make_policy(loaded: Loaded) -> RulePolicy:
             server=rule.server,
             tools=tuple(rule.tools),
             reason=rule.reason,
+            where=loaded.where("policy", "rules", place),
         )
-        for rule in policy.rules
+        for place, rule in enumerate(policy.rules)
     ]
     return RulePolicy(rules, policy.default)
 

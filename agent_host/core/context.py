@@ -11,13 +11,16 @@ tail and is told what is missing.
 from collections.abc import Iterable
 
 from agent_host.core.conversation import Conversation
-from agent_host.core.types import Audio, Content, Image, Message, Resource, Text
+from agent_host.core.types import Audio, Content, Image, Json, Message, Resource, Text
 
 RESULT_LIMIT = 60_000
 """Characters of text that one tool result may add to the context."""
 
 MEDIA_LIMIT = 5_000_000
 """Base64 characters of one image or sound that may be added to the context."""
+
+DEPTH_LIMIT = 64
+"""Levels of lists and objects that a call's arguments may have; a transcript holds more."""
 
 
 def view(conversation: Conversation) -> tuple[Message, ...]:
@@ -53,6 +56,21 @@ def bound_content(
             kept.append(Text(text=shorten(text, left)))
             left = 0
     return tuple(kept), cut
+
+
+def deeper_than(value: Json, limit: int) -> bool:
+    """Return whether a JSON value has more than `limit` levels of lists and objects."""
+    level: list[Json] = [value]
+    for _ in range(limit + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def shorten(text: str, limit: int) -> str:

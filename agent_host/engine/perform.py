@@ -17,8 +17,9 @@ from typing import Any, Protocol, assert_never
 import tenacity
 
 from agent_host.core import loop
-from agent_host.core.context import bound_content, view
+from agent_host.core.context import DEPTH_LIMIT, bound_content, deeper_than, view
 from agent_host.core.conversation import CallState, Conversation, granted
+from agent_host.core.errors import RecordError
 from agent_host.core.events import (
     ApprovalRequested,
     Event,
@@ -131,7 +132,11 @@ class Performer:
 
     def _check_policy(self, state: CallState, tool: Tool) -> None:
         session = self._session
-        problem = session.rooms.tools.validate(tool, state.arguments)
+        problem = (
+            "the arguments are nested too deeply"
+            if deeper_than(state.arguments, DEPTH_LIMIT)
+            else session.rooms.tools.validate(tool, state.arguments)
+        )
         if problem is not None:
             self._finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
             return
@@ -360,11 +365,16 @@ class Performer:
         if not cut:
             return result
         whole = "\n".join(_plain(block) for block in result.content)
-        artifact = self._session.feed.journal.keep(
-            result.call_id, whole.encode("utf-8", "backslashreplace")
-        )
+        try:
+            artifact = self._session.feed.journal.keep(
+                result.call_id, whole.encode("utf-8", "backslashreplace")
+            )
+            where = f"is kept as {artifact}"
+        except RecordError:
+            # The call has had its effect: its outcome is worth more than the whole of its result.
+            artifact, where = None, "could not be kept"
         note = (
-            f"[the whole result ({len(whole)} characters) is kept as {artifact}; "
+            f"[the whole result ({len(whole)} characters) {where}; "
             "ask for less, or for a part of it]"
         )
         return replace(result, content=(*content, Text(text=note)), artifact=artifact)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_host.core.context import bound_content, shorten, view
+from agent_host.core.context import bound_content, deeper_than, shorten, view
 from agent_host.core.conversation import LEGAL, Conversation, apply, fold
 from agent_host.core.errors import UsageError
 from agent_host.core.events import (
@@ -347,3 +347,17 @@ def test_content_is_bounded_over_all_blocks_together():
     assert kept[2:4] == blocks[2:4]
     assert "left out" in kept[4].text
     assert bound_content(blocks[2:4]) == (blocks[2:4], False)
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = {"k": [value]}
+    return value
+
+
+def test_depth_is_counted_in_levels_of_lists_and_objects():
+    assert not deeper_than(nested(32), 64)
+    assert deeper_than(nested(33), 64)
+    assert deeper_than(nested(50_000), 64)
+    assert not deeper_than({"a": 1, "b": []}, 1)

@@ -625,3 +625,26 @@ def started_and_killed(journal: MemoryJournal) -> None:
         await running
 
     asyncio.run(scene())
+
+
+def test_arguments_nested_too_deeply_are_refused():
+    deep: object = 1
+    for _ in range(100):
+        deep = [deep]
+    world = World()
+    plan = [answer("", call("a", "read", deep=deep))]
+    s = play(lambda: session(MemoryJournal(), plan=plan, world=world))
+    assert results(s)["a"].error == "invalid_arguments"
+    assert world.done == []
+
+
+def test_an_oversized_result_that_cannot_be_kept_is_still_a_result():
+    class Full(MemoryJournal):
+        def keep(self, name, data):
+            raise RecordError("full")
+
+    world = World()
+    world.results["read"] = ToolResult(call_id="", content=(Text(text="x" * 100_000),))
+    s = play(lambda: session(Full(), plan=[["read"]], world=world))
+    assert results(s)["c0.0"].artifact is None
+    assert "could not be kept" in text(results(s)["c0.0"])
