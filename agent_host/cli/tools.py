@@ -59,8 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the chosen action and return its exit status."""
-    if options.action == "call" and options.args is not None and options.pairs:
-        raise UsageError("give the arguments as --args or as KEY=VALUE, not both")
+    if options.action == "call":
+        _check_given(options)
     loaded = load(options.config, os.environ)
     only = enabled(loaded, [options.server] if options.server else [])
     ensure_trusted(loaded, flag=options.trust)
@@ -184,24 +184,34 @@ def _type(schema: Mapping[str, Any]) -> str:
     return " | ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
 
+def _check_given(options: argparse.Namespace) -> None:
+    """Refuse what cannot be arguments, before any server is started."""
+    if options.args is not None and options.pairs:
+        raise UsageError("give the arguments as --args or as KEY=VALUE, not both")
+    if options.args is not None:
+        _parsed(options.args)
+    for pair in options.pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise UsageError(f'"{clean_line(pair, 80)}" is no KEY=VALUE')
+
+
+def _parsed(text: str) -> JsonObject:
+    try:
+        arguments = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--args is not JSON: {clean_line(str(error))}") from None
+    if not isinstance(arguments, dict):
+        raise UsageError('--args must be a JSON object, as in \'{"order_id": "12345"}\'')
+    return arguments
+
+
 def _arguments(options: argparse.Namespace, tool: Tool) -> JsonObject:
     if options.args is not None:
-        try:
-            arguments = json.loads(options.args)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"--args is not JSON: {clean_line(str(error))}") from None
-        if not isinstance(arguments, dict):
-            raise UsageError('--args must be a JSON object, as in \'{"order_id": "12345"}\'')
-        return arguments
+        return _parsed(options.args)
     properties = tool.input_schema.get("properties")
     schemas = properties if isinstance(properties, dict) else {}
-    arguments = {}
-    for pair in options.pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f'"{clean_line(pair, 80)}" is no KEY=VALUE')
-        arguments[key] = _typed(text, schemas.get(key))
-    return arguments
+    pairs = [pair.partition("=") for pair in options.pairs]
+    return {key: _typed(text, schemas.get(key)) for key, _, text in pairs}
 
 
 def _typed(text: str, schema: Any) -> Any:

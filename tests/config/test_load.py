@@ -96,7 +96,7 @@ def test_every_variable_sets_its_key(override, project: Path):
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5"])
 def test_a_bad_variable_is_named(value: str, project: Path):
     (project / "servers.toml").write_text("")
-    with pytest.raises(ConfigError, match="^AGENT_HOST_MAX_TURNS: limits.max_turns "):
+    with pytest.raises(ConfigError, match=r"^AGENT_HOST_MAX_TURNS: limits.max_turns "):
         load(None, {"AGENT_HOST_MAX_TURNS": value}, cwd=project)
 
 

@@ -1,0 +1,89 @@
+"""`agent-host doctor`."""
+
+import json
+import os
+
+import pytest
+
+DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
+
+
+def findings(done) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for finding in json.loads(done.stdout)["findings"]:
+        found.setdefault(finding["check"], []).append(finding)
+    return found
+
+
+def test_a_sound_project_has_no_problem(cli, project):
+    (project / "servers.toml").write_text(DEMO)
+    done = cli("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "PROBLEM" not in done.stdout
+    assert "offline (auto: no provider's key is in the environment): no AI" in done.stdout
+
+
+def test_a_wrong_config_is_a_problem_and_not_the_end(cli, project):
+    (project / "servers.toml").write_text("modle = 1")
+    done = cli("doctor", "--json")
+    assert done.returncode == 1
+    found = findings(done)
+    assert found["config"][0]["text"].startswith("servers.toml:1: unknown key modle")
+    assert found["python"][0]["level"] == "ok"
+
+
+def test_every_problem_names_its_place_and_its_fix(cli, project):
+    (project / "notes.txt").write_text("not executable")
+    (project / "servers.toml").write_text(
+        'model = "script:gone.toml"\n'
+        '[servers.gone]\ncommand = "npx-of-nobody"\n'
+        '[servers.text]\ncommand = "./notes.txt"\n'
+        '[servers.env]\ncommand = "sh"\nenv = { A = "${env:NOT_THERE}" }\n'
+        '[[policy.rules]]\nid = "r"\nserver = "gonne"\neffect = "deny"\n'
+    )
+    done = cli("doctor", "--json", AGENT_HOST_MODLE="x")
+    assert done.returncode == 1
+    problems = [
+        (check, finding["text"], finding["fix"])
+        for check, list_ in findings(done).items()
+        for finding in list_
+        if finding["level"] == "problem"
+    ]
+    expected = [
+        ("config", 'servers.toml:9: the rule r names the server "gonne"', 'mean "gone"'),
+        ("servers", "servers.toml:2: gone: there is no program", "install it"),
+        ("servers", "servers.toml:4: text: ", "chmod +x"),
+        ("secrets", "servers.toml:8: servers.env.env.A needs the environment variable NOT_TH", ""),
+        ("model", "script:gone.toml (plays gone.toml): no file gone.toml", "check its path"),
+    ]
+    for (check, text, fix), (want, start, inside) in zip(problems, expected, strict=True):
+        assert check == want
+        assert text.startswith(start)
+        assert inside in fix
+    (note,) = findings(done)["environment"]
+    assert "AGENT_HOST_MODLE" in note["text"]
+    assert "AGENT_HOST_MODEL" in note["fix"]
+
+
+def test_a_key_is_found_without_being_shown(cli, project):
+    (project / "servers.toml").write_text(DEMO)
+    done = cli("doctor", OPENAI_API_KEY="sk-hunter2")
+    assert "auto: OPENAI_API_KEY is set" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_transcripts_that_cannot_be_written_is_a_problem(cli, project):
+    (project / "servers.toml").write_text(DEMO)
+    project.chmod(0o500)
+    done = cli("doctor")
+    assert "cannot be written" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_file_in_the_place_of_the_folder_of_transcripts_is_a_problem(cli, project):
+    (project / "servers.toml").write_text(DEMO)
+    (project / "transcripts").write_text("")
+    done = cli("doctor")
+    assert "is no folder" in done.stdout
+    assert done.returncode == 1

@@ -1,0 +1,121 @@
+"""A project's servers.toml starts nothing until it was trusted."""
+
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def hostile(project: Path) -> Path:
+    """A project whose config touches a file when it is used; returns that file."""
+    pwned = project / "pwned"
+    (project / "servers.toml").write_text(
+        f'[servers.evil]\ncommand = "touch"\nargs = ["{pwned}"]\nconnect_timeout = 5\n'
+    )
+    return pwned
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "hello"),
+        ("servers", "list"),
+        ("servers", "test", "evil"),
+        ("tools", "list"),
+        ("tools", "call", "x"),
+        ("doctor",),
+        ("models", "list"),
+        ("config", "show"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_starts_what_nobody_trusted(command, cli, hostile):
+    done = cli(*command)
+    assert not hostile.exists()
+    if command[0] in ("run", "servers", "tools"):
+        assert done.returncode == 4
+        assert done.stderr == (
+            "agent-host: servers.toml: not trusted yet: servers.evil; "
+            "read it, then run `agent-host trust`, or add --trust\n"
+        )
+
+
+def test_a_flag_trusts_once_and_is_not_remembered(cli, hostile):
+    cli("servers", "list", "--trust")
+    assert hostile.exists()
+    hostile.unlink()
+    assert cli("servers", "list").returncode == 4
+    assert not hostile.exists()
+
+
+def test_trust_is_remembered_until_the_file_changes_by_one_byte(cli, hostile, project):
+    done = cli("trust")
+    assert done.returncode == 0
+    assert f"starts: touch {hostile}" in done.stdout
+    cli("servers", "list")
+    assert hostile.exists()
+    hostile.unlink()
+    file = project / "servers.toml"
+    file.write_text(file.read_text().replace("pwned", "pwnee"))
+    assert cli("servers", "list").returncode == 4
+    assert not (project / "pwnee").exists()
+    shown = cli("trust").stdout
+    assert f"- starts: touch {hostile}" in shown
+    assert f"+ starts: touch {project / 'pwnee'}" in shown
+
+
+def test_what_is_trusted_is_listed_and_can_be_revoked(cli, hostile, project, environment):
+    assert not hostile.exists()
+    assert cli("trust", "--list").stderr == "no file is trusted yet\n"
+    cli("trust")
+    assert str(project / "servers.toml") in cli("trust", "--list").stdout
+    store = Path(environment["HOME"]) / ".local/share/agent-host/trust.json"
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
+    assert cli("trust", "--revoke").stdout == "servers.toml is trusted no longer\n"
+    assert cli("servers", "list").returncode == 4
+
+
+def at_a_terminal(answer: bytes, arguments: list[str], project: Path, environment) -> tuple:
+    """Run a command with a terminal as stdin and stderr; return its status and what it showed."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent_host", *arguments],
+        cwd=project,
+        env=environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N] " not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, answer)
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:
+            pass  # the other side is closed
+        os.close(ours)
+        return process.wait(timeout=30), shown.decode()
+
+
+def test_at_a_terminal_it_is_asked_and_yes_is_remembered(hostile, project, environment, cli):
+    _, shown = at_a_terminal(b"y\n", ["servers", "list"], project, environment)
+    assert f"starts: touch {hostile}" in shown
+    assert hostile.exists()
+    assert cli("trust").stdout == "servers.toml is trusted already, as it is\n"
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"maybe\n", b"\x04"])
+def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project, environment):
+    status, shown = at_a_terminal(answer, ["servers", "list"], project, environment)
+    assert status == 4
+    assert "not trusted, so nothing was started" in shown
+    assert not hostile.exists()
