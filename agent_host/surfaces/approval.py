@@ -27,7 +27,7 @@ from agent_host.surfaces.question import (
     head,
     parse_edited,
     tree,
-    wrap,
+    wrap_words,
 )
 
 ApprovalMode = Literal["ask", "policy", "all", "none", "defer"]
@@ -112,6 +112,8 @@ class TerminalApprover:
     async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
         """Ask, after the questions that came before, and return the answer."""
         async with self._turn:
+            # The other questions of the same turn line up behind this one, and are counted.
+            await asyncio.sleep(0)
             for outlet in self._hold:
                 outlet.end_line()
             with held([*self._hold, self._screen]):
@@ -198,7 +200,7 @@ class _Dialogue:
         )
 
     def _say(self, text: str) -> None:
-        for line in wrap(text, self._screen.width - 4):
+        for line in wrap_words(text, self._screen.width - 4):
             self._screen.write_now(f"  {line}\n")
 
     def _show(self) -> None:
@@ -208,11 +210,11 @@ class _Dialogue:
         top = f"── approval{sign} "
         above = [top + "─" * max(min(width, 80) - len(top), 0)]
         for name, text in head(self._question):
-            first, *others = wrap(text, width - 12)
+            first, *others = wrap_words(text, width - 12)
             above += [f"  {name:<9} {first}", *(f"{'':12}{other}" for other in others)]
         keys: list[str] = []
         for key, text in grants(self._question):
-            first, *others = wrap(text, width - 5)
+            first, *others = wrap_words(text, width - 5)
             keys += [f"  {key}  {first}", *(f"     {other}" for other in others)]
         room = max(self._screen.height - len(above) - len(keys) - 3, 3)
         body = self._arguments_shown(width, room)
@@ -230,7 +232,7 @@ class _Dialogue:
         # Everything comes again from its start: what was cut is then seen in its place.
         self._unseen = list(whole.lines)
         note = f"{len(whole.lines)} lines in all; m shows them, and y works after the last"
-        return [*shown, *(f"{BAR}… {line}" for line in wrap(note, width - 4))]
+        return [*shown, *(f"{BAR}… {line}" for line in wrap_words(note, width - 4))]
 
     def _show_more(self, *, everything: bool) -> None:
         if not self._unseen:

@@ -174,7 +174,7 @@ class PromptLines:
         """Let the user change `text`; None: they left it by Ctrl-C or Ctrl-D."""
         try:
             return await self._session.prompt_async(
-                "arguments (Enter: done, Alt-Enter: new line, Ctrl-C twice: give up)\n",
+                "edit (Enter ends, Alt-Enter: new line)\n",
                 default=text,
                 handle_sigint=False,
                 multiline=True,

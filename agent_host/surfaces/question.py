@@ -9,6 +9,7 @@ shown is what runs: nothing is left out, reordered or rounded.
 
 import difflib
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from unicodedata import east_asian_width
@@ -50,6 +51,17 @@ def wrap(text: str, width: int) -> list[str]:
         else:
             lines.extend(_wrap_wide(line, width))
     return lines
+
+
+def wrap_words(text: str, width: int) -> list[str]:
+    """As `wrap`, for our own sentences: between words where that is possible."""
+    lines = textwrap.wrap(text, max(width, 8), break_on_hyphens=False)
+    fits = all(len(line) + _wide(line) <= max(width, 8) for line in lines)
+    return lines if lines and fits else wrap(text, width)
+
+
+def _wide(text: str) -> int:
+    return sum(east_asian_width(c) in "WF" for c in text) if not text.isascii() else 0
 
 
 def _wrap_wide(line: str, width: int) -> Iterator[str]:

@@ -80,18 +80,25 @@ class _Source(Markdown):
 
 
 class _Safe:
-    """What a renderable draws, cleaned once more, without the blanks at the end of lines."""
+    """What a renderable draws, cleaned once more, without blanks that show nothing."""
 
     def __init__(self, source: _Source) -> None:
         self._source = source
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = Segment.split_lines(console.render(self._source, options))
-        for line in lines:
-            yield from _trimmed(
+        begun, blank = False, 0
+        for line in Segment.split_lines(console.render(self._source, options)):
+            pieces = _trimmed(
                 Segment(clean_prose(piece.text), piece.style) for piece in line if not piece.control
             )
+            if not pieces:
+                blank += begun
+                continue
+            # Blocks bring blank lines of their own; around and between them one is enough.
+            yield from [Segment.line()] * min(blank, 1)
+            yield from pieces
             yield Segment.line()
+            begun, blank = True, 0
 
 
 def _trimmed(pieces: Iterable[Segment]) -> list[Segment]:
