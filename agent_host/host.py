@@ -31,7 +31,14 @@ from agent_host.config.schema import ServerConfig
 from agent_host.config.secrets import resolve, variables
 from agent_host.config.trust import is_demo
 from agent_host.core.conversation import Conversation
-from agent_host.core.events import RunResumed, RunStarted
+from agent_host.core.events import (
+    Ephemeral,
+    ModelRequested,
+    Record,
+    RunResumed,
+    RunStarted,
+    UserSaid,
+)
 from agent_host.core.limits import Limits
 from agent_host.core.types import Principal
 from agent_host.engine.feed import Feed
@@ -129,6 +136,31 @@ class _Loader:
         """Let the thread end with what it is importing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         gc.enable()
+
+
+class _Gate:
+    """Lets the import of the MCP SDK begin: with a warm lock only once the first request is out,
+    because the two would share one interpreter. A sink, which sees when an answer begins."""
+
+    LONGEST = 0.15
+    """Seconds after which it opens by itself: a chat waits for its user much longer."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+
+    def emit(self, item: Record | Ephemeral) -> None:
+        """Open on the first sign of an answer, or of a call that is taken up again."""
+        quiet = RunStarted | RunResumed | UserSaid | ModelRequested
+        if not (isinstance(item, Record) and isinstance(item.event, quiet)):
+            self.open()
+
+    def open(self) -> None:
+        """Open for good."""
+        self._open.set()
+
+    async def wait(self) -> None:
+        """Return once it is open."""
+        await self._open.wait()
 
 
 class _Secrets:
@@ -241,8 +273,9 @@ async def _open_pool(
 ) -> AsyncIterator[Pool]:
     loader = _Loader()
     try:
-        pool, _ = _spawned(loaded, secrets, loader, only, observe or _Relay())
-        loader.start(_CONNECTION)
+        gate = _Gate()
+        pool, _ = _spawned(loaded, secrets, loader, gate, only=only, observe=observe or _Relay())
+        gate.open()
         async with pool:
             yield pool
     finally:
@@ -253,12 +286,15 @@ def _spawned(
     loaded: Loaded,
     secrets: _Secrets,
     loader: _Loader,
+    gate: _Gate,
+    *,
     only: Collection[str] | None,
     observe: Observer,
 ) -> tuple[Pool, bool]:
     """Return a pool whose processes are starting, and whether every server's tools are known."""
 
     async def connector() -> Connector:
+        await gate.wait()
         module: Any = await loader.load(_CONNECTION)
         connect: Connector = module.connect
         return connect
@@ -330,22 +366,24 @@ async def open_session(
 
     Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
     """
-    secrets, loader, relay = _Secrets(environ), _Loader(), _Relay()
+    secrets, loader, relay, gate = _Secrets(environ), _Loader(), _Relay(), _Gate()
     models = _Models(loaded, secrets, loader)
     chosen = models.choose(options.model)
     models.settings(chosen)
     policy = make_policy(loaded)
     try:
-        pool, warm = _spawned(loaded, secrets, loader, options.only, relay)
-        module = ADAPTERS[chosen.settings.adapter]
-        for name in (module, _CONNECTION) if warm else (_CONNECTION, module):
-            loader.start(name)
+        pool, warm = _spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
+        if not warm:
+            gate.open()
+            loader.start(_CONNECTION)
+        loader.start(ADAPTERS[chosen.settings.adapter])
         with _transcript(loaded, options.resume, secrets) as transcript:
             async with pool:
                 choice, model = await models.make(options.model)
                 rooms = Rooms(model=model, tools=pool, policy=policy, approver=approver)
-                session = _session(loaded, transcript, rooms, sinks, options)
+                session = _session(loaded, transcript, rooms, (*sinks, gate), options)
                 relay.connect(session.observe)
+                asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 yield HostSession(
                     session=session,
                     pool=pool,
