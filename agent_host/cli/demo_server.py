@@ -3,6 +3,7 @@
 import argparse
 import gc
 import importlib
+import signal
 import socket
 import sys
 from contextlib import closing
@@ -103,6 +104,9 @@ def execute(options: argparse.Namespace) -> int:
             return _serve_http(desk, options.host or "127.0.0.1", options.port or 0)
         if sys.stdin is None or sys.stdout is None:
             raise UsageError("demo-server: stdin and stdout are needed; or use --http")
+        # An interrupt ends the process at once: the SDK reads stdin in a thread that cannot be
+        # stopped, and every change is already committed when it is answered.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         if sys.stdin.isatty():
             sys.stderr.write(
                 "agent-host demo-server: waiting for an MCP client on stdin (a host starts this "

@@ -73,7 +73,7 @@ class Desk:
         """
         try:
             connection = sqlite3.connect(
-                ":memory:" if path is None else path, timeout=5, isolation_level=None
+                ":memory:" if path is None else path, timeout=2, isolation_level=None
             )
             try:
                 connection.row_factory = sqlite3.Row

@@ -7,7 +7,6 @@ with messages that say what was wrong and what the parameter means.
 
 import asyncio
 import json
-import signal
 import socket
 import sqlite3
 from typing import Any
@@ -119,12 +118,7 @@ def build(desk: Desk, version: str) -> Server[Any]:
 
 
 def serve_stdio(desk: Desk, version: str) -> None:
-    """Serve one client on stdin and stdout until stdin ends.
-
-    An interrupt ends the process at once: the SDK reads stdin in a thread that cannot be stopped,
-    and every change is already committed when it is answered.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Serve one client on stdin and stdout until stdin ends."""
     server = build(desk, version)
 
     async def serve() -> None:

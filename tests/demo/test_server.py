@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
+import pty
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -64,7 +67,8 @@ def command(*options):
 
 def stdio(*options):
     program, *arguments = command(*options)
-    return StdioServerParameters(command=program, args=arguments)
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return StdioServerParameters(command=program, args=arguments, env=measured)
 
 
 def talk(server, conversation, **options):
@@ -192,6 +196,43 @@ def test_a_recording_can_be_made_on_a_day_of_its_own():
 def test_the_server_ends_quietly_when_its_client_goes():
     ended = subprocess.run(command(), input="", capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_at_a_terminal_it_says_what_it_waits_for_and_an_interrupt_ends_it():
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        command(), stdin=inside, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "waiting for an MCP client on stdin" in process.stderr.readline()
+        os.write(terminal, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == -signal.SIGINT
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        os.close(terminal)
+        os.close(inside)
+
+
+def test_a_database_that_another_process_holds_is_a_result_and_not_a_crash(tmp_path):
+    path = tmp_path / "desk.db"
+    Desk.open(path, date.today).close()
+
+    async def blocked(client):
+        await order_12345(client)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = await client.call_tool("add_note", ARGUMENTS["add_note"])
+            other.execute("ROLLBACK")
+        return refused, await client.call_tool("add_note", ARGUMENTS["add_note"])
+
+    refused, done = talk(stdio("--database", str(path)), blocked)
+    assert refused.is_error
+    assert "changed nothing" in refused.content[0].text
+    assert not done.is_error
 
 
 def test_http_serves_several_clients_of_one_shop_and_ends_on_an_interrupt():
