@@ -120,9 +120,15 @@ def _serve_http(desk: Desk, host: str, port: int) -> int:
     with closing(_listen(host, port)) as listener:
         server = _load()
         name = f"[{host}]" if ":" in host else host
+        address, port, *_ = listener.getsockname()
+        if not address.startswith(("127.", "::1")):
+            sys.stderr.write(
+                "agent-host demo-server: warning: whoever reaches this address may use the "
+                "server; leave --host out to serve this machine alone\n"
+            )
         sys.stderr.write(
             f"agent-host demo-server: listening on "
-            f"http://{name}:{listener.getsockname()[1]}{server.PATH} (Ctrl-C ends)\n"
+            f"http://{name}:{port}{server.PATH} (Ctrl-C ends)\n"
         )
         sys.stderr.flush()
         try:

@@ -251,6 +251,19 @@ def test_http_serves_several_clients_of_one_shop_and_ends_on_an_interrupt():
         assert process.stderr.read() == ""
 
 
+def test_serving_more_than_this_machine_is_warned_about():
+    process = subprocess.Popen(
+        command("--http", "--host", "0.0.0.0"), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "warning: whoever reaches this address" in process.stderr.readline()
+        assert re.search(r"http://0\.0\.0\.0:\d+/mcp", process.stderr.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
 def test_a_taken_port_is_one_line_and_its_own_exit_status():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
