@@ -221,13 +221,26 @@ def _timestamp(text: str) -> float:
 def not_reached(endpoint: Endpoint, reason: str) -> ModelFailure:
     """No connection."""
     said = endpoint.quote(reason)
+    retryable = "CERTIFICATE_VERIFY_FAILED" not in reason
+    if not retryable:
+        said += "; if this server's certificate is to be trusted, name it in SSL_CERT_FILE"
     if "refused" in said.lower() or "all connection attempts failed" in said.lower():
         said = "nothing accepts connections there; is it running?"
     return ModelFailure(
         kind="unavailable",
         message=f"cannot connect to {endpoint.provider} at {endpoint.place}: "
         f"{said or 'no reason given'}",
-        retryable=True,
+        retryable=retryable,
+    )
+
+
+def no_certificates(endpoint: Endpoint, reason: str) -> ModelFailure:
+    """No client: the files that say whom to trust cannot be read."""
+    return ModelFailure(
+        kind="unavailable",
+        message=f"cannot connect to {endpoint.provider} at {endpoint.place}: the trusted "
+        f"certificates cannot be read: {endpoint.quote(reason)}; check SSL_CERT_FILE and "
+        "SSL_CERT_DIR, or install ca-certificates",
     )
 
 

@@ -18,6 +18,7 @@ import importlib
 import ssl
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,6 +47,9 @@ _MAX_ERROR = 64 * 1024
 _AFTER_DONE = 0.2
 """Seconds that a server may take to end the stream after it said that it is done: only a stream
 that is read to its end leaves its connection for the next request."""
+_PER_LANE = 8
+"""Requests that one client serves at a time: its pool looks at every connection twice a request,
+which a hundred of them would make a third of the request's cost."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FAULTS = (
     openai.OpenAIError,
@@ -69,6 +73,14 @@ with contextlib.suppress(ImportError):
 def create(settings: AdapterSettings) -> "OpenAIChat":
     """Return the adapter for a model. Cheap: connects to nothing. Raises ConfigError."""
     return OpenAIChat(settings)
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """A client with its connections, and the requests that it serves now."""
+
+    client: openai.AsyncOpenAI
+    active: int = 0
 
 
 class OpenAIChat:
@@ -96,15 +108,16 @@ class OpenAIChat:
         self._head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true}' % encode(
             settings.model
         )
-        self._client: openai.AsyncOpenAI | None = None
+        self._lanes: list[_Lane] = []
+        self._trust: ssl.SSLContext | None = None
         self._making = threading.Lock()
 
     def prepare(self) -> None:
-        """Make the client: with TLS that reads the system's certificates, some 50 ms. Optional,
-        from any thread; the first request does it otherwise."""
+        """Make the first client: with TLS that reads the system's certificates, some 50 ms.
+        Optional, from any thread; the first request does it otherwise."""
         with self._making:
-            if self._client is None:
-                self._client = self._make_client()
+            if not self._lanes:
+                self._lanes.append(_Lane(self._make_client()))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[_Item, None]:
         """Ask the model; see `ports.ModelAdapter.stream`."""
@@ -113,20 +126,38 @@ class OpenAIChat:
         except RefusedError as refused:
             yield refused.failure
             return
-        response = await self._open(body)
-        if isinstance(response, ModelFailure):
-            yield response
+        try:
+            if not self._lanes:
+                await asyncio.to_thread(self.prepare)
+            lane = self._free_lane()
+        except OSError as error:
+            yield failures.no_certificates(self._endpoint, str(error))
             return
-        async with contextlib.aclosing(self._read(response, taken)) as items:
-            async for item in items:
-                yield item
+        lane.active += 1
+        try:
+            response = await self._open(lane.client, body)
+            if isinstance(response, ModelFailure):
+                yield response
+                return
+            async with contextlib.aclosing(self._read(response, taken)) as items:
+                async for item in items:
+                    yield item
+        finally:
+            lane.active -= 1
 
     async def aclose(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
+        lanes, self._lanes = self._lanes, []
+        for lane in lanes:
             with contextlib.suppress(*_FAULTS):
-                await client.close()
+                await lane.client.close()
+
+    def _free_lane(self) -> "_Lane":
+        for lane in self._lanes:
+            if lane.active < _PER_LANE:
+                return lane
+        self._lanes.append(_Lane(self._make_client()))
+        return self._lanes[-1]
 
     def _body(self, request: ModelRequest) -> tuple[bytes, set[str]]:
         """The request as bytes, and the ids of the calls in it. Raises RefusedError."""
@@ -150,14 +181,11 @@ class OpenAIChat:
         parts.append(b"}")
         return b"".join(parts), taken
 
-    async def _open(self, body: bytes) -> httpx2.Response | ModelFailure:
+    async def _open(
+        self, client: openai.AsyncOpenAI, body: bytes
+    ) -> httpx2.Response | ModelFailure:
         """Send the request and return the answer once its head is there, its body unread."""
         try:
-            if self._client is None:
-                await asyncio.to_thread(self.prepare)
-            client = self._client
-            if client is None:
-                return failures.broken(self._endpoint, "is asked by a client that was closed")
             response: object = await client.post(
                 "/chat/completions",
                 content=body,
@@ -232,15 +260,13 @@ class OpenAIChat:
         return failures.not_reached(self._endpoint, str(cause) or type(cause).__name__)
 
     def _make_client(self) -> openai.AsyncOpenAI:
-        local = self._host in _LOOPBACK
-        plain = local and self._url.startswith("http:")
+        local = self._host in _LOOPBACK and self._url.startswith("http:")
         foreign = not f".{self._host}".endswith(".api.openai.com")
         http_client = httpx2.AsyncClient(
-            # Reading the system's certificates takes 50 ms, which plain HTTP has no use for.
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+            verify=self._certificates(local=local),
             trust_env=not local,
             follow_redirects=False,
-            limits=httpx2.Limits(max_keepalive_connections=128, keepalive_expiry=60),
+            limits=httpx2.Limits(max_keepalive_connections=_PER_LANE, keepalive_expiry=60),
             event_hooks={
                 "request": [self._only_own_headers] if foreign else [],
                 "response": [self._refuse_errors],
@@ -259,6 +285,14 @@ class OpenAIChat:
         # Not asked for, and finding it out takes 15 ms of the first request.
         client._platform = "Unknown"  # noqa: SLF001
         return client
+
+    def _certificates(self, *, local: bool) -> ssl.SSLContext:
+        """Whom to trust: SSL_CERT_FILE and SSL_CERT_DIR, or the system. Reading that takes 50 ms,
+        for which plain HTTP to this machine has no use."""
+        if self._trust is None:
+            plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._trust = plain if local else httpx2.create_ssl_context()
+        return self._trust
 
     async def _only_own_headers(self, request: httpx2.Request) -> None:
         """Send what the config says: the package adds OPENAI_ORG_ID, OPENAI_CUSTOM_HEADERS and

@@ -15,7 +15,8 @@ class AdapterSettings:
 
     `base_url` is the root of the API (with `/v1` where the provider has it), None for the
     adapter's default. `path` is the file of a `script` or `replay` model. `timeout` is the
-    seconds the model may take to send the next piece of its answer. `api_key` and `headers` may hold secrets and are not shown.
+    seconds the model may take to send the next piece of its answer. `api_key` and `headers` may
+    hold secrets and are not shown.
     """
 
     provider: str

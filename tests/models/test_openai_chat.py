@@ -137,6 +137,20 @@ def test_one_connection_serves_one_request_after_another() -> None:
         assert {got.connection for got in server.received} == {1}
 
 
+def test_many_sessions_at_once_each_keep_a_connection() -> None:
+    async def run(model: OpenAIChat) -> None:
+        for _ in range(3):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(40):
+                    group.create_task(answered(model, request()))
+        assert [lane.active for lane in model._lanes] == [0] * 5
+        await model.aclose()
+
+    with serving() as server:
+        asyncio.run(run(adapter(server.url)))
+        assert len({got.connection for got in server.received}) == 40
+
+
 def test_a_connection_that_the_server_closed_is_replaced() -> None:
     with serving(stream(text("a"), finish(), DONE, framing="close")) as server:
         answers = ask(adapter(server.url), request(), request())
@@ -309,8 +323,8 @@ def test_small_http_chunks_of_one_read_are_joined() -> None:
     """Tells when another version of the HTTP client takes our connections no more."""
     model = adapter("http://127.0.0.1:9/v1")
     model.prepare()
-    assert model._client is not None
-    backend = model._client._client._transport._pool._network_backend  # type: ignore[attr-defined]
+    [lane] = model._lanes
+    backend = lane.client._client._transport._pool._network_backend  # type: ignore[attr-defined]
     assert type(backend).__name__ == "JoiningBackend"
     asyncio.run(model.aclose())
 
@@ -476,6 +490,13 @@ def test_speaking_tls_to_a_plain_server_is_a_failure() -> None:
     with serving() as server:
         [got] = ask(adapter(server.url.replace("http:", "https:")), request())
     assert got.failure.kind == "unavailable"
+
+
+def test_certificates_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
+    [got] = ask(adapter("https://127.0.0.1:9/v1"), request())
+    assert (got.failure.kind, got.failure.retryable) == ("unavailable", False)
+    assert "SSL_CERT_FILE" in got.failure.message
 
 
 @pytest.mark.parametrize("url", ["ftp://x/v1", "localhost:11434", "http://", "http://[::1", "x"])
