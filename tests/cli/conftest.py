@@ -1,4 +1,5 @@
-"""The command line as a user runs it: a process of its own, in a folder of its own."""
+"""The command line in a folder of its own: `cli` as a process, as a user runs it; `here` in
+this process, where the SDK is imported once for all tests."""
 
 import os
 import subprocess
@@ -7,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from agent_host.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,5 +42,28 @@ def cli(project: Path, environment: dict[str, str]) -> Run:
             timeout=60,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def here(
+    project: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    monkeypatch.chdir(project)
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        for name, value in (environment | variables).items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        status = main(arguments)
+        for name in variables:
+            monkeypatch.delenv(name)
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
 
     return run

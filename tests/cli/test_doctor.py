@@ -23,16 +23,16 @@ def test_a_sound_project_has_no_problem(cli, project):
     assert "offline (auto: no provider's key is in the environment): no AI" in done.stdout
 
 
-def test_a_wrong_config_is_a_problem_and_not_the_end(cli, project):
+def test_a_wrong_config_is_a_problem_and_not_the_end(here, project):
     (project / "servers.toml").write_text("modle = 1")
-    done = cli("doctor", "--json")
+    done = here("doctor", "--json")
     assert done.returncode == 1
     found = findings(done)
     assert found["config"][0]["text"].startswith("servers.toml:1: unknown key modle")
     assert found["python"][0]["level"] == "ok"
 
 
-def test_every_problem_names_its_place_and_its_fix(cli, project):
+def test_every_problem_names_its_place_and_its_fix(here, project):
     (project / "notes.txt").write_text("not executable")
     (project / "servers.toml").write_text(
         'model = "script:gone.toml"\n'
@@ -41,7 +41,7 @@ def test_every_problem_names_its_place_and_its_fix(cli, project):
         '[servers.env]\ncommand = "sh"\nenv = { A = "${env:NOT_THERE}" }\n'
         '[[policy.rules]]\nid = "r"\nserver = "gonne"\neffect = "deny"\n'
     )
-    done = cli("doctor", "--json", AGENT_HOST_MODLE="x")
+    done = here("doctor", "--json", AGENT_HOST_MODLE="x")
     assert done.returncode == 1
     problems = [
         (check, finding["text"], finding["fix"])
@@ -65,25 +65,25 @@ def test_every_problem_names_its_place_and_its_fix(cli, project):
     assert "AGENT_HOST_MODEL" in note["fix"]
 
 
-def test_a_key_is_found_without_being_shown(cli, project):
+def test_a_key_is_found_without_being_shown(here, project):
     (project / "servers.toml").write_text(DEMO)
-    done = cli("doctor", OPENAI_API_KEY="sk-hunter2")
+    done = here("doctor", OPENAI_API_KEY="sk-hunter2")
     assert "auto: OPENAI_API_KEY is set" in done.stdout
     assert "hunter2" not in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_of_transcripts_that_cannot_be_written_is_a_problem(cli, project):
+def test_a_folder_of_transcripts_that_cannot_be_written_is_a_problem(here, project):
     (project / "servers.toml").write_text(DEMO)
     project.chmod(0o500)
-    done = cli("doctor")
+    done = here("doctor")
     assert "cannot be written" in done.stdout
     assert done.returncode == 1
 
 
-def test_a_file_in_the_place_of_the_folder_of_transcripts_is_a_problem(cli, project):
+def test_a_file_in_the_place_of_the_folder_of_transcripts_is_a_problem(here, project):
     (project / "servers.toml").write_text(DEMO)
     (project / "transcripts").write_text("")
-    done = cli("doctor")
+    done = here("doctor")
     assert "is no folder" in done.stdout
     assert done.returncode == 1

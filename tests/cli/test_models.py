@@ -3,12 +3,12 @@
 import json
 
 
-def test_configured_and_known_models_are_listed_with_their_keys(cli, project):
+def test_configured_and_known_models_are_listed_with_their_keys(here, project):
     (project / "servers.toml").write_text(
         'model = "mine"\n[models.mine]\nadapter = "openai-chat"\nmodel = "x"\n'
         'api_key = "${env:MY_KEY}"\n'
     )
-    done = cli("models", "list", "--json", MY_KEY="hunter2")
+    done = here("models", "list", "--json", MY_KEY="hunter2")
     listed = json.loads(done.stdout)
     rows = {row["name"]: row for row in listed["models"]}
     assert done.returncode == 0
@@ -21,10 +21,10 @@ def test_configured_and_known_models_are_listed_with_their_keys(cli, project):
     assert "hunter2" not in done.stdout
 
 
-def test_the_model_in_use_is_said_with_the_reason(cli, project):
+def test_the_model_in_use_is_said_with_the_reason(here, project):
     (project / "servers.toml").write_text("")
-    done = cli("models", "list")
+    done = here("models", "list")
     assert done.stderr == "in use: offline (auto: no provider's key is in the environment)\n"
-    done = cli("models", "list", AGENT_HOST_MODEL="opnai")
+    done = here("models", "list", AGENT_HOST_MODEL="opnai")
     assert done.returncode == 0
     assert 'AGENT_HOST_MODEL: there is no model "opnai"; did you mean "openai"?' in done.stderr

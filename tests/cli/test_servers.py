@@ -18,12 +18,12 @@ GONE = '[servers.gone]\ncommand = "no-such-command"\n'
 OFF = '[servers.off]\ncommand = "x"\nenabled = false\n'
 
 
-def test_one_list_tells_how_every_server_is_doing(cli, project):
+def test_one_list_tells_how_every_server_is_doing(here, project):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     refuses = f'[servers.refuses]\nurl = "http://127.0.0.1:{port}/mcp"\n'
     (project / "servers.toml").write_text(GOOD + DIES + HANGS + GONE + OFF + refuses)
-    done = cli("servers", "list", "--json", "--trust")
+    done = here("servers", "list", "--json", "--trust")
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert done.returncode == 5
     assert {name: row["state"] for name, row in rows.items()} == {
@@ -53,7 +53,7 @@ def test_one_list_tells_how_every_server_is_doing(cli, project):
         ("secret", "references", "NOT_THERE, which is not set"),
     ],
 )
-def test_a_test_names_the_step_that_fails_and_the_fix(name, step, said, cli, project):
+def test_a_test_names_the_step_that_fails_and_the_fix(name, step, said, here, project):
     (project / "notes.txt").write_text("")
     (project / "servers.toml").write_text(
         DIES + HANGS + GONE + '[servers.plain]\ncommand = "./notes.txt"\n'
@@ -61,7 +61,7 @@ def test_a_test_names_the_step_that_fails_and_the_fix(name, step, said, cli, pro
         '[servers.folder]\ncommand = "sh"\ncwd = "gone"\n'
         '[servers.secret]\ncommand = "sh"\nenv = { A = "${env:NOT_THERE}" }\n'
     )
-    done = cli("servers", "test", name, "--trust", "--json")
+    done = here("servers", "test", name, "--trust", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 5
     assert not report["ok"]
@@ -71,16 +71,16 @@ def test_a_test_names_the_step_that_fails_and_the_fix(name, step, said, cli, pro
     assert failed["fix"]
 
 
-def test_a_test_shows_the_end_of_stderr_escaped(cli, project):
+def test_a_test_shows_the_end_of_stderr_escaped(here, project):
     (project / "servers.toml").write_text(DIES)
-    done = cli("servers", "test", "dies", "--trust")
+    done = here("servers", "test", "dies", "--trust")
     assert "its stderr ended with:\n  oo\\u{1b}[2Jps" in done.stdout
     assert "\x1b" not in done.stdout
 
 
-def test_a_test_of_a_sound_server_times_its_steps(cli, project):
+def test_a_test_of_a_sound_server_times_its_steps(here, project):
     (project / "servers.toml").write_text(GOOD)
-    done = cli("servers", "test", "good", "--trust", "--json")
+    done = here("servers", "test", "good", "--trust", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 0
     names = [step["name"] for step in report["steps"]]
@@ -88,39 +88,39 @@ def test_a_test_of_a_sound_server_times_its_steps(cli, project):
     assert report["steps"][-1]["text"] == "11 tools"
 
 
-def test_an_unknown_or_disabled_server_is_said_so(cli, project):
+def test_an_unknown_or_disabled_server_is_said_so(here, project):
     (project / "servers.toml").write_text(GOOD + OFF)
-    done = cli("servers", "test", "god")
+    done = here("servers", "test", "god")
     assert done.returncode == 2
     assert done.stderr == ('agent-host: servers.toml has no server "god"; did you mean "good"?\n')
-    done = cli("servers", "test", "off")
+    done = here("servers", "test", "off")
     assert done.returncode == 2
     assert done.stderr.startswith("agent-host: servers.toml:8: servers.off has enabled = false")
 
 
-def test_the_tools_of_the_healthy_are_listed_and_the_others_named(cli, project):
+def test_the_tools_of_the_healthy_are_listed_and_the_others_named(here, project):
     (project / "servers.toml").write_text(GOOD + GONE)
-    done = cli("tools", "list", "--trust")
+    done = here("tools", "list", "--trust")
     assert done.returncode == 0
     assert "good__get_order" in done.stdout
     assert "gone: failed: " in done.stderr
-    listed = json.loads(cli("tools", "list", "--trust", "--json", "--server", "good").stdout)
+    listed = json.loads(here("tools", "list", "--trust", "--json", "--server", "good").stdout)
     names = {tool["tool"]: tool for tool in listed}
     assert names["get_order"]["annotations"]["read_only"] is True
     assert names["get_order"]["annotations_trusted"] is True
 
 
-def test_a_tool_is_shown_with_its_arguments(cli, project):
+def test_a_tool_is_shown_with_its_arguments(here, project):
     (project / "servers.toml").write_text(GOOD)
-    done = cli("tools", "show", "get_order", "--trust")
+    done = here("tools", "show", "get_order", "--trust")
     assert done.returncode == 0
     assert done.stdout.startswith("good__get_order  (get_order of good)\nhints: reads\n")
     assert "order_id" in done.stdout
 
 
-def test_a_call_by_hand_prints_the_result_and_records_nothing(cli, project):
+def test_a_call_by_hand_prints_the_result_and_records_nothing(here, project):
     (project / "servers.toml").write_text(GOOD)
-    done = cli("tools", "call", "get_order", "order_id=12345", "--trust")
+    done = here("tools", "call", "get_order", "order_id=12345", "--trust")
     assert done.returncode == 0
     assert "DE4839201" in done.stdout
     assert not (project / "transcripts").exists()
@@ -138,17 +138,17 @@ def test_a_call_by_hand_prints_the_result_and_records_nothing(cli, project):
         (["get_order", "--args", '{"order_id": "99999"}'], 1, "failed (tool_error):"),
     ],
 )
-def test_a_call_that_cannot_be_made_says_why(arguments, status, said, cli, project):
+def test_a_call_that_cannot_be_made_says_why(arguments, status, said, here, project):
     (project / "servers.toml").write_text(GOOD)
-    done = cli("tools", "call", *arguments, "--trust")
+    done = here("tools", "call", *arguments, "--trust")
     assert done.returncode == status
     assert said in done.stderr
     assert done.stdout == ""
     assert "bug" not in done.stderr
 
 
-def test_no_servers_is_no_failure(cli, project):
+def test_no_servers_is_no_failure(here, project):
     (project / "servers.toml").write_text("")
-    done = cli("servers", "list")
+    done = here("servers", "list")
     assert done.returncode == 0
     assert done.stderr == "servers.toml has no servers; add a [servers.NAME] table\n"

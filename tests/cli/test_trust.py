@@ -34,8 +34,8 @@ def hostile(project: Path) -> Path:
     ],
     ids=" ".join,
 )
-def test_no_command_starts_what_nobody_trusted(command, cli, hostile):
-    done = cli(*command)
+def test_no_command_starts_what_nobody_trusted(command, here, hostile):
+    done = here(*command)
     assert not hostile.exists()
     if command[0] in ("run", "servers", "tools"):
         assert done.returncode == 4
@@ -45,39 +45,39 @@ def test_no_command_starts_what_nobody_trusted(command, cli, hostile):
         )
 
 
-def test_a_flag_trusts_once_and_is_not_remembered(cli, hostile):
-    cli("servers", "list", "--trust")
+def test_a_flag_trusts_once_and_is_not_remembered(here, hostile):
+    here("servers", "list", "--trust")
     assert hostile.exists()
     hostile.unlink()
-    assert cli("servers", "list").returncode == 4
+    assert here("servers", "list").returncode == 4
     assert not hostile.exists()
 
 
-def test_trust_is_remembered_until_the_file_changes_by_one_byte(cli, hostile, project):
-    done = cli("trust")
+def test_trust_is_remembered_until_the_file_changes_by_one_byte(here, hostile, project):
+    done = here("trust")
     assert done.returncode == 0
     assert f"starts: touch {hostile}" in done.stdout
-    cli("servers", "list")
+    here("servers", "list")
     assert hostile.exists()
     hostile.unlink()
     file = project / "servers.toml"
     file.write_text(file.read_text().replace("pwned", "pwnee"))
-    assert cli("servers", "list").returncode == 4
+    assert here("servers", "list").returncode == 4
     assert not (project / "pwnee").exists()
-    shown = cli("trust").stdout
+    shown = here("trust").stdout
     assert f"- starts: touch {hostile}" in shown
     assert f"+ starts: touch {project / 'pwnee'}" in shown
 
 
-def test_what_is_trusted_is_listed_and_can_be_revoked(cli, hostile, project, environment):
+def test_what_is_trusted_is_listed_and_can_be_revoked(here, hostile, project, environment):
     assert not hostile.exists()
-    assert cli("trust", "--list").stderr == "no file is trusted yet\n"
-    cli("trust")
-    assert str(project / "servers.toml") in cli("trust", "--list").stdout
+    assert here("trust", "--list").stderr == "no file is trusted yet\n"
+    here("trust")
+    assert str(project / "servers.toml") in here("trust", "--list").stdout
     store = Path(environment["HOME"]) / ".local/share/agent-host/trust.json"
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
-    assert cli("trust", "--revoke").stdout == "servers.toml is trusted no longer\n"
-    assert cli("servers", "list").returncode == 4
+    assert here("trust", "--revoke").stdout == "servers.toml is trusted no longer\n"
+    assert here("servers", "list").returncode == 4
 
 
 def at_a_terminal(answer: bytes, arguments: list[str], project: Path, environment) -> tuple:
@@ -113,7 +113,7 @@ def test_at_a_terminal_it_is_asked_and_yes_is_remembered(hostile, project, envir
     assert cli("trust").stdout == "servers.toml is trusted already, as it is\n"
 
 
-@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"maybe\n", b"\x04"])
+@pytest.mark.parametrize("answer", [b"\n", b"\x04"])
 def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project, environment):
     status, shown = at_a_terminal(answer, ["servers", "list"], project, environment)
     assert status == 4
