@@ -14,6 +14,7 @@ from tests.fakes.screens import HOSTILE
 from tests.journeys.stage import call, stage
 
 REFUND = {"say": "I refund it.", "call": call("refund", order="12345", amount=250)}
+EDITING = "Enter ends, Alt-Enter: new line"
 EDITED = '{"order": "12345", "amount": 25}'
 
 Open = Callable[..., Terminal]
@@ -72,7 +73,7 @@ def test_an_answer_streams_in_with_its_calls_and_leaves_no_server(chat: Open) ->
     assert_gone(running)
 
 
-def test_an_approval_is_edited_and_runs_as_edited(chat: Open) -> None:
+def test_arguments_are_edited_until_they_are_valid_and_run_as_edited(chat: Open) -> None:
     terminal = chat(REFUND, {"expect": "25}", "say": "Refunded 25."})
     say(terminal, "Refund order 12345, please.")
     question = terminal.wait("approve? [y/n/r/e/a/t]")
@@ -80,7 +81,10 @@ def test_an_approval_is_edited_and_runs_as_edited(chat: Open) -> None:
     assert "tool      refund" in question
     assert "amount  250" in question
     say(terminal, "e")
-    terminal.wait("Alt-Enter: new line")
+    terminal.wait(EDITING)
+    terminal.keys("\x7f" * 80 + '{"amount": 1}\r')
+    terminal.wait("not valid for this tool")
+    terminal.wait(EDITING, times=2)
     terminal.keys("\x7f" * 80 + f"{EDITED}\r")
     text = terminal.wait("approve? [y/n/r/e/a/t]", times=2)
     assert '-   "amount": 250' in text
@@ -90,60 +94,45 @@ def test_an_approval_is_edited_and_runs_as_edited(chat: Open) -> None:
     terminal.wait("Refunded 25.")
 
 
-def test_a_bad_edit_is_refused_by_the_tools_schema_and_can_be_corrected(chat: Open) -> None:
-    terminal = chat(REFUND, {"say": "Refunded."})
-    say(terminal, "Refund it.")
-    terminal.wait("approve?")
-    say(terminal, "e")
-    terminal.wait("Alt-Enter: new line")
-    terminal.keys("\x7f" * 80 + '{"amount": 1}\r')
-    terminal.wait("not valid for this tool")
-    terminal.wait("Alt-Enter: new line", times=2)
-    terminal.keys("\x7f" * 80 + '{"order": "9"}\r')
-    terminal.wait("approve?", times=2)
-    say(terminal, "y")
-    terminal.wait('→ shop · refund  order="9"')
-
-
-def test_a_refusal_takes_its_reason_to_the_model(chat: Open) -> None:
-    terminal = chat(REFUND, {"expect": "ask the manager", "say": "I ask the manager."})
+def test_a_refusal_takes_its_reason_to_the_model_and_always_means_what_it_says(chat: Open) -> None:
+    other = {"call": call("refund", order="12345", amount=9000)}
+    terminal = chat(
+        REFUND,
+        {"expect": "ask the manager", "say": "I ask the manager."},
+        REFUND,
+        REFUND,
+        other,
+        other,
+        {"say": "All done."},
+    )
     say(terminal, "Refund order 12345, please.")
     terminal.wait("approve?")
     say(terminal, "r")
     terminal.wait("reason, for the model:")
     say(terminal, "ask the manager first")
     terminal.wait("✗ shop · refund  refused by")
-    text = terminal.wait("I ask the manager.")
-    assert "→ shop · refund" not in text
-
-
-def test_always_this_call_is_asked_again_for_other_arguments(chat: Open) -> None:
-    other = {"call": call("refund", order="12345", amount=9000)}
-    terminal = chat(REFUND, REFUND, other, {"say": "All done."})
-    say(terminal, "Refund it.")
-    terminal.wait("approve?")
+    assert "→ shop · refund" not in terminal.wait("I ask the manager.")
+    terminal.wait(prompted(2))
+    say(terminal, "He says yes.")
+    terminal.wait("approve?", times=2)
     say(terminal, "a")
-    terminal.wait("← shop · refund", times=2)
-    question = terminal.wait("approve?", times=2)
+    question = terminal.wait("approve?", times=3)
+    assert question.count("← shop · refund") == 2  # the same arguments: not asked again
     assert "amount  9000" in question
-    say(terminal, "n")
-    terminal.wait("All done.")
-
-
-def test_always_this_tool_is_not_asked_again_and_says_what_it_grants(chat: Open) -> None:
-    other = {"call": call("refund", order="12345", amount=9000)}
-    terminal = chat(REFUND, other, {"say": "All done."})
-    say(terminal, "Refund it.")
-    text = terminal.wait("approve?")
-    assert "shop · refund with ANY arguments" in text
+    assert "shop · refund with ANY arguments" in question
     say(terminal, "t")
     text = terminal.wait("All done.")
-    assert text.count("← shop · refund") == 2
-    assert text.count("approve?") == 1
+    assert text.count("← shop · refund") == 4
+    assert text.count("approve?") == 3
 
 
 def test_control_c_stops_the_step_and_the_chat_goes_on(chat: Open) -> None:
-    terminal = chat({"say": "I wait.", "call": call("wait")}, {"say": "Here I am."})
+    terminal = chat(
+        {"say": "I wait.", "call": call("wait")},
+        {"say": "Here I am.", "call": call("refund", order="1")},
+        {"say": "Again.", "call": call("refund", order="2")},
+        {"expect": "input has ended", "say": "As you like."},
+    )
     say(terminal, "Wait.")
     terminal.wait("→ shop · wait")
     terminal.wait("running shop · wait")
@@ -151,30 +140,18 @@ def test_control_c_stops_the_step_and_the_chat_goes_on(chat: Open) -> None:
     terminal.wait("· interrupted")
     terminal.wait(prompted(2))
     say(terminal, "Still there?")
-    terminal.wait("Here I am.")
-    terminal.wait(prompted(3))
-    terminal.keys("\x04")
-    assert terminal.exit_status() == 0
-
-
-def test_control_c_in_a_question_stops_the_step(chat: Open) -> None:
-    terminal = chat(REFUND, {"say": "As you like."})
-    say(terminal, "Refund it.")
     terminal.wait("approve?")
     terminal.keys("\x03")
     terminal.wait("no longer asked")
-    terminal.wait(prompted(2))
-    say(terminal, "Never mind.")
+    terminal.wait(prompted(3))
+    say(terminal, "Once more.")
+    terminal.wait("approve?", times=2)
+    terminal.keys("\x04")  # the end of input means no
     text = terminal.wait("As you like.")
     assert "→ shop · refund" not in text
-
-
-def test_control_d_in_a_question_means_no(chat: Open) -> None:
-    terminal = chat(REFUND, {"expect": "input has ended", "say": "As you like."})
-    say(terminal, "Refund it.")
-    terminal.wait("approve?")
+    terminal.wait(prompted(4))
     terminal.keys("\x04")
-    terminal.wait("As you like.")
+    assert terminal.exit_status() == 0
 
 
 def test_what_is_typed_before_a_question_does_not_answer_it(chat: Open) -> None:
@@ -187,19 +164,16 @@ def test_what_is_typed_before_a_question_does_not_answer_it(chat: Open) -> None:
     terminal.wait("✗ shop · refund  refused by")
 
 
-def test_leaving_with_control_c_takes_two_of_them(chat: Open) -> None:
-    terminal = chat()
-    terminal.keys("half a line\x03\x03")
-    terminal.wait("Ctrl-C again leaves")
-    terminal.wait(prompted(2))
-    terminal.keys("\x03")
-    assert terminal.exit_status() == 0
-
-
-def test_a_message_may_have_several_lines_and_a_paste_is_one(chat: Open) -> None:
+def test_lines_pastes_and_leaving_work_as_people_expect(chat: Open) -> None:
     terminal = chat({"expect": {"matches": "one\\ntwo\\nthree"}, "say": "Three lines."})
     terminal.keys("one\\\r\x1b[200~two\nthree\x1b[201~\r")
     terminal.wait("Three lines.")
+    terminal.wait(prompted(2))
+    terminal.keys("half a line\x03\x03")
+    terminal.wait("Ctrl-C again leaves")
+    terminal.wait(prompted(3))
+    terminal.keys("\x03")
+    assert terminal.exit_status() == 0
 
 
 def test_the_commands_show_tools_servers_and_models(chat: Open) -> None:
