@@ -98,6 +98,7 @@ async def _http_error(request: httpx2.Request, response: httpx2.Response) -> htt
     data: JsonObject = {"httpStatus": response.status_code}
     if retry := response.headers.get("retry-after"):
         data["retryAfter"] = clean_line(retry, 40)
+    after = f", retry after {data['retryAfter']}" if "retryAfter" in data else ""
     body = b""
     with contextlib.suppress(httpx2.TransportError, httpx2.StreamError):
         async for chunk in response.stream:  # type: ignore[union-attr]
@@ -105,7 +106,8 @@ async def _http_error(request: httpx2.Request, response: httpx2.Response) -> htt
             if len(body) >= MAX_ERROR_BODY:
                 break
     await response.aclose()
-    text, code = f"HTTP {response.status_code} {response.reason_phrase}".strip(), TRANSPORT_ERROR
+    text = f"HTTP {response.status_code} {response.reason_phrase}".strip() + after
+    code = TRANSPORT_ERROR
     if (told := _told(body)) is not None:
         text, code = f"{text}: {told[0]}", told[1]
         if isinstance(told[2], dict):

@@ -74,11 +74,6 @@ class ServerProcess:
             os.close(self._lifeline)
             self._lifeline = None
 
-    @property
-    def ending(self) -> bool:
-        """Whether `end` was called on a kept server."""
-        return self._lifeline is None
-
     def kill(self) -> None:
         """SIGKILL what can be reached at once; the last resort. Never raises."""
         if self._popen.poll() is None:
@@ -89,8 +84,11 @@ class ServerProcess:
         """Give up a process that nobody talks to: close the pipes and begin to end it."""
         for pipe in (self.stdin, self.stdout, self.stderr):
             pipe.close()
-        if not self.ending:
+        if self._popen.returncode is None:
             self.end()
+        elif self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     def wait(self, timeout: float) -> int | None:
         """Block for at most `timeout` seconds for the exit; for synchronous callers only."""

@@ -43,6 +43,8 @@ PATIENCE = 3
 REST = 30.0
 """Seconds until a server that stays failed is tried again by itself."""
 FIRST_PAUSE = 0.2
+UNUSED_GRACE = 2.0
+"""Seconds that ending a process may take which nobody ever talked to."""
 RELIST_PAUSE = 0.1
 """Seconds in which further list_changed notices are one."""
 LOGS_KEPT = 200
@@ -99,7 +101,9 @@ class Supervisor:
     @property
     def live(self) -> Mapping[str, Tool] | None:
         """The tools of the live connection by own name, or None when there is none."""
-        return self._life.tools if self._life is not None else None
+        if self._life is None or self._life.connection.ended:
+            return None
+        return self._life.tools
 
     def spawn(self) -> None:
         """Start the process now, before the event loop and the SDK are there."""
@@ -111,10 +115,20 @@ class Supervisor:
         self._process = process
 
     def discard(self) -> None:
-        """End a process that was started but is not in use."""
-        if isinstance(self._process, ServerProcess):
-            self._process.discard()
-        self._process = None
+        """End a process that was started but is not in use; blocks for a moment."""
+        process, self._process = self._process, None
+        if isinstance(process, ServerProcess):
+            process.discard()
+            process.wait(UNUSED_GRACE)
+
+    async def _end_unused(self) -> None:
+        process, self._process = self._process, None
+        if isinstance(process, ServerProcess):
+            process.discard()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UNUSED_GRACE):
+                    while process.exit_code() is None:
+                        await asyncio.sleep(0.01)
 
     def health(self) -> ServerHealth:
         """How the server is doing."""
@@ -138,8 +152,10 @@ class Supervisor:
                 self._health = replace(self._health, restarts=self._health.restarts + 1)
         finally:
             self._health = replace(self._health, state="stopped", pid=None)
-            self.discard()
+            await self._end_unused()
             self._attempts += 1
+            async with self._news:
+                self._news.notify_all()
 
     async def connected(self) -> bool:
         """Wait for a connection, asking for one if the server rests; False if there is none
@@ -160,7 +176,7 @@ class Supervisor:
 
     async def _send(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
         life = self._life
-        if life is None or life.tools is None:
+        if life is None or self.live is None:
             return Reply(kind="refused", text=self.reason())
         async with asyncio.timeout(self.spec.call_timeout):
             return await life.connection.call(tool.tool, arguments, progress)

@@ -275,6 +275,10 @@ class StdioTransport:
     ) -> bool | None:
         try:
             await self._close_gently()
+        except asyncio.CancelledError:
+            # The host leaves while a server is being closed: no more waiting for its good will.
+            await self._end_now()
+            raise
         finally:
             self._release()
         return None
@@ -348,8 +352,10 @@ class StdioTransport:
         """End of input, then SIGTERM, then SIGKILL; the last two are the keeper's work."""
         if self._stdin is not None:
             self._stdin.close()
-        if await self._exits_within(EOF_GRACE):
-            return
+        if not await self._exits_within(EOF_GRACE):
+            await self._end_now()
+
+    async def _end_now(self) -> None:
         self._process.end()
         if not await self._exits_within(END_GRACE):
             self._process.kill()

@@ -97,6 +97,8 @@ class Server:
 
     def tool(self, name, **more):
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        if "idempotent" in self.modes:
+            more["annotations"] = {"idempotentHint": True}
         return {"name": name, "description": f"Tool {name}.", "inputSchema": schema, **more}
 
     def on_tools_list(self, message, params):

@@ -1,0 +1,136 @@
+"""A raw MCP server over streamable HTTP, in a thread, with a switch for each misbehaviour.
+
+The protocol itself comes from `hostile_server`; what is here is what HTTP adds.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.fakes.hostile_server import Server
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *anything):
+        del anything
+
+    def do_GET(self):
+        self.plain(405, b"")
+
+    def do_DELETE(self):
+        self.server.deleted.append(self.headers.get("mcp-session-id"))
+        self.plain(200, b"")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        message = json.loads(body)
+        self.server.seen.append((message.get("method"), dict(self.headers)))
+        if "id" not in message:
+            self.plain(202, b"")
+        elif not self.misbehave(message):
+            self.answer(message)
+
+    def answer(self, message):
+        buffer = io.BytesIO()
+        with self.server.turn:
+            mcp = self.server.mcp
+            mcp.out = buffer
+            mcp.handle(message)
+        lines = buffer.getvalue().splitlines()
+        headers = {}
+        if message["method"] == "initialize" and "session" in self.server.modes:
+            self.server.sessions += 1
+            headers["mcp-session-id"] = f"s{self.server.sessions}"
+        if "sse" in self.server.modes:
+            data = b"".join(b"event: message\ndata: " + line + b"\n\n" for line in lines)
+            self.plain(200, data, "text/event-stream", headers)
+        else:
+            self.plain(200, lines[-1], "application/json", headers)
+
+    def misbehave(self, message):
+        modes, calling = self.server.modes, message["method"] == "tools/call"
+        if "401" in modes:
+            self.plain(401, b"who are you?\x1b[2J", "text/plain")
+        elif calling and "429" in modes:
+            self.plain(429, b"slow down", "text/plain", {"retry-after": "7"})
+        elif calling and "500" in modes:
+            self.plain(500, b"<html>oops</html>", "text/html")
+        elif calling and "rpc_400" in modes:
+            error = {"code": -32602, "message": "bad arguments"}
+            reply = {"jsonrpc": "2.0", "id": message["id"], "error": error}
+            self.plain(400, json.dumps(reply).encode(), "application/json")
+        elif calling and "slow" in modes:
+            self.server.released.wait(20)
+            self.close_connection = True
+        elif calling and "drop" in modes:
+            self.close_connection = True
+            self.connection.close()
+        elif calling and "bomb" in modes:
+            packed = gzip.compress(b"x" * (50 << 20))
+            self.plain(200, packed, "application/json", {"content-encoding": "gzip"})
+        elif calling and "huge" in modes:
+            self.plain(200, b'{"x":"' + b"y" * (20 << 20) + b'"}', "application/json")
+        elif calling and "garbage" in modes:
+            self.plain(200, b"{nonsense", "application/json")
+        elif calling and "page" in modes:
+            self.plain(200, b"<html></html>", "text/html")
+        elif calling and self.server.forget:
+            self.server.forget = False
+            self.plain(404, b"", "text/plain")
+        else:
+            return False
+        return True
+
+    def plain(self, status, body, kind="text/plain", headers=None):
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True
+
+
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        del request, client_address
+
+
+@contextmanager
+def serving(mode="", port=0, delay=0):
+    """Serve on loopback; yields the server, with `url`, `seen`, `deleted`, `forget`."""
+    server = Quiet(("127.0.0.1", port), Handler)
+    server.modes = set(mode.split(","))
+    options = argparse.Namespace(mode=mode, delay=delay, die_on=0)
+    server.mcp = Server(options, io.BytesIO())
+    server.turn = threading.Lock()
+    server.released = threading.Event()
+    server.seen, server.deleted, server.sessions, server.forget = [], [], 0, False
+    server.url = f"http://127.0.0.1:{server.server_port}/mcp"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as probe:
+        return probe.server_port
+
+
