@@ -5,8 +5,9 @@ model's name, as `rounds-200.calls-1.tool-echo.tokens-8.seconds-0`: for `rounds`
 answer holds `calls` calls of the offered tool whose own name is `tool`, then comes a text of
 `tokens` pieces, one a chunk. How many turns there were is counted in the request. The port is
 written to stdout; the server ends when its stdin does. `GET /asked` returns, for each request,
-the monotonic seconds at which its first byte came and its answer's last byte went, and forgets
-them; on Linux that clock is the same in every process.
+the monotonic seconds at which its first byte came and its answer's last byte went, and the CPU
+seconds that the process of `GET /watch/PID` had used when it came (0 without one), and forgets
+them; on Linux those clocks are the same in every process.
 """
 
 import asyncio
@@ -72,7 +73,8 @@ class FakeModel:
     """One connection's handler and the clock readings of all."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[float, float]] = []
+        self.asked: list[tuple[float, float, float]] = []
+        self.watched = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,12 +85,21 @@ class FakeModel:
         finally:
             writer.close()
 
+    def cpu(self) -> float:
+        """CPU seconds of the watched process, all its threads, ended ones too (clock_getcpuclockid
+        of Linux), but not its children."""
+        try:
+            return time.clock_gettime((~self.watched << 3) | 2) if self.watched else 0.0
+        except OSError:
+            return 0.0
+
     async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request of a kept-alive connection; False at its end."""
         line = await reader.readline()
         arrived = time.monotonic()
         if not line:
             return False
+        cpu = self.cpu() if line.startswith(b"POST") else 0.0
         length = 0
         while (header := await reader.readline()) not in (b"\r\n", b""):
             name, _, value = header.partition(b":")
@@ -98,6 +109,9 @@ class FakeModel:
         if line.startswith(b"GET /asked"):
             await reply(writer, b"application/json", [json.dumps(self.asked).encode()])
             self.asked.clear()
+        elif line.startswith(b"GET /watch/"):
+            self.watched = int(line.split()[1].rpartition(b"/")[2])
+            await reply(writer, b"text/plain", [b"ok"])
         elif b"/chat/completions" in line:
             try:
                 parts = answer(json.loads(body))
@@ -106,7 +120,7 @@ class FakeModel:
                 writer.write(refusal(error))
                 return False
             await reply(writer, b"text/event-stream", parts)
-            self.asked.append((arrived, time.monotonic()))
+            self.asked.append((arrived, time.monotonic(), cpu))
         else:
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         return True

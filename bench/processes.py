@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
@@ -44,8 +45,11 @@ def ours() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "agent_host"]
 
 
-def run(command: list[str], folder: Path) -> Outcome:
-    """Run a command to its end; RuntimeError with what it said when it fails."""
+def run(
+    command: list[str], folder: Path, started_as: Callable[[int], None] | None = None
+) -> Outcome:
+    """Run a command to its end; RuntimeError with what it said when it fails. `started_as` gets
+    its process id at once."""
     output, errors = folder / "stdout", folder / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:
         started = time.monotonic()
@@ -57,6 +61,8 @@ def run(command: list[str], folder: Path) -> Outcome:
             stdout=out,
             stderr=err,
         )
+        if started_as:
+            started_as(process.pid)
         watchdog = threading.Timer(TIMEOUT, process.kill)
         watchdog.start()
         _, status, usage = os.wait4(process.pid, 0)
@@ -68,6 +74,15 @@ def run(command: list[str], folder: Path) -> Outcome:
         raise RuntimeError(f"{command[:4]} ended with {process.returncode}: {text}")
     cpu = usage.ru_utime + usage.ru_stime
     return Outcome(started, wall, cpu, usage.ru_maxrss * 1024, output.read_text())
+
+
+class Asked(NamedTuple):
+    """One request to the model: when it came, when its answer had left (monotonic seconds), and
+    the CPU seconds that the asking process, without its children, had used when it came."""
+
+    came: float
+    left: float
+    cpu: float
 
 
 class Model:
@@ -83,10 +98,15 @@ class Model:
         assert self.process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 
-    def asked(self) -> list[tuple[float, float]]:
-        """When each request since the last time came, and when its answer had left."""
+    def asked(self) -> list[Asked]:
+        """The requests since the last time."""
         with urllib.request.urlopen(f"{self.url}/asked", timeout=30) as response:
-            return [tuple(pair) for pair in json.load(response)]
+            return [Asked(*numbers) for numbers in json.load(response)]
+
+    def watch(self, pid: int) -> None:
+        """Note the CPU time of this process with each request from now on."""
+        with urllib.request.urlopen(f"{self.url}/watch/{pid}", timeout=30):
+            pass
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from processes import BENCH, Model, Outcome, ours, run
+from processes import BENCH, Asked, Model, Outcome, ours, run
 
 Numbers = dict[str, float]
 
@@ -59,11 +59,11 @@ class Side:
 
     def run(
         self, plan: str, servers: list[list[str]], *, warm: bool = False
-    ) -> tuple[Outcome, list[tuple[float, float]]]:
+    ) -> tuple[Outcome, list[Asked]]:
         """A whole one-shot run; `warm` keeps the servers.lock of the run before."""
         command = self.prepare(plan, servers, warm=warm)
         self.model.asked()
-        outcome = run(command, self.folder)
+        outcome = run(command, self.folder, self.model.watch)
         return outcome, self.model.asked()
 
     def prepare(self, plan: str, servers: list[list[str]], *, warm: bool = False) -> list[str]:
@@ -109,36 +109,45 @@ def oneshot(side: Side) -> Numbers:
     """One server, one call, a short answer; the first time, and with a warm lock."""
     cold, cold_asked = side.run(plan(1), [server()])
     numbers = {
-        "first_cold": cold_asked[0][0] - cold.started,
+        "first_cold": cold_asked[0].came - cold.started,
+        "first_cpu_cold": cold_asked[0].cpu,
         "wall_cold": cold.wall,
         "cpu": cold.cpu,
         "peak_rss": cold.peak_rss,
     }
     if side.is_ours:
         warm, warm_asked = side.run(plan(1), [server()], warm=True)
-        warm_numbers = (warm_asked[0][0] - warm.started, warm.wall, warm.cpu)
-    else:
-        warm_numbers = (numbers["first_cold"], numbers["wall_cold"], numbers["cpu"])
-    return numbers | dict(zip(("first_warm", "wall_warm", "cpu_warm"), warm_numbers, strict=True))
+        return numbers | {
+            "first_warm": warm_asked[0].came - warm.started,
+            "first_cpu_warm": warm_asked[0].cpu,
+            "wall_warm": warm.wall,
+            "cpu_warm": warm.cpu,
+        }
+    same = {"first_warm": "first_cold", "first_cpu_warm": "first_cpu_cold"}
+    same |= {"wall_warm": "wall_cold", "cpu_warm": "cpu"}
+    return numbers | {warm_key: numbers[key] for warm_key, key in same.items()}
 
 
 def rounds(side: Side) -> Numbers:
     """200 tool rounds of one read-only call each."""
     busy = side.folder / "busy"
     _, asked = side.run(plan(200), [server("--busy", str(busy))])
-    gaps = [later[0] - earlier[1] for earlier, later in pairwise(asked)]
+    gaps = [later.came - earlier.left for earlier, later in pairwise(asked)]
+    used = [later.cpu - earlier.cpu for earlier, later in pairwise(asked)]
     assert len(gaps) == 200, f"{len(gaps)} rounds instead of 200"
     own = float(busy.read_text()) / len(gaps)
     return {
         "round_first": statistics.median(gaps[:20]) - own,
         "round_last": statistics.median(gaps[-20:]) - own,
+        "round_cpu_first": statistics.median(used[:20]),
+        "round_cpu_last": statistics.median(used[-20:]),
     }
 
 
 def parallel(side: Side) -> Numbers:
     """Eight calls of half a second in one turn, on one server."""
     _, asked = side.run(plan(1, calls=8, tool="sleep", seconds="0_5"), [server()])
-    return {"parallel": asked[1][0] - asked[0][1]}
+    return {"parallel": asked[1].came - asked[0].left}
 
 
 def servers(side: Side) -> Numbers:
@@ -146,8 +155,8 @@ def servers(side: Side) -> Numbers:
     one, one_asked = side.run(plan(0), [server()])
     slow = [server("--initialize-delay", "0.3") for _ in range(10)]
     ten, ten_asked = side.run(plan(0), slow)
-    first = ten_asked[0][0] - ten.started
-    return {"ten_first": first, "ten_delay": first - (one_asked[0][0] - one.started)}
+    first = ten_asked[0].came - ten.started
+    return {"ten_first": first, "ten_delay": first - (one_asked[0].came - one.started)}
 
 
 def tokens(side: Side) -> Numbers:
