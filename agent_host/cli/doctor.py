@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -176,6 +177,23 @@ def _servers(facts: Facts) -> Iterator[Finding]:
             yield Finding(level="problem" if fix else "ok", text=f"{where}: {text}", fix=fix)
 
 
+def _pins(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    for name, server in facts.loaded.config.servers.items():
+        if server.command not in ("npx", "uvx") or not server.enabled:
+            continue
+        package = next((arg for arg in server.args if not arg.startswith("-")), "")
+        version = re.split(r"(?<=.)@|==", package)[1:]
+        if package and version in ([], ["latest"]):
+            yield Finding(
+                level="note",
+                text=f"{facts.loaded.where('servers', name, 'args')}: {name} runs whatever "
+                f"version of {package} is the newest that day",
+                fix=f"name one, as in {package.partition('@latest')[0]}@1.2.3",
+            )
+
+
 def _secrets(facts: Facts) -> Iterator[Finding]:
     if facts.loaded is None:
         return
@@ -299,6 +317,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
     ("config", _config),
     ("environment", _environment),
     ("servers", _servers),
+    ("versions", _pins),
     ("secrets", _secrets),
     ("trust", _trust),
     ("model", _model),

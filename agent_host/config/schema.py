@@ -9,6 +9,7 @@ the last moment, `choose` picks the model, `trust` decides whether a project's f
 anything. Values are checked strictly: a number in quotes is an error, not a number.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 RESERVED_RULES = ("default", "trusted-read-only")
 """Ids of rules that policy has by itself."""
 
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110, section 5.6.2
+_PROTOCOL = re.compile(r"(?:auto|legacy|\d{4}-\d{2}-\d{2})\Z")
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
@@ -43,6 +46,36 @@ def _no_secret(text: str) -> str:
     return text
 
 
+def _protocol(text: str) -> str:
+    if not _PROTOCOL.match(text):
+        raise ValueError('must be "auto", "legacy" or a protocol version, as "2025-11-25"')
+    return text
+
+
+def _header(name: str) -> str:
+    if not _HEADER.match(name):
+        raise ValueError("is not the name of an HTTP header")
+    return name
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise ValueError("is not the name of an environment variable")
+    return name
+
+
+def _value(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return check_references(text)
+
+
+def _header_value(text: str) -> str:
+    if "\n" in text or "\r" in text:
+        raise ValueError("must be one line")
+    return _value(text)
+
+
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
@@ -58,7 +91,11 @@ def _rule_id(text: str) -> str:
 Name = Annotated[str, Field(pattern=NAME)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Argument = Annotated[str, AfterValidator(_no_secret)]
-Reference = Annotated[str, AfterValidator(check_references)]
+Reference = Annotated[str, AfterValidator(_value)]
+Headers = dict[
+    Annotated[str, AfterValidator(_header)], Annotated[str, AfterValidator(_header_value)]
+]
+Variables = dict[Annotated[str, AfterValidator(_variable)], Reference]
 Url = Annotated[Line, AfterValidator(_url)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -88,7 +125,7 @@ class ModelConfig(BaseModel):
         description="The key, best as a reference: `${env:NAME}` or `${file:PATH}`. Default: the "
         "usual variable of the provider that `base_url` belongs to.",
     )
-    headers: dict[str, Reference] = Field(
+    headers: Headers = Field(
         default={}, description="Further HTTP headers of each request. May hold references."
     )
     path: Line | None = Field(
@@ -133,7 +170,7 @@ class ServerConfig(BaseModel):
     args: list[Argument] = Field(
         default=[], description="Its arguments, one text each. No references: `ps` shows them."
     )
-    env: dict[str, Reference] = Field(
+    env: Variables = Field(
         default={},
         description="Environment variables it gets beside a minimal set (PATH, HOME, locale and "
         "the like). May hold references; the host's own variables are not inherited.",
@@ -144,7 +181,7 @@ class ServerConfig(BaseModel):
     url: Url | None = Field(
         default=None, description="The URL of a streamable HTTP server. May hold references."
     )
-    headers: dict[str, Reference] = Field(
+    headers: Headers = Field(
         default={}, description="HTTP headers of each request to `url`. May hold references."
     )
     timeout: Seconds = Field(default=30, description="Seconds one tool call may take.")
@@ -159,7 +196,7 @@ class ServerConfig(BaseModel):
     )
     parallel: bool = Field(default=True, description="Whether its tools may run at the same time.")
     enabled: bool = Field(default=True, description="`false`: as if the table were not there.")
-    protocol: Line = Field(
+    protocol: Annotated[str, AfterValidator(_protocol)] = Field(
         default="auto",
         description="`auto`, `legacy`, or a protocol version, for a server that negotiates badly.",
     )

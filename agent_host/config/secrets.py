@@ -114,6 +114,7 @@ def _file(name: str, base: Path, key: str) -> str:
         raise ConfigError(f"{key} needs the file {shown}: {why}; check the path") from None
     if len(data) > FILE_LIMIT:
         raise ConfigError(f"{key} needs the file {shown}, which is larger than {FILE_LIMIT} bytes")
-    if not text:
-        raise ConfigError(f"{key} needs the file {shown}, which is empty")
+    if not text or "\0" in text:
+        state = "holds a NUL character" if text else "is empty"
+        raise ConfigError(f"{key} needs the file {shown}, which {state}; check the path")
     return text

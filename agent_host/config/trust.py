@@ -29,7 +29,6 @@ from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean
 
 STORE_LIMIT = 4 * 1024 * 1024
-_ITEM_LINES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +220,6 @@ def _lax_policy(config: Config) -> Iterator[str]:
 def _item(key: str, what: Mapping[str, Any], lines: list[str]) -> TrustItem:
     whole = json.dumps([key, what], sort_keys=True, ensure_ascii=True).encode()
     shown = [clean(line).replace("\n", "\\n").replace("\t", "\\t") for line in lines]
-    if len(shown) > _ITEM_LINES:
-        shown = [*shown[:_ITEM_LINES], f"... and {len(shown) - _ITEM_LINES} more lines"]
     return TrustItem(key=key, lines=tuple(shown), digest=hashlib.sha256(whole).hexdigest())
 
 

@@ -65,6 +65,25 @@ def test_every_problem_names_its_place_and_its_fix(here, project):
     assert "AGENT_HOST_MODEL" in note["fix"]
 
 
+@pytest.mark.parametrize(
+    ("command", "package", "pinned"),
+    [
+        ("npx", "@scope/server", False),
+        ("npx", "@scope/server@latest", False),
+        ("npx", "@scope/server@1.2.3", True),
+        ("npx", "server", False),
+        ("uvx", "mcp-server-git", False),
+        ("uvx", "mcp-server-git==1.2.3", True),
+        ("uvx", "mcp-server-git@1.2.3", True),
+    ],
+)
+def test_a_server_of_no_fixed_version_is_noticed(command, package, pinned, here, project):
+    (project / "servers.toml").write_text(
+        f'[servers.a]\ncommand = "{command}"\nargs = ["-y", "{package}", "."]\n'
+    )
+    assert ("versions" in findings(here("doctor", "--json"))) is not pinned
+
+
 def test_a_key_is_found_without_being_shown(here, project):
     (project / "servers.toml").write_text(DEMO)
     done = here("doctor", OPENAI_API_KEY="sk-hunter2")

@@ -1,11 +1,15 @@
 """Every way in which a servers.toml can be wrong: one line, with file, line and what to do."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent_host.config.load import load
 from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean
 
 S = '[servers.a]\ncommand = "x"\n'
 M = '[models.m]\nadapter = "openai-chat"\nmodel = "x"\n'
@@ -64,6 +68,13 @@ BAD = {
     "[models.m]\nadapter = 'openai-chat'": '1: models.m needs the key "model"',
     "[models.m]\nadapter = 'script'": '1: models.m needs the key "path"',
     f"{M}api_key = 12345678": "4: models.m.api_key must be text in quotes, not a number",
+    f"{S}env = {{ 'A=B' = 'x' }}": '3: servers.a.env."A=B" is not the name of an environment',
+    f'{S}env = {{ A = "\\u0000" }}': "3: servers.a.env.A must not hold a NUL character",
+    "[servers.a]\nurl = 'https://x.example'\nheaders = { 'A B' = 'x' }": "3: servers.a.headers."
+    '"A B" is not the name of an HTTP header',
+    "[servers.a]\nurl = 'https://x.example'\nheaders = { A = \"x\\ny\" }": "3: servers.a.headers.A "
+    "must be one line",
+    f"{S}protocol = 'new'": '3: servers.a.protocol must be "auto", "legacy" or a protocol version',
     # not TOML
     "model = ": "1:9: invalid TOML: invalid value",
     'model = "a"\n[servers.a\n': "2:11: invalid TOML: ",
@@ -82,6 +93,20 @@ def test_a_wrong_file_is_one_line_with_the_place_and_what_to_do(text: str, tmp_p
     assert message.startswith(f"servers.toml:{BAD[text]}")
     assert "\n" not in message
     assert error.value.exit_status == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60) | st.text(alphabet="[]{}=.,\"'\\n#ab1 ").map(str.encode))
+def test_whatever_stands_in_the_file_the_answer_is_a_config_or_one_line(content: bytes):
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "servers.toml").write_bytes(content)
+        said = ""
+        try:
+            load(None, {}, cwd=Path(folder))
+        except ConfigError as error:
+            said = str(error)
+        assert said == clean(said)
+        assert "\n" not in said
 
 
 def test_several_problems_name_the_first_by_line_and_count_the_rest(tmp_path: Path):

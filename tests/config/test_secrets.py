@@ -44,7 +44,12 @@ def test_a_missing_file_names_the_key_and_the_file(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"\xff\xfe", "not readable text"), (b"x" * (FILE_LIMIT + 1), "larger")],
+    [
+        (b"", "is empty"),
+        (b"a\0b", "NUL"),
+        (b"\xff\xfe", "not readable text"),
+        (b"x" * (FILE_LIMIT + 1), "larger"),
+    ],
 )
 def test_a_file_that_cannot_be_a_secret_is_refused(content: bytes, words: str, tmp_path: Path):
     (tmp_path / "f").write_bytes(content)
