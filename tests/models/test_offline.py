@@ -1,6 +1,5 @@
 """The offline model: what it calls, what it asks, what it never does."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -11,82 +10,16 @@ from hypothesis import strategies as st
 
 from agent_host.core.events import TextDelta, ToolArgumentsDelta
 from agent_host.core.types import (
-    Annotations,
-    Image,
     Message,
-    ModelRequest,
     ModelResponse,
-    Resource,
     Text,
     Tool,
     ToolCall,
     ToolResult,
 )
 from agent_host.demo.tools import TOOLS
-from agent_host.models.offline import HOW_TO_GET_A_MODEL, create
-from agent_host.models.readable import readable_text
-from agent_host.models.settings import AdapterSettings
-
-DESK = tuple(
-    Tool(
-        name=f"orders__{tool.name}",
-        server="orders",
-        tool=tool.name,
-        description=tool.description,
-        input_schema=tool.input,
-        annotations=Annotations(read_only=tool.read_only),
-    )
-    for tool in TOOLS.values()
-)
-
-
-def tool(name, description="", parameters=None, required=None, read_only=None, **schema):
-    parameters = parameters or {}
-    needed = list(parameters) if required is None else required
-    return Tool(
-        name=f"s__{name}",
-        server="s",
-        tool=name,
-        description=description,
-        input_schema={
-            "type": "object",
-            "properties": parameters,
-            "required": needed,
-            **schema,
-        },
-        annotations=Annotations(read_only=read_only),
-    )
-
-
-def model():
-    return create(AdapterSettings(provider="offline", model="keywords"))
-
-
-def user(text):
-    return Message(role="user", content=(Text(text=text),))
-
-
-def items(messages, tools=DESK, adapter=None):
-    request = ModelRequest(request_id="r", system="", messages=tuple(messages), tools=tuple(tools))
-
-    async def collect():
-        return [item async for item in (adapter or model()).stream(request)]
-
-    return asyncio.run(collect())
-
-
-def answer(text, tools=DESK):
-    return items([user(text)], tools)[-1].message.content
-
-
-def calls(text, tools=DESK):
-    return [(b.name, b.arguments) for b in answer(text, tools) if isinstance(b, ToolCall)]
-
-
-def said(text, tools=DESK):
-    blocks = answer(text, tools)
-    assert all(isinstance(block, Text) for block in blocks), blocks
-    return "".join(block.text for block in blocks)
+from agent_host.models.offline import HOW_TO_GET_A_MODEL
+from tests.fakes.keywords import DESK, answer, calls, items, model, said, tool, user
 
 
 @pytest.mark.parametrize(
@@ -167,130 +100,6 @@ def test_two_tools_that_fit_alike_are_both_listed():
     assert "Several tools fit" in text
     assert "s__scan_mail\n" in f"{text}\n"
     assert "s__scan_mails" in text
-
-
-def test_a_number_that_could_be_either_of_two_parameters_is_not_guessed_for_a_change():
-    pay = {"account": {"type": "integer"}, "amount": {"type": "number"}}
-    change = tool("transfer", "Transfer money.", pay)
-    assert "it is not certain what" in said("transfer money 5 10", [change])
-    assert calls("transfer money account 5 amount 10", [change]) == [
-        ("s__transfer", {"account": 5, "amount": 10})
-    ]
-    assert calls("transfer money 10 to account 5", [change]) == [
-        ("s__transfer", {"account": 5, "amount": 10})
-    ]
-
-
-def test_the_only_number_is_not_taken_for_the_id_of_what_is_changed():
-    drop = tool("drop_agent", "Drop an agent.", {"agent_id": {"type": "string"}})
-    assert "it is not certain what agent_id" in said("drop agents older than 60 minutes", [drop])
-    assert calls("drop agent 60", [drop]) == [("s__drop_agent", {"agent_id": "60"})]
-
-
-TEXT = {"type": "string"}
-TYPED = [
-    tool("read_file", "Read a file.", {"path": TEXT}, read_only=True),
-    tool("fetch", "Fetch a web page.", {"url": {"type": "string", "format": "uri"}}),
-    tool(
-        "book_room",
-        "Book a room.",
-        {
-            "day": {"type": "string", "format": "date"},
-            "guests": {"type": "integer"},
-            "breakfast": {"type": "boolean"},
-            "size": {"enum": ["small", "king_size"]},
-        },
-        required=["day"],
-    ),
-    tool("invite", "Invite somebody.", {"email": TEXT, "greeting": TEXT}),
-    tool("forecast", "Weather forecast.", {"city": TEXT}, read_only=True),
-    tool("look_up_word", "Explain a word.", {"word": TEXT, "limit": {"type": "integer"}},
-         required=["word"], read_only=True),
-    tool("track_parcel", "Track a parcel.",
-         {"parcel": {"type": "string", "pattern": "^(?:[A-Z]{2}[0-9]+)$"}}, read_only=True),
-    tool("scan_badge", "Scan a badge.", {"badge": {"type": "string", "pattern": "["}}),
-    tool("convert", "Convert an amount.", {"amount": {"type": "number"}, "to": TEXT}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("prompt", "name", "arguments"),
-    [
-        ("read the file src/main.py", "read_file", {"path": "src/main.py"}),
-        ("Read file /etc/hosts please", "read_file", {"path": "/etc/hosts"}),
-        ("fetch the web page https://a.example/b?c=1", "fetch", {"url": "https://a.example/b?c=1"}),
-        ("book a room for 2026-12-24", "book_room", {"day": "2026-12-24"}),
-        (
-            "book a king size room on 2026-12-24, guests: 2, breakfast: yes",
-            "book_room",
-            {"day": "2026-12-24", "size": "king_size", "guests": 2, "breakfast": True},
-        ),
-        (
-            "book room: day=2026-12-24 size=small breakfast=no",
-            "book_room",
-            {"day": "2026-12-24", "size": "small", "breakfast": False},
-        ),
-        ('invite a.b@example.com: "hello"', "invite",
-         {"email": "a.b@example.com", "greeting": "hello"}),
-        ("weather forecast for Berlin", "forecast", {"city": "Berlin"}),
-        ("what is the weather forecast in New York", "forecast", {"city": "New York"}),
-        ("explain the word 'frugal'", "look_up_word", {"word": "frugal"}),
-        ("explain the word frugal, limit 3", "look_up_word", {"word": "frugal", "limit": 3}),
-        ("track parcel AB123456", "track_parcel", {"parcel": "AB123456"}),
-        ("track parcels, mine has AB123456", "track_parcel", {"parcel": "AB123456"}),
-        ("convert an amount, to: EUR, amount: 5.50", "convert", {"amount": 5.5, "to": "EUR"}),
-    ],
-)  # fmt: skip
-def test_a_value_is_known_by_its_type_format_pattern_or_label(prompt, name, arguments):
-    assert calls(prompt, TYPED) == [(f"s__{name}", arguments)]
-
-
-@pytest.mark.parametrize(
-    ("prompt", "mentions"),
-    [
-        ("book a room for 24 December", "it needs day"),
-        ("book a room on 2026-12-24, guests: many", "it is not certain what guests should be"),
-        ("invite somebody", "it needs email and greeting"),
-        ("scan a badge that is red", "it needs badge"),
-        ("convert the amount 5 to EUR", "it needs to"),
-    ],
-)
-def test_a_value_of_another_type_is_not_bent(prompt, mentions):
-    assert mentions in said(prompt, TYPED)
-
-
-def test_a_number_out_of_a_parameters_range_is_not_used():
-    resize = tool("resize", "Resize the picture.", {"percent": {"type": "integer", "maximum": 100}})
-    assert calls("resize the picture percent 50", [resize])
-    assert "it needs percent" in said("resize the picture percent 500", [resize])
-
-
-def test_free_text_of_a_change_comes_only_from_quotes_labels_or_after_a_colon():
-    note = tool("add_note", "Add a note.", {"note": {"type": "string"}})
-    assert "it needs note" in said("add note buy milk", [note])
-    for prompt in ('add note "buy milk"', "add note: buy milk", "add a note, note=buy milk"):
-        assert calls(prompt, [note]) == [("s__add_note", {"note": "buy milk"})], prompt
-
-
-def test_arrays_and_objects_are_never_filled():
-    tag = tool("tag", "Tag a picture.", {"tags": {"type": "array", "items": {"type": "string"}}})
-    assert "it needs tags" in said('tag a picture with tags "a"', [tag])
-    assert calls('tag {"tags": ["a"]}', [tag]) == [("s__tag", {"tags": ["a"]})]
-
-
-def test_optional_schemas_and_references_are_seen_through():
-    level = tool(
-        "set_level",
-        "Set the alarm level.",
-        {
-            "level": {"$ref": "#/$defs/Level"},
-            "hours": {"anyOf": [{"type": "null"}, {"type": "integer"}]},
-        },
-        **{"$defs": {"Level": {"type": "string", "enum": ["red", "green"]}}},
-    )
-    assert calls("set the alarm level to red, hours 3", [level]) == [
-        ("s__set_level", {"level": "red", "hours": 3})
-    ]
 
 
 @pytest.mark.parametrize(
@@ -377,91 +186,6 @@ def test_every_listed_example_is_an_exact_call():
     lines = [line[2:] for line in said("hello").splitlines() if line.startswith("- ")]
     assert len(lines) == len(DESK)
     assert [calls(line)[0][0] for line in lines] == [tool.name for tool in DESK]
-
-
-def result(text, error=None, name="orders__get_order", extra=()):
-    call = ToolCall(id="call_1", name=name, arguments={})
-    outcome = ToolResult(call_id="call_1", content=(Text(text=text), *extra), error=error)
-    messages = [
-        user("x"),
-        Message(role="assistant", content=(call,)),
-        Message(role="tool", content=(outcome,)),
-    ]
-    last = items(messages)[-1]
-    assert last.stop_reason == "end_turn"
-    return "".join(block.text for block in last.message.content)
-
-
-def test_a_result_in_json_is_told_in_lines_and_rows_and_ends_the_turn():
-    value = {
-        "order_id": "12345",
-        "totalCents": 200.0,
-        "late": False,
-        "gift": None,
-        "items": [{"product": "Mat", "quantity": 1}, {"product": "Tray", "quantity": 2}],
-        "tags": ["a", "b"],
-        "notes": [],
-        "address": {"city": "Stockholm"},
-    }
-    assert result(json.dumps(value)).splitlines() == [
-        "Order id: 12345",
-        "Total cents: 200",
-        "Late: no",
-        "Gift: none",
-        "Items:",
-        "  - Product: Mat, Quantity: 1",
-        "  - Product: Tray, Quantity: 2",
-        "Tags: a, b",
-        "Notes: none",
-        "Address:",
-        "  City: Stockholm",
-    ]
-    assert result('{"result": 5}') == "5"
-    assert result("[]") == "Nothing found."
-
-
-def test_text_stays_as_it_is_and_other_content_is_named():
-    assert result("It is  done.\n{not json}") == "It is  done.\n{not json}"
-    told = result(
-        "Here:",
-        extra=(
-            Image(data="AA==", media_type="image/png"),
-            Resource(uri="file:///a", name="a.txt"),
-        ),
-    )
-    assert told.splitlines() == ["Here:", "(image, image/png)", "a.txt: file:///a"]
-    assert result("") == "orders__get_order answered nothing."
-
-
-def test_an_error_becomes_a_sentence():
-    assert result("There is no order 1.", "tool_error") == (
-        "orders__get_order failed: There is no order 1."
-    )
-    assert result("by you", "denied") == "orders__get_order gave no answer (denied): by you"
-    assert result("", "timeout") == "orders__get_order gave no answer (timeout)."
-
-
-def test_several_results_are_told_under_their_names():
-    messages = [
-        Message(
-            role="assistant",
-            content=tuple(ToolCall(id=i, name=f"s__{i}", arguments={}) for i in "ab"),
-        ),
-        Message(
-            role="tool",
-            content=tuple(ToolResult(call_id=i, content=(Text(text=i * 3),)) for i in "ab"),
-        ),
-    ]
-    assert items(messages)[-1].message.content[0].text == "s__a:\naaa\n\ns__b:\nbbb"
-
-
-def test_a_result_of_any_size_or_depth_is_told_in_bounded_text():
-    assert len(readable_text(json.dumps([{"a": 1}] * 10_000)).splitlines()) == 201
-    deep = json.dumps({"a": 1})
-    for _ in range(300):
-        deep = f'{{"a": {deep}, "b": [{deep if len(deep) < 300 else 1}]}}'
-    assert len(readable_text(deep)) < 20_000
-    assert readable_text("[" * 100_000) == "[" * 100_000
 
 
 def test_call_ids_are_unique_over_the_whole_conversation():
