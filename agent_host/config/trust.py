@@ -28,6 +28,10 @@ from agent_host.config.show import mask, mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean
 
+DEMO_ARGS = ("demo-server",)
+_DEMO_START = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from agent_host.cli.main import script; script()"
+)
 STORE_LIMIT = 4 * 1024 * 1024
 
 
@@ -146,10 +150,20 @@ def is_demo(server: ServerConfig) -> bool:
     """
     return (
         server.command == "agent-host"
-        and server.args == ["demo-server"]
+        and tuple(server.args) == DEMO_ARGS
         and not server.env
         and server.cwd is None
     )
+
+
+def demo_command(python: str) -> tuple[str, ...]:
+    """Return the command line of the bundled demo server, run by the interpreter `python`.
+
+    It runs the package that this file belongs to, installed or not. `python -m agent_host` would
+    do that only by luck: it looks in the working folder first, so that a project with a folder
+    named agent_host could run its own code without ever having been trusted.
+    """
+    return (python, "-P", "-c", _DEMO_START, str(Path(__file__).parents[2]), *DEMO_ARGS)
 
 
 def describe(items: tuple[TrustItem, ...]) -> str:

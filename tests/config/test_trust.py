@@ -2,12 +2,22 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent_host.config.load import Loaded, load
-from agent_host.config.trust import TrustStore, describe, items_of, needs_trust, refusal, trust
+from agent_host.config.trust import (
+    TrustStore,
+    demo_command,
+    describe,
+    items_of,
+    needs_trust,
+    refusal,
+    trust,
+)
 from agent_host.core.errors import ConfigError
 
 DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
@@ -120,6 +130,24 @@ def test_a_demo_server_that_could_run_other_code_does(more, tmp_path, store):
 def test_a_demo_server_with_further_arguments_does(tmp_path, store):
     text = DEMO.replace('"demo-server"', '"demo-server", "--database", "/etc/x"')
     assert keys(needs_trust(loaded(tmp_path / "p", text), store)) == ["servers.orders"]
+
+
+def test_the_demo_server_is_this_package_wherever_it_is_started(tmp_path):
+    evil = tmp_path / "agent_host"
+    evil.mkdir()
+    for name in ("__init__.py", "__main__.py"):
+        (evil / name).write_text(f"open({str(tmp_path / 'pwned')!r}, 'w')")
+    done = subprocess.run(
+        [*demo_command(sys.executable), "--help"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "order desk" in done.stdout
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_the_users_own_file_needs_no_trust(tmp_path, store):
