@@ -101,7 +101,8 @@ class Pool:
         group, self._group = self._group, None
         if group is not None:
             try:
-                await group.__aexit__(exc_type, exc_val, exc_tb)
+                # Without the body's exception, which would come out wrapped in a group.
+                await group.__aexit__(None, None, None)
             finally:
                 self._save_lock()
 

@@ -89,7 +89,9 @@ class Supervisor:
         self._life: _Life | None = None
         self._health = ServerHealth(name=spec.name, state="starting")
         self._attempts = 0
+        self._failures = 0
         self._over = False
+        self._was_up = False
         self._began = 0.0
         self._quick = 0
         self._logged = 0
@@ -154,6 +156,7 @@ class Supervisor:
             self._health = replace(self._health, state="stopped", pid=None)
             await self._end_unused()
             self._attempts += 1
+            self._failures += 1
             async with self._news:
                 self._news.notify_all()
 
@@ -161,10 +164,10 @@ class Supervisor:
         """Wait for a connection, asking for one if the server rests; False if there is none
         once the attempt that runs or is asked for is over."""
         if self.live is None and self._health.state != "stopped":
-            before = self._attempts
+            before = self._failures
             self._wanted.set()
             async with self._news:
-                await self._news.wait_for(lambda: self._attempts > before or self.live is not None)
+                await self._news.wait_for(lambda: self._failures > before or self.live is not None)
         return self.live is not None
 
     async def call(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
@@ -190,7 +193,7 @@ class Supervisor:
     async def _attempt(self) -> None:
         """One connection, from its start to its end."""
         self._wanted.clear()
-        self._over = False
+        self._over = self._was_up = False
         self._logged = 0
         self._health = replace(self._health, state="starting")
         self._began = self._world.monotonic()
@@ -250,7 +253,9 @@ class Supervisor:
         return why
 
     def _tries_legacy(self, error: ConnectFailedError, spec: Spec) -> bool:
-        return error.silent and spec.protocol == "auto" and isinstance(spec, StdioSpec)
+        """Whether to start a server again that left without a word, once in a row of failures."""
+        first = self._quick == 0 and error.silent
+        return first and spec.protocol == "auto" and isinstance(spec, StdioSpec)
 
     def _take_process(self) -> ServerProcess | None:
         if isinstance(self.spec, HttpSpec):
@@ -338,6 +343,7 @@ class Supervisor:
         connection = life.connection
         self.known_protocol = connection.protocol
         self._told_lost = False
+        self._was_up = True
         self._health = replace(
             self._health,
             state="connected",
@@ -363,6 +369,8 @@ class Supervisor:
         self._over = True
         lived = self._world.monotonic() - self._began
         self._quick = self._quick + 1 if lived < QUICK + self.spec.connect_timeout else 1
+        if not self._was_up:
+            self._failures += 1
         again = self._quick < PATIENCE
         self._health = replace(self._health, state="failed", error=why, pid=None)
         self._attempts += 1
