@@ -213,3 +213,17 @@ def test_the_summary_says_why_there_is_no_answer(
 ) -> None:
     assert summary(record(event), record(RunEnded(reason="failed")))["detail"] == detail
     assert summary(record(event), record(RunEnded(reason="failed", detail="x")))["detail"] == "x"
+
+
+def test_a_reused_call_id_is_two_calls_and_what_is_of_no_interest_is_left_out() -> None:
+    result = ToolResult(call_id="c1", content=(Text(text="ok"),))
+    both = summary(
+        record(UserSaid(message=Message(role="user", content=(Text(text="hi"),)))),
+        responded("", CALL),
+        record(ToolFinished(result=result)),
+        responded("", CALL),
+        record(ToolFinished(result=result)),
+        responded("Done."),
+    )
+    assert [call["id"] for call in both["calls"]] == ["c1", "c1"]
+    assert both["answer"] == "Done."
