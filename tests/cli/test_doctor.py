@@ -1,7 +1,12 @@
 """`agent-host doctor`."""
 
+import contextlib
 import json
 import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +111,69 @@ def test_a_file_in_the_place_of_the_folder_of_transcripts_is_a_problem(here, pro
     done = here("doctor")
     assert "is no folder" in done.stdout
     assert done.returncode == 1
+
+
+def test_what_is_worth_knowing_is_noted_and_no_problem(here, project):
+    (project / "servers.toml").write_text(
+        'model = "m"\n[models.m]\nadapter = "openai-chat"\nmodel = "x"\n'
+        'base_url = "http://127.0.0.1:9/v1"\napi_key = "a-literal-key-of-some-length"\n'
+        '[servers.off]\ncommand = "x"\nenabled = false\n'
+        '[servers.web]\nurl = "http://127.0.0.1:9/mcp"\n'
+        '[policy]\ndefault = "allow"\n'
+    )
+    done = here("doctor", "--json", GROQ_API_KEY="hunter2")
+    assert done.returncode == 0
+    found = findings(done)
+    assert found["config"][1]["text"].startswith('servers.toml:13: policy.default is "allow"')
+    assert [f["text"] for f in found["servers"]] == [
+        "servers.toml:7: off is disabled",
+        "servers.toml:10: web is at a URL; `agent-host servers test web` asks it",
+    ]
+    assert found["secrets"][0]["text"].startswith("servers.toml:6: a key stands in the file")
+    assert found["trust"][0]["text"] == "not trusted yet: servers.web, models.m, policy"
+    assert [f["text"] for f in found["model"]] == ["m ([models.m])", "keys are there too for: groq"]
+    assert "a-literal-key" not in done.stdout
+    here("trust")
+    assert (
+        findings(here("doctor", "--json"))["trust"][0]["text"] == "servers.toml is trusted as it is"
+    )
+
+
+def test_a_model_without_its_key_is_a_problem(here, project):
+    (project / "servers.toml").write_text('model = "openai:x"')
+    done = here("doctor", "--json")
+    assert done.returncode == 1
+    assert findings(done)["model"][0]["text"] == (
+        "servers.toml:1: the model openai:x needs a key: set OPENAI_API_KEY, or use --model offline"
+    )
+
+
+def test_a_damaged_trust_store_is_a_problem(here, project, environment):
+    store = Path(environment["HOME"]) / ".local/share/agent-host/trust.json"
+    store.parent.mkdir(parents=True)
+    store.write_text("{")
+    (project / "servers.toml").write_text('[servers.a]\ncommand = "sh"\n')
+    done = here("doctor", "--json")
+    assert done.returncode == 1
+    assert "is damaged; remove it" in findings(done)["trust"][0]["text"]
+
+
+def test_facts_of_the_terminal_are_told_at_a_terminal(project, environment):
+    (project / "servers.toml").write_text(DEMO)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent_host", "doctor"],
+        cwd=project,
+        env=environment | {"TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+    assert b"xterm, " in shown
+    assert b"no colour (NO_COLOR)" in shown

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_host.core.text import clean
+
 ROOT = Path(__file__).parents[2]
 GOOD = (
     f'[servers.good]\ncommand = "{sys.executable}"\nargs = ["-m", "agent_host", "demo-server"]\n'
@@ -15,6 +17,10 @@ GOOD = (
 DIES = '[servers.dies]\ncommand = "sh"\nargs = ["-c", "printf \'oo\\\\033[2Jps\' >&2; exit 3"]\n'
 HANGS = '[servers.hangs]\ncommand = "sleep"\nargs = ["100"]\nconnect_timeout = 0.5\n'
 GONE = '[servers.gone]\ncommand = "no-such-command"\n'
+SHOP = (
+    f'command = "{sys.executable}"\nargs = ["-m", "tests.fakes.shop_server"]\n'
+    f'env = {{ PYTHONPATH = "{ROOT}" }}\ntimeout = 5\n'
+)
 OFF = '[servers.off]\ncommand = "x"\nenabled = false\n'
 
 
@@ -152,3 +158,62 @@ def test_no_servers_is_no_failure(here, project):
     done = here("servers", "list")
     assert done.returncode == 0
     assert done.stderr == "servers.toml has no servers; add a [servers.NAME] table\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("servers", "list"),
+        ("servers", "test", "shop"),
+        ("tools", "list"),
+        ("tools", "show", "rude"),
+        ("tools", "call", "rude"),
+    ],
+    ids=" ".join,
+)
+def test_no_text_of_a_server_reaches_the_terminal_unescaped(command, here, project):
+    (project / "servers.toml").write_text(f"[servers.shop]\n{SHOP}")
+    done = here(*command, "--trust")
+    assert done.returncode == 0
+    shown = done.stdout + done.stderr
+    assert clean(shown) == shown
+    assert "shop" in shown or "rude" in command
+
+
+def test_a_name_that_two_servers_have_must_be_said_whole(here, project):
+    (project / "servers.toml").write_text(f"[servers.a]\n{SHOP}[servers.b]\n{SHOP}")
+    done = here("tools", "call", "look", "--trust")
+    assert done.returncode == 2
+    assert "several servers have that tool; say which: a__look, b__look" in done.stderr
+    done = here("tools", "call", "b__look", "x=1", "y=text", "--json", "--trust")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["error"] is None
+    assert here("tools", "show", "look", "--server", "a", "--json", "--trust").returncode == 0
+
+
+def test_a_server_that_ends_during_a_call_is_its_own_exit_status(here, project):
+    (project / "servers.toml").write_text(f"[servers.shop]\n{SHOP}")
+    done = here("tools", "call", "vanish", "--trust")
+    assert done.returncode in (1, 5)
+    assert done.stderr.startswith("failed (")
+
+
+def test_with_no_server_up_a_tool_is_unavailable_and_not_unknown(here, project):
+    (project / "servers.toml").write_text(GONE)
+    assert here("tools", "list", "--trust").returncode == 5
+    done = here("tools", "call", "look", "--trust")
+    assert done.returncode == 5
+    assert "no server is up (gone); `agent-host servers test NAME` tells why" in done.stderr
+
+
+def test_the_list_for_people_has_every_server(here, project):
+    (project / "servers.toml").write_text(f"[servers.shop]\n{SHOP}" + GONE + OFF)
+    done = here("servers", "list", "--trust")
+    assert done.returncode == 5
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:3] for line in lines[1:]] == [
+        ["shop", "stdio", "connected"],
+        ["gone", "stdio", "failed"],
+        ["off", "stdio", "disabled"],
+    ]
+    assert done.stderr == "`agent-host servers test NAME` tells what to do\n"

@@ -119,3 +119,16 @@ def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project,
     assert status == 4
     assert "not trusted, so nothing was started" in shown
     assert not hostile.exists()
+
+
+@pytest.mark.xfail(reason="host.py does not use config.trust.demo_command yet", strict=True)
+def test_a_project_with_a_folder_of_our_name_runs_none_of_it(here, project):
+    (project / "agent_host").mkdir()
+    for name in ("__init__.py", "__main__.py"):
+        (project / "agent_host" / name).write_text(f"open({str(project / 'pwned')!r}, 'w')")
+    (project / "servers.toml").write_text(
+        '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
+    )
+    done = here("servers", "list")
+    assert not (project / "pwned").exists()
+    assert done.returncode == 0
