@@ -10,6 +10,7 @@ the last moment, and their values are handed to the transcript's redaction.
 import asyncio
 import gc
 import getpass
+import json
 import os
 import random
 import re
@@ -340,6 +341,7 @@ def _spec(
         "trust_annotations": server.trust_annotations,
         "parallel": server.parallel,
         "protocol": server.protocol,
+        "identity": _identity(server),
     }
     if server.url is not None:
         headers = {k: value(("headers", k), text) for k, text in server.headers.items()}
@@ -351,6 +353,13 @@ def _spec(
     folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
     env = {k: value(("env", k), text) for k, text in server.env.items()}
     return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
+
+
+def _identity(server: ServerConfig) -> str:
+    """What decides which server this is, as the config has it: the same on every machine that
+    shares it, and without any secret."""
+    parts = [server.command, server.args, server.cwd, sorted(server.env)]
+    return json.dumps([*parts, server.url, sorted(server.headers)])
 
 
 @asynccontextmanager

@@ -150,7 +150,7 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
                 screen.notes.write(f"agent-host: {clean(notice)}\n")
             interrupts.host = host
             reason = await _answer(host, prompt)
-            status = STATUS[reason]
+            status = _status(host, reason)
             if reason is not None:
                 host.session.end(reason)
             screen.close(host, status)
@@ -161,6 +161,14 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
         if not interrupts.left:
             raise
         return ExitStatus.INTERRUPTED
+
+
+def _status(host: HostSession, reason: EndReason | None) -> ExitStatus:
+    """What there is to answer with no server at all is no success of a script's."""
+    states = [health.state for health in host.pool.health()]
+    if reason == "done" and states and all(state == "failed" for state in states):
+        return ExitStatus.SERVER_UNAVAILABLE
+    return STATUS[reason]
 
 
 async def _answer(host: HostSession, prompt: str) -> EndReason | None:

@@ -39,8 +39,11 @@ class Remembered:
 def spec_hash(spec: Spec) -> str:
     """SHA-256 (hex) of what decides which server a spec reaches; values of variables and headers
     do not count, so that a new key keeps the memory."""
-    if isinstance(spec, StdioSpec):
-        parts: list[Any] = ["stdio", spec.command, list(spec.args), spec.cwd, sorted(spec.env)]
+    parts: list[Any]
+    if spec.identity:
+        parts = ["declared", spec.identity]
+    elif isinstance(spec, StdioSpec):
+        parts = ["stdio", spec.command, list(spec.args), spec.cwd, sorted(spec.env)]
     else:
         parts = ["http", spec.url, sorted(spec.headers)]
     text = json.dumps([*parts, spec.protocol])

@@ -23,7 +23,8 @@ ServerState = Literal["starting", "connected", "failed", "stopped"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StdioSpec:
     """A server that is a program. All values are resolved; `env` and `args` may hold secrets,
-    so `repr` shows neither. Timeouts are in seconds."""
+    so `repr` shows neither. Timeouts are in seconds. `identity` is what the config says before
+    references and paths are resolved, which is the same on every machine; empty: the values."""
 
     name: str
     command: str
@@ -37,12 +38,13 @@ class StdioSpec:
     trust_annotations: bool = False
     parallel: bool = True
     protocol: str = "auto"
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSpec:
     """A server behind a URL (streamable HTTP). `url` and `headers` may hold secrets, so `repr`
-    shows neither. Timeouts are in seconds."""
+    shows neither. Timeouts are in seconds. `identity` as for StdioSpec."""
 
     name: str
     url: str = field(repr=False)
@@ -54,6 +56,7 @@ class HttpSpec:
     trust_annotations: bool = False
     parallel: bool = True
     protocol: str = "auto"
+    identity: str = ""
 
 
 Spec = StdioSpec | HttpSpec
