@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent_host.config.load import Loaded
 from agent_host.config.schema import ServerConfig
+from agent_host.config.trust import is_demo
 
 FIXES = (
     ("npx", "install Node.js, which brings npx"),
@@ -23,7 +24,7 @@ FIXES = (
 def resolve_command(loaded: Loaded, server: ServerConfig) -> tuple[str, str]:
     """Return what to do about a server's command ("" if it can be started), and what was found."""
     command = server.command or ""
-    if command == "agent-host" and server.args[:1] == ["demo-server"]:
+    if is_demo(server):
         return "", "the bundled demo server"
     folder = loaded.folder / Path(server.cwd or ".").expanduser()
     if not folder.is_dir():
