@@ -7,8 +7,9 @@ import argparse
 import gzip
 import io
 import json
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.fakes.hostile_server import Server
@@ -102,6 +103,17 @@ class Handler(BaseHTTPRequestHandler):
 
 class Quiet(ThreadingHTTPServer):
     daemon_threads = True
+    sockets: list
+
+    def get_request(self):
+        accepted = super().get_request()
+        self.sockets.append(accepted[0])
+        return accepted
+
+    def hang_up(self):
+        for sock in self.sockets:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address):
         del request, client_address
@@ -111,6 +123,7 @@ class Quiet(ThreadingHTTPServer):
 def serving(mode="", port=0, delay=0):
     """Serve on loopback; yields the server, with `url`, `seen`, `deleted`, `forget`."""
     server = Quiet(("127.0.0.1", port), Handler)
+    server.sockets = []
     server.modes = set(mode.split(","))
     options = argparse.Namespace(mode=mode, delay=delay, die_on=0)
     server.mcp = Server(options, io.BytesIO())
@@ -125,6 +138,7 @@ def serving(mode="", port=0, delay=0):
     finally:
         server.released.set()
         server.shutdown()
+        server.hang_up()
         server.server_close()
         thread.join()
 
@@ -132,5 +146,3 @@ def serving(mode="", port=0, delay=0):
 def free_port():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as probe:
         return probe.server_port
-
-

@@ -79,7 +79,9 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["id", "method", "params", "result", "error", "jsonrpc"])
 
 
-@given(st.dictionaries(KEYS, JSON | st.sampled_from([1, "1", "tools/list", "notifications/progress"])))
+@given(
+    st.dictionaries(KEYS, JSON | st.sampled_from([1, "1", "tools/list", "notifications/progress"]))
+)
 def test_the_gate_survives_any_message_and_answers_each_request_once(message):
     gate = Heard().gate(keep_headers=True)
     gate.sent_request(1, "tools/list")

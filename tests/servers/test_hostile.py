@@ -251,4 +251,3 @@ def test_a_flood_of_changes_is_one_list():
     error, events = asyncio.run(scenario())
     assert error is None
     assert len([e for e in events if isinstance(e, ServerConnected)]) == 1
-

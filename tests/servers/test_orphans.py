@@ -73,7 +73,9 @@ def test_a_host_killed_before_its_loop_runs_leaves_no_server(tmp_path):
 
 def test_a_normal_exit_ends_servers_that_ignore_eof_and_sigterm(tmp_path):
     host, pids = start_host(tmp_path, STUBBORN, ESCAPING, "--leave")
-    announced = [psutil.Process(int(p)) for p in pids.read_text().split() if psutil.pid_exists(int(p))]
+    announced = [
+        psutil.Process(int(p)) for p in pids.read_text().split() if psutil.pid_exists(int(p))
+    ]
     assert host.wait(IN_TIME) == 0
     assert_gone(announced)
 
@@ -85,7 +87,9 @@ def test_a_server_that_dies_takes_its_grandchildren_with_it(tmp_path):
             pids = [int(p) for p in (tmp_path / "pids").read_text().split()]
             processes = [psutil.Process(pid) for pid in pids]
             await call(pool, "h__die")
-            await until(lambda: all(not p.is_running() or p.status() == "zombie" for p in processes))
+            await until(
+                lambda: all(not p.is_running() or p.status() == "zombie" for p in processes)
+            )
 
     asyncio.run(scenario())
 

@@ -81,7 +81,9 @@ def test_a_pattern_that_backtracks_for_ever_elsewhere_is_linear_here():
 
 
 def test_a_pattern_the_engine_cannot_express_is_left_out_and_the_rest_is_checked():
-    checker = Checker({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)"}}})
+    checker = Checker(
+        {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)"}}}
+    )
     assert checker.problems({"a": "y"}) == ()
     assert checker.problems({"a": 1})
 
@@ -148,14 +150,19 @@ LEAVES = (
 )  # fmt: skip
 SCHEMA = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(SCHEMA_KEYS | st.sampled_from("abx"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(SCHEMA_KEYS | st.sampled_from("abx"), inner, max_size=4)
+    ),
     max_leaves=25,
 )
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.dictionaries(SCHEMA_KEYS, SCHEMA, max_size=5), LEAVES | st.dictionaries(st.sampled_from("ab"), LEAVES))
+@given(
+    st.dictionaries(SCHEMA_KEYS, SCHEMA, max_size=5),
+    LEAVES | st.dictionaries(st.sampled_from("ab"), LEAVES),
+)
 def test_any_schema_is_refused_or_checks_in_time(schema, value):
     try:
         checker = timed(lambda: Checker(schema))

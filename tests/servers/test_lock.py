@@ -1,0 +1,150 @@
+"""servers.lock remembers, and believes nothing it reads."""
+
+import json
+import stat
+from dataclasses import replace
+
+import pytest
+
+from agent_host.servers.definitions import read_definition
+from agent_host.servers.lock import Lock, spec_hash
+from agent_host.servers.spec import HttpSpec, StdioSpec
+
+SPEC = StdioSpec(name="s", command="run", args=("--token=hunter2",), env={"KEY": "hunter2"})
+RAW = {
+    "name": "b",
+    "description": "B \u2713 \x1b",
+    "inputSchema": {"type": "object", "properties": {"z": {"type": "string"}, "a": {}}},
+    "outputSchema": {"type": "object"},
+    "annotations": {"readOnlyHint": True, "title": "Bee"},
+}
+
+
+def tools():
+    return tuple(read_definition(SPEC, {**RAW, "name": name}) for name in ("b", "a"))
+
+
+def written(path):
+    lock = Lock.read(path)
+    lock.remember(SPEC, "1.0", "2025-11-25", tools())
+    assert lock.save() is None
+    return path
+
+
+def test_what_was_remembered_is_recalled(tmp_path):
+    path = written(tmp_path / "servers.lock")
+    known = Lock.read(path).recall(SPEC)
+    assert known is not None
+    assert known.tools == tuple(sorted(tools(), key=lambda tool: tool.tool))
+    assert (known.version, known.protocol) == ("1.0", "2025-11-25")
+    assert list(known.tools[0].input_schema["properties"]) == ["z", "a"]
+
+
+def test_the_file_is_stable_readable_and_holds_no_secret(tmp_path):
+    path = written(tmp_path / "servers.lock")
+    text = path.read_text()
+    assert text.isascii()
+    assert "hunter2" not in text
+    assert "\x1b" not in text
+    assert text.endswith("}\n")
+    assert [t["name"] for t in json.loads(text)["servers"]["s"]["tools"]] == ["a", "b"]
+    assert stat.S_IMODE(path.stat().st_mode) & 0o644 == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_written_when_nothing_changed(tmp_path):
+    path = written(tmp_path / "servers.lock")
+    stamp = path.stat().st_ino
+    lock = Lock.read(path)
+    lock.remember(SPEC, "1.0", "2025-11-25", tools())
+    assert not lock.changed
+    assert lock.save() is None
+    assert path.stat().st_ino == stamp
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": "other"},
+        {"args": ()},
+        {"env": {"OTHER": "x"}},
+        {"cwd": "/"},
+        {"protocol": "legacy"},
+    ],
+)
+def test_a_server_that_is_configured_otherwise_is_unknown(tmp_path, change):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    assert lock.recall(replace(SPEC, **change)) is None
+
+
+def test_a_new_value_of_a_variable_or_another_choice_of_tools_keeps_the_memory(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    assert lock.recall(replace(SPEC, env={"KEY": "rotated"}, include=("a",))) is not None
+    http = HttpSpec(name="h", url="https://x", headers={"K": "1"})
+    assert spec_hash(http) == spec_hash(replace(http, headers={"K": "2"}))
+
+
+def test_a_missing_file_is_empty_and_no_problem(tmp_path):
+    lock = Lock.read(tmp_path / "servers.lock")
+    assert lock.problem == ""
+    assert lock.recall(SPEC) is None
+    assert not lock.changed
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff\xfe", b"[]", b'{"format": 99, "servers": {}}', b'{"format": 1}', b"[" * 100_000,
+     b'{"format": 1, "servers": []}'],
+)  # fmt: skip
+def test_a_file_that_is_no_lock_is_told_once_and_written_anew(tmp_path, data):
+    path = tmp_path / "servers.lock"
+    path.write_bytes(data)
+    lock = Lock.read(path)
+    assert "will be rewritten" in lock.problem
+    lock.remember(SPEC, "1.0", "x", tools())
+    assert lock.save() is None
+    assert Lock.read(path).recall(SPEC) is not None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        5,
+        {},
+        {"tools": "x"},
+        {"tools": [5]},
+        {"tools": [{"name": "a"}]},
+        {"tools": [{"name": 1, "description": "", "input_schema": {}}]},
+        {"tools": [{"name": "a", "description": "", "input_schema": {}, "annotations": {"x": 1}}]},
+        {"tools": [{"name": "a", "description": "", "input_schema": {}, "output_schema": 5}]},
+    ],
+)
+def test_an_entry_that_is_damaged_is_as_if_it_were_not_there(tmp_path, entry):
+    path = tmp_path / "servers.lock"
+    whole = {"spec": spec_hash(SPEC), **entry} if isinstance(entry, dict) else entry
+    path.write_text(json.dumps({"format": 1, "servers": {"s": whole}}))
+    assert Lock.read(path).recall(SPEC) is None
+
+
+def test_a_fingerprint_in_the_file_is_not_believed(tmp_path):
+    path = written(tmp_path / "servers.lock")
+    content = json.loads(path.read_text())
+    content["servers"]["s"]["tools"][0]["description"] = "harmless"
+    path.write_text(json.dumps(content))
+    known = Lock.read(path).recall(SPEC)
+    assert known is not None
+    assert known.tools[0].fingerprint != content["servers"]["s"]["tools"][0]["fingerprint"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_value(tmp_path):
+    lock = Lock.read(tmp_path / "no" / "servers.lock")
+    lock.remember(SPEC, "1.0", "x", tools())
+    assert "cannot be written" in (lock.save() or "")
+    assert lock.save() is None
+
+
+def test_a_lock_that_is_a_folder_cannot_be_read_and_does_no_harm(tmp_path):
+    (tmp_path / "servers.lock").mkdir()
+    lock = Lock.read(tmp_path / "servers.lock")
+    assert "cannot be read" in lock.problem
+    assert lock.recall(SPEC) is None
