@@ -16,7 +16,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,6 +133,10 @@ class _Loader:
             gc.enable()
         return module
 
+    async def call(self, work: Callable[[], None]) -> None:
+        """Do what an adapter can do before its first request, in the same thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     def close(self) -> None:
         """Let the thread end with what it is importing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -204,6 +208,9 @@ class _Models:
         module = await self._loader.load(ADAPTERS[choice.settings.adapter])
         adapter: ModelAdapter = module.create(settings)
         self.made.append(adapter)
+        prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
+        if prepare is not None:
+            await self._loader.call(prepare)
         return choice, adapter
 
     def settings(self, choice: ModelChoice) -> AdapterSettings:

@@ -28,6 +28,7 @@ from agent_host.core.events import (
     ModelResponded,
     PolicyDecided,
     TextDelta,
+    ToolArgumentsDelta,
     ToolFinished,
     ToolProgress,
     ToolStarted,
@@ -220,7 +221,9 @@ class Performer:
                     if isinstance(item, ModelResponse | ModelFailure):
                         return _Outcome(request_id=request_id, item=item, shown=bool(shown))
                     session.feed.show(item)
-                    shown.append(item.text if isinstance(item, TextDelta) else "")
+                    # Pieces of arguments are no answer: a call that was cut off is asked again.
+                    if not isinstance(item, ToolArgumentsDelta):
+                        shown.append(item.text if isinstance(item, TextDelta) else "")
         except asyncio.CancelledError:
             if not session.stopping:
                 raise

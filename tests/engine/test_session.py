@@ -17,6 +17,7 @@ from agent_host.core.events import (
     ServerConnected,
     ServerLog,
     TextDelta,
+    ToolArgumentsDelta,
     ToolFinished,
     ToolProgress,
     UserSaid,
@@ -416,6 +417,20 @@ def test_a_wait_that_would_outlast_the_deadline_is_not_waited():
 def test_nothing_is_asked_again_once_something_was_shown():
     s = play(lambda: session(MemoryJournal(), plan=[(TextDelta(text="half"), BUSY)]))
     assert [e.final for e in events(s, ModelFailed)] == [True]
+
+
+def test_a_call_that_was_cut_off_in_its_arguments_is_asked_for_again():
+    class Cut(PlannedModel):
+        async def stream(self, request):
+            self.requests.append(request)
+            if len(self.requests) == 1:
+                yield ToolArgumentsDelta(index=0, name="w__pay", text='{"am')
+                yield BUSY
+            else:
+                yield answer("whole")
+
+    s = play(lambda: session(MemoryJournal(), model=Cut([])))
+    assert outcome(s.conversation) == "done"
 
 
 def test_a_failure_that_will_not_pass_is_not_retried():
