@@ -30,7 +30,7 @@ trust_annotations = true          # believe its hints which tools only read
 # A server that is started: one text an argument, no shell.
 # [servers.files]
 # command = "npx"
-# args = ["-y", "@modelcontextprotocol/server-filesystem@2026.7.10", "./documents"]
+# args = ["-y", "@modelcontextprotocol/server-filesystem@2026.8.31", "./documents"]
 # env = { API_TOKEN = "${env:FILES_TOKEN}" }     # it gets only what is named here
 # tools = { include = ["read_*", "list_*"], exclude = [] }
 

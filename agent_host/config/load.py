@@ -32,41 +32,51 @@ class Override:
 
     key: str
     variable: str
+    flag: str
     convert: _Convert
     description: str
 
 
 OVERRIDES = (
     Override(
-        key="model", variable="AGENT_HOST_MODEL", convert=str, description="The model to use."
+        key="model",
+        variable="AGENT_HOST_MODEL",
+        flag="--model",
+        convert=str,
+        description="The model to use.",
     ),
     Override(
         key="transcripts",
         variable=paths.TRANSCRIPTS_VARIABLE,
+        flag="--transcripts",
         convert=str,
         description="The folder of transcripts, relative to the working folder.",
     ),
     Override(
         key="limits.max_turns",
         variable="AGENT_HOST_MAX_TURNS",
+        flag="--max-turns",
         convert=int,
         description="Model answers in a run.",
     ),
     Override(
         key="limits.max_tool_calls",
         variable="AGENT_HOST_MAX_TOOL_CALLS",
+        flag="--max-tool-calls",
         convert=int,
         description="Tool calls in a run.",
     ),
     Override(
         key="limits.max_tokens",
         variable="AGENT_HOST_MAX_TOKENS",
+        flag="--max-tokens",
         convert=int,
         description="Tokens in a run.",
     ),
     Override(
         key="limits.max_seconds",
         variable="AGENT_HOST_MAX_SECONDS",
+        flag="--max-time",
         convert=float,
         description="Seconds of a run.",
     ),
@@ -170,7 +180,7 @@ def _overridden(
     for override in OVERRIDES:
         keys = tuple(override.key.split("."))
         if override.key in flags:
-            origin, text = "--" + keys[-1].replace("_", "-"), flags[override.key]
+            origin, text = override.flag, flags[override.key]
         elif environ.get(override.variable):
             origin, text = override.variable, environ[override.variable]
         else:

@@ -76,6 +76,12 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(projec
     assert loaded.origin("limits", "max_tool_calls") == "default"
 
 
+def test_a_bad_flag_is_named_as_it_was_typed(project: Path):
+    (project / "servers.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"^--max-time: limits.max_seconds must be a number"):
+        load(None, {}, {"limits.max_seconds": "soon"}, cwd=project)
+
+
 def test_an_empty_variable_is_as_good_as_none(project: Path):
     (project / "servers.toml").write_text("")
     loaded = load(None, {"AGENT_HOST_MODEL": "", "AGENT_HOST_CONFIG": ""}, cwd=project)
