@@ -68,7 +68,9 @@ def test_a_definition_with_lone_surrogates_in_its_schema_is_withheld():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )  # fmt: skip
 KEYS = st.sampled_from(

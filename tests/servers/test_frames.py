@@ -19,7 +19,7 @@ class Heard:
         def changed():
             self.changes += 1
 
-        hooks = Hooks(tools_changed=changed, log=lambda level, text: self.logs.append(text))
+        hooks = Hooks(tools_changed=changed, log=lambda *told: self.logs.append(told[1]))
         return Gate(hooks, **more)
 
 
@@ -73,7 +73,9 @@ def test_the_gate_survives_any_line(data):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )  # fmt: skip
 KEYS = st.sampled_from(["id", "method", "params", "result", "error", "jsonrpc"])
