@@ -110,11 +110,14 @@ class TrustStore:
 
 
 def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
-    """Return everything in the file that needs trust; nothing for the user's own file."""
+    """Return everything in the file that needs trust; nothing for the user's own file.
+
+    Disabled servers count: a flag may name one.
+    """
     if paths.is_users_own(loaded.path):
         return ()
     config = loaded.declared
-    items = [_server(n, s) for n, s in config.servers.items() if s.enabled and not is_demo(s)]
+    items = [_server(n, s) for n, s in config.servers.items() if not is_demo(s)]
     items += [_model(n, m) for n, m in config.models.items() if _reaches_out(m)]
     if config.model.startswith(("http://", "https://")):
         items.append(_item("model", {"model": config.model}, [f"model: {mask_url(config.model)}"]))

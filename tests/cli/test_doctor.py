@@ -130,7 +130,9 @@ def test_what_is_worth_knowing_is_noted_and_no_problem(here, project):
         "servers.toml:10: web is at a URL; `agent-host servers test web` asks it",
     ]
     assert found["secrets"][0]["text"].startswith("servers.toml:6: a key stands in the file")
-    assert found["trust"][0]["text"] == "not trusted yet: servers.web, models.m, policy"
+    assert found["trust"][0]["text"] == (
+        "not trusted yet: servers.off, servers.web, models.m, policy"
+    )
     assert [f["text"] for f in found["model"]] == ["m ([models.m])", "keys are there too for: groq"]
     assert "a-literal-key" not in done.stdout
     here("trust")

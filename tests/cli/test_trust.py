@@ -121,6 +121,15 @@ def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project,
     assert not hostile.exists()
 
 
+def test_a_disabled_server_is_not_started_by_naming_it(here, hostile, project):
+    file = project / "servers.toml"
+    file.write_text(file.read_text() + "enabled = false\n")
+    for command in (("run", "hello"), ("servers", "test"), ("tools", "list")):
+        named = "evil" if command[1] == "test" else "--server=evil"
+        assert here(*command, named).returncode in (2, 4)
+    assert not hostile.exists()
+
+
 @pytest.mark.xfail(reason="host.py does not use config.trust.demo_command yet", strict=True)
 def test_a_project_with_a_folder_of_our_name_runs_none_of_it(here, project):
     (project / "agent_host").mkdir()

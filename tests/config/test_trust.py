@@ -13,7 +13,6 @@ from agent_host.config.trust import (
     TrustStore,
     demo_command,
     describe,
-    items_of,
     needs_trust,
     refusal,
     trust,
@@ -162,12 +161,12 @@ def test_what_the_user_typed_needs_no_trust(tmp_path, store):
     assert needs_trust(config, store) == ()
 
 
-def test_a_disabled_server_needs_trust_once_it_is_enabled(tmp_path, store):
+def test_a_disabled_server_needs_trust_all_the_same(tmp_path, store):
     off = '[servers.a]\ncommand = "x"\nenabled = false\n'
     config = loaded(tmp_path / "p", off)
-    assert items_of(config) == ()
+    assert keys(needs_trust(config, store)) == ["servers.a"]
     trust(config, store)
-    assert needs_trust(loaded(tmp_path / "p", off.replace("false", "true")), store)
+    assert needs_trust(loaded(tmp_path / "p", off.replace("false", "true")), store) == ()
 
 
 def test_what_is_shown_is_the_whole_command_line_and_no_secret(tmp_path, store):
