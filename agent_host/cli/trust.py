@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from agent_host.cli.columns import columns
-from agent_host.cli.trusting import confirmed
+from agent_host.cli.trusting import at_terminal, confirmed
 from agent_host.config import paths
 from agent_host.config.load import load
 from agent_host.config.trust import TrustStore, describe, items_of, needs_trust, trust
@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
         return ExitStatus.DONE
     sys.stdout.write(f"{loaded.name}\n{describe(asked)}\n")
     sys.stdout.flush()
-    if not options.yes and sys.stdin.isatty() and not confirmed("Trust this?"):
+    if not options.yes and at_terminal(sys.stdin) and not confirmed("Trust this?"):
         sys.stderr.write("not trusted\n")
         return ExitStatus.REFUSED
     trust(loaded, store)

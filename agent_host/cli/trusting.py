@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import TextIO
 
 from agent_host.config.load import Loaded
 from agent_host.config.trust import TrustStore, describe, needs_trust, refusal, trust
@@ -35,12 +36,17 @@ def ensure_trusted(loaded: Loaded, *, flag: bool, store: TrustStore | None = Non
     items = needs_trust(loaded, store)
     if not items:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not at_terminal(sys.stdin, sys.stderr):
         raise NotTrustedError(refusal(loaded, items))
     sys.stderr.write(f"{loaded.name} is not trusted yet. It names:\n{describe(items)}\n")
     if not confirmed("Trust this?"):
         raise NotTrustedError(f"{loaded.name}: not trusted, so nothing was started")
     trust(loaded, store)
+
+
+def at_terminal(*streams: TextIO | None) -> bool:
+    """Return whether all of these are terminals; one that was closed (None) is not."""
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def confirmed(question: str) -> bool:

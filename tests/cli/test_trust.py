@@ -121,6 +121,22 @@ def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project,
     assert not hostile.exists()
 
 
+@pytest.mark.parametrize("command", ["servers list", "trust"])
+def test_a_closed_input_is_no_terminal(command, hostile, project, environment):
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m agent_host {command} <&-', sys.executable],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == (4 if command == "servers list" else 0)
+    assert "bug" not in done.stderr
+    assert not hostile.exists()
+
+
 def test_a_disabled_server_is_not_started_by_naming_it(here, hostile, project):
     file = project / "servers.toml"
     file.write_text(file.read_text() + "enabled = false\n")
