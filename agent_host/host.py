@@ -435,7 +435,7 @@ def _session(
     resumed = options.resume is not None
     conversation = resumable(transcript.path) if resumed else Conversation()
     config = loaded.config
-    principal = Principal(id=_user())
+    principal = Principal(id=user_name())
     feed = Feed(
         run_id=transcript.run_id,
         journal=transcript,
@@ -510,7 +510,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return the name of this process's user, or its number where it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -5,7 +5,6 @@ The screen libraries are loaded when the command runs, not for its help.
 
 import argparse
 import asyncio
-import getpass
 import os
 import secrets
 import sys
@@ -20,7 +19,7 @@ from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
 from agent_host.core.errors import UsageError
 from agent_host.core.text import clean, clean_line
-from agent_host.host import HostSession, SessionOptions, open_session
+from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.ports import Approver
 from agent_host.surfaces.approval import FixedApprover, LineReader, TerminalApprover
 from agent_host.surfaces.chat import COMMANDS, Chat, Input, command_words, status
@@ -105,7 +104,7 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
 
 async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
     screen = Outlet(sys.stdout, os.environ)
-    user, sign, interrupt = _user(), "", _Interrupt()
+    user, sign, interrupt = user_name(), "", _Interrupt()
     keyboard = _keyboard(screen, interrupt)
     approver: Approver = FixedApprover(options.approve)
     if options.approve == "ask":
@@ -135,10 +134,3 @@ def _greet(screen: Outlet, host: HostSession, sign: str) -> None:
         screen.write(f"Questions for your approval carry the sign {sign}; nothing else does.\n")
     for notice in host.notices:
         screen.write(f"agent-host: {clean(notice)}\n")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"

@@ -71,15 +71,8 @@ def _chosen(arguments: Sequence[str]) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; never raises but SystemExit (argparse)."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    chosen = _chosen(arguments)
-    parser = _parser(chosen)
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return ExitStatus.DONE
     try:
-        return int(import_module(COMMANDS[options.command][0]).execute(options))
+        return _execute(sys.argv[1:] if arguments is None else arguments)
     except AgentHostError as error:
         _say(f"agent-host: {clean(str(error))}")
         return error.exit_status
@@ -92,6 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last stop: a bug of ours is reported, not shown raw
         _say(import_module("agent_host.cli.crash").report(error))
         return ExitStatus.FAILED
+
+
+def _execute(arguments: Sequence[str]) -> int:
+    parser = _parser(_chosen(arguments))
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return ExitStatus.DONE
+    return int(import_module(COMMANDS[options.command][0]).execute(options))
 
 
 def _say(text: str) -> None:

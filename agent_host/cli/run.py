@@ -5,7 +5,6 @@ The answer goes to stdout, everything else to stderr; the exit status says how i
 
 import argparse
 import asyncio
-import getpass
 import os
 import secrets
 import signal
@@ -21,7 +20,7 @@ from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.loop import outcome
 from agent_host.core.text import clean
 from agent_host.core.types import Message, Text
-from agent_host.host import HostSession, SessionOptions, open_session
+from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.ports import EventSink
 from agent_host.records.codec import encode_value
 from agent_host.surfaces.approval import make_approver
@@ -112,6 +111,17 @@ class _Screen:
     sinks: list[EventSink]
     close: Callable[[HostSession, int], None]
 
+    async def drain(self) -> None:
+        """Return once the readers have taken what was written; unlike `finish`, Ctrl-C ends it."""
+        await asyncio.sleep(0)  # what waits for the end of the tick is written
+        await self.answer.drain()
+        await self.notes.drain()
+
+    def finish(self) -> None:
+        """Write what is left, however long the readers take."""
+        self.answer.finish()
+        self.notes.finish()
+
 
 def _screen(output: str) -> _Screen:
     answer, notes = Outlet(sys.stdout, os.environ), Outlet(sys.stderr, os.environ)
@@ -134,7 +144,7 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
     screen = _screen(options.output)
     approver = make_approver(
         options.approve,
-        by=getpass.getuser(),
+        by=user_name(),
         screen=screen.notes,
         hold=(screen.answer, screen.notes),
         sign=secrets.token_hex(2),
@@ -153,14 +163,19 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
             status = _status(host, reason)
             if reason is not None:
                 host.session.end(reason)
+            await screen.drain()
             screen.close(host, status)
             _say_how_to_go_on(screen.notes, host, reason)
             _say_dropped(screen.notes, host)
+            await screen.drain()
             return status
     except asyncio.CancelledError:
         if not interrupts.left:
             raise
         return ExitStatus.INTERRUPTED
+    finally:
+        if not interrupts.left:
+            screen.finish()
 
 
 def _status(host: HostSession, reason: EndReason | None) -> ExitStatus:
@@ -216,9 +231,15 @@ class _Interrupts:
 
     def _interrupt(self) -> None:
         host = self.host
-        if host is None or host.session.conversation.interrupted:
+        state = host.session.conversation if host is not None else None
+        if (
+            host is None
+            or state is None
+            or state.interrupted
+            or state.awaiting in {"user", "nothing"}
+        ):
             self._leave()
-        elif host.session.conversation.awaiting not in {"user", "nothing"}:
+        else:
             host.session.tell(Interrupted(by=host.session.principal.id))
 
     def _leave(self) -> None:

@@ -8,6 +8,7 @@ transcript back, resume, replay and audit see what the engine saw. After `RunRes
 without an outcome is in doubt.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -425,6 +426,11 @@ def _apply_world(c: Conversation, event: _WorldEvent) -> Conversation:
             assert_never(unreachable)
 
 
+def _same_json(one: JsonObject, other: JsonObject) -> bool:
+    """Compare as JSON does: to Python 1, 1.0 and true are equal, to a server they are not."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def granted(
     c: Conversation, *, server: str, tool: str, fingerprint: str, arguments: JsonObject
 ) -> Grant | None:
@@ -434,7 +440,7 @@ def granted(
             g
             for g in c.grants
             if (g.server, g.tool, g.fingerprint) == (server, tool, fingerprint)
-            and (g.arguments is None or g.arguments == arguments)
+            and (g.arguments is None or _same_json(g.arguments, arguments))
         ),
         None,
     )

@@ -184,6 +184,8 @@ def test_an_edit_into_what_policy_denies_does_not_run():
         ("once", {"n": 1}, 2),
         ("session_call", {"n": 1}, 1),
         ("session_call", {"n": 2}, 2),
+        ("session_call", {"n": True}, 2),
+        ("session_call", {"n": 1.0}, 2),
         ("session_tool", {"n": 2}, 1),
     ],
 )
