@@ -44,7 +44,9 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"agent-host {__version__}")
     parser.add_argument(
-        "--config", metavar="FILE", help="the servers.toml to use (default: the nearest one)"
+        "--config",
+        metavar="FILE",
+        help="the servers.toml to use (default: ./servers.toml, else your own)",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (module, text) in COMMANDS.items():

@@ -12,6 +12,7 @@ follows its last whole record (a torn line, garbage) is moved to `<run_id>.corru
 in `recovered`. Artifacts lie in `<run_id>.artifacts/`. POSIX only (fcntl); a port replaces `_hold`.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -78,6 +79,7 @@ class Transcript:
         self._synced = 0
         self._syncing = threading.Lock()
         self._artifacts = 0
+        self._made_folder = False
 
     @classmethod
     def create(
@@ -86,16 +88,22 @@ class Transcript:
         """Make the file of a new run, and its folder if there is none. RecordError if the folder
         cannot be made or written, or the run has a file already."""
         path = _path(folder, run_id)
+        is_new = not os.path.lexists(folder)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
+            if not folder.is_dir():
+                error = OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                raise _cannot("no transcript can be made here", path, error) from None
             raise RecordError(
                 f"{_shown(path)}: this run has a transcript already; resume it, or move it away"
             ) from None
         except OSError as error:
             raise _cannot("no transcript can be made here", path, error) from None
-        return cls(path, _hold(fd, path), Whole(), redact, disk)
+        transcript = cls(path, _hold(fd, path), Whole(), redact, disk)
+        transcript._made_folder = is_new
+        return transcript
 
     @classmethod
     def open(
@@ -205,12 +213,16 @@ class Transcript:
         return f"{folder.name}/{path.name}"
 
     def close(self) -> None:
-        """Let go of the file; one that never got a record is removed. May be called twice."""
+        """Let go of the file; one that never got a record is removed, with the folder if that was
+        made for it. May be called twice."""
         with self._syncing:  # a sync whose caller was cancelled may still run
             if self._fd < 0:
                 return
             if self._size == 0:
                 self.path.unlink(missing_ok=True)
+                if self._made_folder:
+                    with contextlib.suppress(OSError):  # others may have put theirs there
+                        self.path.parent.rmdir()
             for fd in (*self._unsynced, self._fd):
                 os.close(fd)
             self._unsynced.clear()

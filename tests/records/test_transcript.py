@@ -568,3 +568,17 @@ def test_no_secret_reaches_the_disk(tmp_path):
     assert (tmp_path / name).read_text() == "token=[secret:CRM_TOKEN];"
     everything = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     assert b"hunter2" not in everything
+
+
+def test_a_run_that_never_began_leaves_no_folder_that_was_made_for_it(tmp_path):
+    Transcript.create(tmp_path / "new" / "below", RUN).close()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == []
+    used = Transcript.create(tmp_path / "new" / "below", RUN)
+    (tmp_path / "new" / "below" / "other").write_text("")
+    used.close()
+    assert [path.name for path in (tmp_path / "new" / "below").iterdir()] == ["other"]
+
+
+def test_a_file_where_the_folder_should_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(lambda: Transcript.create(tmp_path / "file", RUN), "Not a directory")
