@@ -53,6 +53,9 @@ MAX_TOOLS = 2000
 PROBE_SHARE = 0.4
 """The part of the connect budget that the probe for a modern server may use, and at most: """
 PROBE_MOST = 3.0
+RELISTEN_PAUSE = 1.0
+"""Seconds until a subscription that ended is opened again; doubles up to RELISTEN_MOST."""
+RELISTEN_MOST = 60.0
 CONNECTION_CLOSED = -32000
 CLIENT = Implementation(name="agent-host", version="0.1.0")
 INVALID_REQUEST = -32600
@@ -81,7 +84,7 @@ async def connect(
         transport as (inbox, outbox),
         ClientSession(inbox, outbox, client_info=CLIENT) as session,
     ):
-        yield SdkConnection(spec, session, gate, transport)
+        yield SdkConnection(spec, session, gate, transport, hooks)
 
 
 class SdkConnection:
@@ -93,7 +96,9 @@ class SdkConnection:
         session: ClientSession,
         gate: Gate,
         transport: StdioTransport | HttpTransport,
+        hooks: Hooks,
     ) -> None:
+        self._hooks = hooks
         self._spec = spec
         self._session = session
         self._gate = gate
@@ -224,12 +229,22 @@ class SdkConnection:
         changes = capabilities is not None and capabilities.tools is not None
         if not changes or self.protocol not in MODERN_PROTOCOL_VERSIONS:
             return
-        try:
-            async with listen(self._session, tools_list_changed=True) as subscription:
-                async for _ in subscription:
-                    pass  # the gate has already told the supervisor
-        except (MCPError, SubscriptionLost):
-            return
+        pause = RELISTEN_PAUSE
+        while True:
+            try:
+                async with listen(self._session, tools_list_changed=True) as subscription:
+                    pause = RELISTEN_PAUSE
+                    async for _ in subscription:
+                        pass  # the gate has already told the supervisor
+            except MCPError as error:
+                if self.ended or "agentHost" not in _data(error):
+                    return  # the server does not offer it
+            except SubscriptionLost:
+                if self.ended:
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RELISTEN_MOST)
+            self._hooks.tools_changed()  # what happened meanwhile was not heard
 
     async def call(self, name: str, arguments: JsonObject, progress: Progress) -> Reply:
         """See `spec.Connection`."""
@@ -250,7 +265,7 @@ class SdkConnection:
         return Reply(kind="result", raw=(result.meta or {}).get(RAW) or {})
 
     async def _failed(self, error: MCPError) -> Reply:
-        data = error.data if isinstance(error.data, dict) else {}
+        data = _data(error)
         text = clean(error.message[:4000])
         if data.get("agentHost") == "not_sent":
             return Reply(kind="refused", text=text)
@@ -265,11 +280,14 @@ class SdkConnection:
 
 def _mutual_version(error: MCPError) -> str | None:
     """The newest modern version that a server names when it refuses ours (-32022)."""
-    data = error.data if isinstance(error.data, dict) else {}
-    supported = data.get("supported")
+    supported = _data(error).get("supported")
     if error.code != UNSUPPORTED_VERSION or not isinstance(supported, list):
         return None
     return next((v for v in reversed(MODERN_PROTOCOL_VERSIONS) if v in supported), None)
+
+
+def _data(error: MCPError) -> JsonObject:
+    return error.data if isinstance(error.data, dict) else {}
 
 
 def _named_in(tool: Any, names: set[str]) -> bool:

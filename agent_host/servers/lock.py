@@ -62,13 +62,14 @@ class Lock:
     @classmethod
     def read(cls, path: Path) -> "Lock":
         """Read a lock file; a missing one is empty. Never raises."""
+        shown = clean_line(str(path))
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE + 1)
         except FileNotFoundError:
             return cls(path, {})
         except OSError as error:
-            return cls(path, {}, f"{path}: cannot be read: {error.strerror}; going on without it")
+            return cls(path, {}, f"{shown}: cannot be read: {error.strerror}; going on without it")
         try:
             value = json.loads(data) if len(data) <= MAX_FILE else None
         except (ValueError, RecursionError):
@@ -76,7 +77,7 @@ class Lock:
         document: JsonObject = value if isinstance(value, dict) else {}
         servers = document.get("servers")
         if not isinstance(servers, dict) or document.get("format") != FORMAT:
-            return cls(path, {}, f"{path}: is no lock file of this version; it will be rewritten")
+            return cls(path, {}, f"{shown}: is no lock file of this version; it will be rewritten")
         return cls(path, {k: v for k, v in servers.items() if isinstance(v, dict)})
 
     def tools(self, server: str, known_hash: str) -> tuple[Tool, ...] | None:

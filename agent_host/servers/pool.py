@@ -86,6 +86,8 @@ class Pool:
             server.discard()
 
     async def __aenter__(self) -> Self:
+        if self._lock is not None and self._lock.problem:
+            self._observe(ServerLog(server="", level="warning", text=self._lock.problem))
         self._group = await asyncio.TaskGroup().__aenter__()
         self._tasks = [self._group.create_task(s.run()) for s in self._servers.values()]
         return self
@@ -125,7 +127,7 @@ class Pool:
 
     async def settled(self) -> None:
         """Return once every server is connected or its first attempt is over, lock or not."""
-        await asyncio.gather(*(server.connected() for server in self._servers.values()))
+        await asyncio.gather(*(server.settled() for server in self._servers.values()))
 
     def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
         """See `ports.ToolSource`."""
@@ -143,20 +145,21 @@ class Pool:
             seconds = server.spec.call_timeout
             text = f"No answer within {seconds:g} s; whether the tool ran to its end is unknown."
             return _failed(context, "timeout", text)
-        if isinstance(reply, ToolResult):
-            return reply
+        if isinstance(reply, str):
+            return _failed(context, "changed", reply)
         return self._result(tool, context, reply)
 
     async def _reply(
         self, server: Supervisor, tool: Tool, arguments: JsonObject, progress: Progress
-    ) -> Reply | ToolResult:
+    ) -> Reply | str:
+        """The reply, or how the live definition differs from `tool`."""
         reply = Reply(kind="refused", text="")
         # A request that surely never ran is sent once more, over a new connection.
         for _ in range(2):
             if not await server.connected():
                 return Reply(kind="refused", text=server.reason())
             if (other := _changed(server, tool)) is not None:
-                return ToolResult(call_id="", content=(Text(text=other),), error="changed")
+                return other
             reply = await server.call(tool, arguments, progress)
             if reply.kind != "refused":
                 return reply

@@ -140,8 +140,12 @@ class Supervisor:
     async def known(self) -> None:
         """Return once the tools are known or the first attempt is over."""
         if not self._warm:
-            async with self._news:
-                await self._news.wait_for(lambda: self._attempts > 0 or self.live is not None)
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Return once there is a connection or the first attempt is over."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._attempts > 0 or self.live is not None)
 
     async def run(self) -> None:
         """Keep the server until cancelled; never raises for what the server does."""

@@ -191,7 +191,7 @@ class Outbox:
         message = item.message
         # pydantic's serializer refuses lone surrogates; json escapes them.
         data = message.model_dump(mode="python", by_alias=True, exclude_unset=True)
-        line = json.dumps(data, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(data, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         note_sent(self._gate, item)
         self._pipe.write(line)
         if not isinstance(message, JSONRPCNotification):

@@ -10,6 +10,7 @@ left out of the check rather than the tool. Nothing is ever fetched. Source: MCP
 """
 
 from collections import OrderedDict
+from math import isfinite
 from typing import Any
 
 import jsonschema_rs
@@ -29,10 +30,12 @@ def _deny(uri: str) -> Any:
     raise ValueError(f"references are not fetched: {clean_line(uri, 100)}")
 
 
-def size_of(value: Json) -> tuple[int, int]:
-    """Nodes and depth of a JSON value; stops counting above the bounds."""
+def size_of(value: Json) -> tuple[int, int, bool]:
+    """Nodes and depth of a JSON value, and whether all its numbers are finite; stops counting
+    above the bounds."""
     stack: list[tuple[Json, int]] = [(value, 1)]
     nodes = deepest = 0
+    finite = True
     while stack and nodes <= MAX_VALUE_NODES:
         item, depth = stack.pop()
         nodes += 1
@@ -41,7 +44,9 @@ def size_of(value: Json) -> tuple[int, int]:
             stack.extend((child, depth + 1) for child in item.values())
         elif isinstance(item, list):
             stack.extend((child, depth + 1) for child in item)
-    return nodes, deepest
+        elif isinstance(item, float):
+            finite = finite and isfinite(item)
+    return nodes, deepest, finite
 
 
 def _without_patterns(value: Json) -> Json:
@@ -80,9 +85,11 @@ class Checker:
 
     def problems(self, value: Json) -> tuple[str, ...]:
         """What is wrong with `value`, at most PROBLEMS_SHOWN lines; empty if nothing is."""
-        nodes, depth = size_of(value)
+        nodes, depth, finite = size_of(value)
         if nodes > MAX_VALUE_NODES:
             return ("it is too large to be checked",)
+        if not finite:
+            return ("it holds a number that JSON cannot say (NaN or an infinity)",)
         work = nodes * self._visits * self._growth ** min(depth, 60)
         if work > MAX_WORK:
             return ("it is nested too deeply for this schema to be checked",)

@@ -44,6 +44,8 @@ class Server:
         self.calls = 0
         self.cancelled = []
         self.initialized = False
+        self.picked = False
+        self.listening = None
 
     def write(self, data):
         with self.lock:
@@ -91,6 +93,28 @@ class Server:
         info = {"name": ESC, "version": "1.0" + (ESC if "esc" in self.modes else "")}
         caps = {"tools": {"listChanged": True}}
         return {"result": {"protocolVersion": version, "capabilities": caps, "serverInfo": info}}
+
+    def on_server_discover(self, message, params):
+        if "modern" not in self.modes:
+            return self.unknown(message, params)
+        asked = (params.get("_meta") or {}).get("io.modelcontextprotocol/protocolVersion")
+        if "picky" in self.modes and not self.picked:
+            self.picked = True
+            data = {"supported": ["2026-07-28"], "requested": asked}
+            return {"error": {"code": -32022, "message": "which?", "data": data}}
+        info = {"io.modelcontextprotocol/serverInfo": {"name": ESC, "version": "2.0" + ESC}}
+        versions = ["1999-01-01"] if "alien" in self.modes else ["2026-07-28"]
+        result = {"supportedVersions": versions, "capabilities": {"tools": {"listChanged": True}}}
+        result |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "_meta": info}
+        return {"result": result}
+
+    def on_subscriptions_listen(self, message, params):
+        if "modern" not in self.modes or "no_listen" in self.modes:
+            return self.unknown(message, params)
+        self.listening = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+        params = {"notifications": {"toolsListChanged": True}, "_meta": self.listening}
+        self.notify("notifications/subscriptions/acknowledged", params)
+        return None
 
     def on_ping(self, message, params):
         return {"result": {}}
@@ -173,7 +197,10 @@ class Server:
             for i in range(5_000):
                 self.notify("notifications/message", {"level": "info", "data": f"{i} {ESC}"})
         if "changing" in modes:
-            self.notify("notifications/tools/list_changed")
+            self.notify(
+                "notifications/tools/list_changed",
+                {"_meta": self.listening} if self.listening else None,
+            )
         if "request_flood" in modes:
             for i in range(2000):
                 self.send({"jsonrpc": "2.0", "id": f"r{i}", "method": "roots/list"})
@@ -202,6 +229,8 @@ class Server:
         return None
 
     def answer(self, name, arguments, params, ident):
+        if "stop_reading" in self.modes:
+            time.sleep(600)
         if name == "slow":
             seconds = float(arguments.get("seconds", 0.2))
             threading.Timer(seconds, self.late, (ident, "late")).start()

@@ -84,7 +84,7 @@ def test_a_broken_answer_fails_that_call_only(mode, part):
         ("list_garbage", "no list of tools"),
         ("close_stdout", "it closed its output"),
         ("flood_stdout", "flooded|larger than the host accepts"),
-        ("flood_lines", "flooded"),
+        ("flood_lines", "flooded|not ready"),
     ],
 )
 def test_a_server_that_cannot_be_used_says_why(mode, part):
@@ -232,7 +232,7 @@ def test_changed_tools_are_listed_again_and_an_old_definition_is_refused():
             await until(lambda: "h__extra" in pool.tools())
             assert pool.tools() is not before
             result = await pool.call(old, {"text": "hi"}, context())
-            assert result.error == "changed"
+            assert (result.error, result.call_id) == ("changed", "call-1")
         return events
 
     events = asyncio.run(scenario())

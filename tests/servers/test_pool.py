@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -286,6 +287,52 @@ def test_a_hundred_calls_cost_little(tmp_path):
             return time.process_time() - began
 
     assert asyncio.run(scenario()) < 0.3
+
+
+def test_arguments_that_json_cannot_say_are_refused():
+    async def scenario():
+        async with running(hostile()) as pool:
+            return pool.validate(pool.tools()["h__echo"], {"n": [float("nan")]})
+
+    assert "NaN" in asyncio.run(scenario())
+
+
+def test_lone_surrogates_in_arguments_arrive():
+    async def scenario():
+        async with running(hostile()) as pool:
+            return await call(pool, text="a\ud800")
+
+    assert json.loads(said(asyncio.run(scenario()))) == {"text": "a\ud800"}
+
+
+def test_a_server_that_does_not_read_costs_the_call_timeout():
+    async def scenario():
+        async with running(hostile("stop_reading", call_timeout=0.5)) as pool:
+            first = await call(pool, "h__slow", seconds=60)
+            second = await call(pool, text="x" * (3 << 20))
+            return first.error, second.error
+
+    assert asyncio.run(scenario()) == ("timeout", "timeout")
+
+
+def test_a_tool_of_a_server_that_is_not_there_is_unknown():
+    async def scenario():
+        async with running(hostile()) as pool:
+            tool = replace(pool.tools()["h__echo"], server="other")
+            return await pool.call(tool, {}, context())
+
+    assert asyncio.run(scenario()).error == "unknown_tool"
+
+
+def test_a_lock_that_cannot_be_written_is_told_and_does_no_harm(tmp_path):
+    async def scenario():
+        events = []
+        lock = Lock.read(tmp_path / "no" / "servers.lock")
+        async with running(hostile(), lock=lock, observe=events.append) as pool:
+            assert (await call(pool, text="x")).error is None
+        return [getattr(e, "text", "") for e in events]
+
+    assert any("cannot be written" in text for text in asyncio.run(scenario()))
 
 
 def test_importing_the_pool_does_not_import_the_sdk():

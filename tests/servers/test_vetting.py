@@ -13,13 +13,13 @@ from agent_host.servers.validation import Checker, Validation
 from agent_host.servers.vetting import SchemaError, vet
 from tests.fakes.hostile_server import SCHEMAS, doubling
 
-BUDGET = 0.5
+BUDGET = 1.0  # seconds of CPU
 
 
 def timed(work):
-    began = time.perf_counter()
+    began = time.process_time()
     result = work()
-    assert time.perf_counter() - began < BUDGET
+    assert time.process_time() - began < BUDGET
     return result
 
 
