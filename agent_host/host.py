@@ -8,7 +8,6 @@ the last moment, and their values are handed to the transcript's redaction.
 """
 
 import asyncio
-import gc
 import getpass
 import json
 import os
@@ -17,37 +16,33 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded
 from agent_host.config.schema import ServerConfig
 from agent_host.config.secrets import resolve, variables
-from agent_host.config.trust import is_demo
+from agent_host.config.trust import demo_command, is_demo
 from agent_host.core.conversation import Conversation
+from agent_host.core.errors import ConfigError
 from agent_host.core.events import (
-    Ephemeral,
-    ModelRequested,
-    Record,
     RunResumed,
     RunStarted,
-    UserSaid,
 )
 from agent_host.core.limits import Limits
+from agent_host.core.text import clean_line
 from agent_host.core.types import Principal
 from agent_host.engine.feed import Feed
 from agent_host.engine.perform import Rooms
 from agent_host.engine.session import Session
+from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.models.settings import AdapterSettings
 from agent_host.policy.rules import Rule, RulePolicy
-from agent_host.ports import Approver, EventSink, ModelAdapter, Observation, Observer
+from agent_host.ports import Approver, EventSink, ModelAdapter, Observer
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
@@ -107,67 +102,6 @@ class HostSession:
         return [*self.loaded.config.models, "offline"]
 
 
-class _Loader:
-    """Imports modules one after another in a thread of its own.
-
-    Without the collector, which finds nothing to free meanwhile, an import takes a fifth less.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
-        self._under_way: dict[str, asyncio.Future[ModuleType]] = {}
-        gc.disable()
-
-    def start(self, name: str) -> None:
-        """Begin to import a module, after those that were begun before."""
-        if name not in self._under_way:
-            loop = asyncio.get_running_loop()
-            self._under_way[name] = loop.run_in_executor(self._thread, import_module, name)
-
-    async def load(self, name: str) -> ModuleType:
-        """Return a module. Must be called where `start` was, in the loop's own thread."""
-        self.start(name)
-        module = await asyncio.shield(self._under_way[name])
-        if all(future.done() for future in self._under_way.values()):
-            gc.freeze()
-            gc.enable()
-        return module
-
-    async def call(self, work: Callable[[], None]) -> None:
-        """Do what an adapter can do before its first request, in the same thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def close(self) -> None:
-        """Let the thread end with what it is importing."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        gc.enable()
-
-
-class _Gate:
-    """Lets the import of the MCP SDK begin: with a warm lock only once the first request is out,
-    because the two would share one interpreter. A sink, which sees when an answer begins."""
-
-    LONGEST = 0.15
-    """Seconds after which it opens by itself: a chat waits for its user much longer."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-
-    def emit(self, item: Record | Ephemeral) -> None:
-        """Open on the first sign of an answer, or of a call that is taken up again."""
-        quiet = RunStarted | RunResumed | UserSaid | ModelRequested
-        if not (isinstance(item, Record) and isinstance(item.event, quiet)):
-            self.open()
-
-    def open(self) -> None:
-        """Open for good."""
-        self._open.set()
-
-    async def wait(self) -> None:
-        """Return once it is open."""
-        await self._open.wait()
-
-
 class _Secrets:
     """Resolves references and remembers the values, by name, for redaction."""
 
@@ -190,7 +124,7 @@ class _Secrets:
 class _Models:
     """Makes model adapters from what the config or a user names."""
 
-    def __init__(self, loaded: Loaded, secrets: _Secrets, loader: _Loader) -> None:
+    def __init__(self, loaded: Loaded, secrets: _Secrets, loader: Loader) -> None:
         self._loaded = loaded
         self._secrets = secrets
         self._loader = loader
@@ -204,7 +138,7 @@ class _Models:
     async def make(self, name: str | None) -> tuple[ModelChoice, ModelAdapter]:
         """Return a choice and its adapter. Raises ConfigError."""
         choice = self.choose(name)
-        settings = self.settings(choice)
+        settings = self.settings(choice, base=self.base(name, choice))
         module = await self._loader.load(ADAPTERS[choice.settings.adapter])
         adapter: ModelAdapter = module.create(settings)
         self.made.append(adapter)
@@ -213,11 +147,21 @@ class _Models:
             await self._loader.call(prepare)
         return choice, adapter
 
-    def settings(self, choice: ModelChoice) -> AdapterSettings:
-        """Return an adapter's settings with every reference resolved. Raises ConfigError."""
+    def base(self, name: str | None, choice: ModelChoice) -> Path:
+        """Return the folder that a choice's paths start from: that of the file that says them."""
+        loaded = self._loaded
+        from_file = name is None and ("model",) not in loaded.origins
+        return loaded.folder if from_file or choice.name in loaded.config.models else Path()
+
+    def settings(self, choice: ModelChoice, *, base: Path) -> AdapterSettings:
+        """Return an adapter's settings with every reference resolved. Raises ConfigError, also
+        for a script or recording that is not there."""
         config, loaded = choice.settings, self._loaded
         declared = choice.name in loaded.config.models
-        base = loaded.folder if declared else Path()
+        path = None if config.path is None else base / Path(config.path).expanduser()
+        if path is not None and not path.is_file():
+            at = loaded.at("models", choice.name, "path") if declared else f"model {choice.name}"
+            raise ConfigError(f"{clean_line(at)}: there is no file {path}; check the path")
 
         def value(key: str, text: str) -> str:
             at = loaded.at("models", choice.name, key) if declared else f"--model {choice.name}"
@@ -228,32 +172,11 @@ class _Models:
             model=config.model or choice.name,
             base_url=None if config.base_url is None else value("base_url", config.base_url),
             api_key=None if config.api_key is None else value("api_key", config.api_key),
-            path=None if config.path is None else base / Path(config.path).expanduser(),
+            path=path,
             timeout=config.timeout,
             headers={name: value("headers", text) for name, text in config.headers.items()},
             max_output_tokens=config.max_output_tokens,
         )
-
-
-class _Relay:
-    """Passes on what servers do, also what they did before there was a session."""
-
-    def __init__(self) -> None:
-        self._early: list[Observation] = []
-        self._target: Observer | None = None
-
-    def __call__(self, item: Observation) -> None:
-        if self._target is None:
-            self._early.append(item)
-        else:
-            self._target(item)
-
-    def connect(self, target: Observer) -> None:
-        """Hand over to `target`, from the first item on."""
-        self._target = target
-        for item in self._early:
-            target(item)
-        self._early.clear()
 
 
 def open_pool(
@@ -279,10 +202,10 @@ async def _open_pool(
     only: Collection[str] | None,
     observe: Observer | None,
 ) -> AsyncIterator[Pool]:
-    loader = _Loader()
+    loader = Loader()
     try:
-        gate = _Gate()
-        pool, _ = _spawned(loaded, secrets, loader, gate, only=only, observe=observe or _Relay())
+        gate = Gate()
+        pool, _ = _spawned(loaded, secrets, loader, gate, only=only, observe=observe or Relay())
         gate.open()
         async with pool:
             yield pool
@@ -293,8 +216,8 @@ async def _open_pool(
 def _spawned(
     loaded: Loaded,
     secrets: _Secrets,
-    loader: _Loader,
-    gate: _Gate,
+    loader: Loader,
+    gate: Gate,
     *,
     only: Collection[str] | None,
     observe: Observer,
@@ -356,7 +279,8 @@ def _spec(
     command, args = server.command or "", tuple(server.args)
     if is_demo(server):
         # The bundled server is this very program, whatever PATH holds.
-        command, args = sys.executable, ("-m", "agent_host", *args)
+        command, *rest = demo_command(sys.executable)
+        args = tuple(rest)
     folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
     env = {k: value(("env", k), text) for k, text in server.env.items()}
     return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
@@ -382,10 +306,10 @@ async def open_session(
 
     Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
     """
-    secrets, loader, relay, gate = _Secrets(environ), _Loader(), _Relay(), _Gate()
+    secrets, loader, relay, gate = _Secrets(environ), Loader(), Relay(), Gate()
     models = _Models(loaded, secrets, loader)
     chosen = models.choose(options.model)
-    models.settings(chosen)
+    models.settings(chosen, base=models.base(options.model, chosen))
     policy = make_policy(loaded)
     try:
         pool, warm = _spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)

@@ -8,12 +8,13 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from agent_host.cli.run import check_servers, overrides
+from agent_host.cli.live import enabled
+from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
@@ -57,9 +58,9 @@ def execute(options: argparse.Namespace) -> int:
             "chat needs a terminal on stdin and stdout; use `agent-host run` for pipes and scripts"
         )
     loaded = load(options.config, os.environ, overrides(options))
-    check_servers(loaded, options.server)
+    only = enabled(loaded, options.server or ())
     ensure_trusted(loaded, flag=options.trust)
-    return asyncio.run(_chat(options, loaded))
+    return asyncio.run(_chat(options, loaded, only))
 
 
 class _Interrupt:
@@ -102,7 +103,7 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
     return _Keyboard(prompt.PromptLines(interrupt=interrupt), messages)
 
 
-async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
+async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[str]) -> int:
     screen = Outlet(sys.stdout, os.environ)
     user, sign, interrupt = user_name(), "", _Interrupt()
     keyboard = _keyboard(screen, interrupt)
@@ -114,7 +115,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded) -> int:
         )
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
-    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
+    wanted = SessionOptions(model=options.model, resume=options.resume, only=only)
     async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
         _greet(screen, host, sign)
         chat = Chat(host, messages=keyboard.messages(host), screen=screen, by=user)
@@ -132,5 +133,5 @@ def _greet(screen: Outlet, host: HostSession, sign: str) -> None:
     screen.write(f"{status(host.session.conversation)} · servers: {servers} · /help\n")
     if sign:
         screen.write(f"Questions for your approval carry the sign {sign}; nothing else does.\n")
-    for notice in host.notices:
+    for notice in (*host.notices, *local_models(host, screen)):
         screen.write(f"agent-host: {clean(notice)}\n")

@@ -9,12 +9,14 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from agent_host.cli.live import enabled
 from agent_host.cli.stdin import read_prompt
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
+from agent_host.config.local import local_hint
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.loop import outcome
@@ -83,23 +85,15 @@ def execute(options: argparse.Namespace) -> int:
     prompt = read_prompt(options.prompt)
     if not prompt and options.resume is None:
         raise UsageError("the prompt is empty; say something: agent-host run 'What can you do?'")
-    check_servers(loaded, options.server)
+    only = enabled(loaded, options.server or ())
     ensure_trusted(loaded, flag=options.trust)
-    return asyncio.run(_run(options, loaded, prompt))
+    return asyncio.run(_run(options, loaded, prompt, only))
 
 
 def overrides(options: argparse.Namespace) -> dict[str, str]:
     """Return what the limits' options set, by config key."""
     given = {key: getattr(options, name) for name, key in _LIMITS.items()}
     return {key: text for key, text in given.items() if text is not None}
-
-
-def check_servers(loaded: Loaded, names: list[str] | None) -> None:
-    """Raise UsageError for a server that the config does not have."""
-    for name in names or ():
-        if name not in loaded.config.servers:
-            known = ", ".join(loaded.config.servers) or "none"
-            raise UsageError(f"{loaded.name} has no server {clean(name)!r}; it has {known}")
 
 
 @dataclass(slots=True)
@@ -140,7 +134,9 @@ def _screen(output: str) -> _Screen:
     return _Screen(answer, notes, [summary, Notes(notes)], finish)
 
 
-async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
+async def _run(
+    options: argparse.Namespace, loaded: Loaded, prompt: str, only: Collection[str]
+) -> int:
     screen = _screen(options.output)
     approver = make_approver(
         options.approve,
@@ -149,14 +145,14 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
         hold=(screen.answer, screen.notes),
         sign=secrets.token_hex(2),
     )
-    wanted = SessionOptions(model=options.model, resume=options.resume, only=options.server)
+    wanted = SessionOptions(model=options.model, resume=options.resume, only=only)
     interrupts = _Interrupts()
     interrupts.listen()
     try:
         async with open_session(
             loaded, os.environ, wanted, sinks=screen.sinks, approver=approver
         ) as host:
-            for notice in host.notices:
+            for notice in (*host.notices, *local_models(host, screen.notes)):
                 screen.notes.write(f"agent-host: {clean(notice)}\n")
             interrupts.host = host
             reason = await _answer(host, prompt)
@@ -176,6 +172,13 @@ async def _run(options: argparse.Namespace, loaded: Loaded, prompt: str) -> int:
     finally:
         if not interrupts.left:
             screen.finish()
+
+
+def local_models(host: HostSession, notes: Outlet) -> list[str]:
+    """Return hints at model servers on this machine, for a human whom no AI answers."""
+    if host.choice.name != "offline" or not notes.tty:
+        return []
+    return [f"a model server runs here; use it with --model {s.hint}" for s in local_hint()]
 
 
 def _status(host: HostSession, reason: EndReason | None) -> ExitStatus:

@@ -146,7 +146,6 @@ def test_a_disabled_server_is_not_started_by_naming_it(here, hostile, project):
     assert not hostile.exists()
 
 
-@pytest.mark.xfail(reason="host.py does not use config.trust.demo_command yet", strict=True)
 def test_a_project_with_a_folder_of_our_name_runs_none_of_it(here, project):
     (project / "agent_host").mkdir()
     for name in ("__init__.py", "__main__.py"):
