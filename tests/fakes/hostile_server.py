@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -286,6 +285,8 @@ def misbehave_at_start(options, modes, server):
     if "ignore_term" in modes:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "grandchild" in modes or "setsid" in modes:
+        import subprocess
+
         code = "import signal,time;signal.signal(15,signal.SIG_IGN);time.sleep(600)"
         child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", code],

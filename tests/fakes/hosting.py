@@ -29,7 +29,7 @@ async def load_connector():
 def hostile(mode="", *extra, name="h", **spec):
     spec.setdefault("connect_timeout", 5)
     spec.setdefault("call_timeout", 5)
-    args = (HOSTILE, "--mode", mode, *map(str, extra))
+    args = ("-I", "-S", HOSTILE, "--mode", mode, *map(str, extra))
     return StdioSpec(name=name, command=sys.executable, args=args, **spec)
 
 
