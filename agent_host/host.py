@@ -231,6 +231,8 @@ def _spawned(
         return connect
 
     specs = server_specs(loaded, secrets, only)
+    if specs:
+        loader.expected.add(_CONNECTION)
     lock = Lock.read(loaded.folder / LOCK_FILE)
     pool = Pool(
         specs,
@@ -313,10 +315,12 @@ async def open_session(
     policy = make_policy(loaded)
     try:
         pool, warm = _spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
+        module = ADAPTERS[chosen.settings.adapter]
+        loader.expected.add(module)
         if not warm:
             gate.open()
             loader.start(_CONNECTION)
-        loader.start(ADAPTERS[chosen.settings.adapter])
+        loader.start(module)
         with _transcript(loaded, options.resume, secrets) as transcript:
             async with pool:
                 choice, model = await models.make(options.model)
