@@ -49,8 +49,8 @@ RELIST_PAUSE = 0.1
 """Seconds in which further list_changed notices are one."""
 LOGS_KEPT = 200
 """Log lines of one server that are shown in one connection; the rest is counted."""
-VET_SLICE = 25
-"""Definitions judged before other tasks get a turn."""
+VET_SLICE = 0.005
+"""Seconds for which definitions are judged before other tasks get a turn."""
 
 
 @dataclass(slots=True)
@@ -307,10 +307,12 @@ class Supervisor:
         raw, noted = await life.connection.definitions()
         problems = list(noted)
         listed: list[Tool] = []
+        since = self._world.monotonic()
         for tool in read_definitions(self.spec, raw, problems):
             listed.append(tool)
-            if len(listed) % VET_SLICE == 0:
+            if self._world.monotonic() - since > VET_SLICE:
                 await asyncio.sleep(0)
+                since = self._world.monotonic()
         self._take_tools(life, tuple(listed), tuple(problems))
         async with self._news:
             self._news.notify_all()

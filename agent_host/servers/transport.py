@@ -258,8 +258,15 @@ class StdioTransport:
         return self._why or ("it closed its output" if code is None else describe_exit(code))
 
     async def __aenter__(self) -> tuple[Inbox, Outbox]:
-        loop = asyncio.get_running_loop()
         self._watch_exit()
+        try:
+            return await self._open()
+        except BaseException:
+            self._release()
+            raise
+
+    async def _open(self) -> tuple[Inbox, Outbox]:
+        loop = asyncio.get_running_loop()
         process, sink = self._process, self._sink
         self._stdin, _ = await loop.connect_write_pipe(lambda: sink, process.stdin)
         self._stdin.set_write_buffer_limits(high=1 << 20)

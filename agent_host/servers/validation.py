@@ -19,8 +19,13 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Json, JsonObject, Tool
 from agent_host.servers.vetting import SchemaError, vet
 
-MAX_WORK = 20_000_000
-"""Schema visits that a whole value may cause."""
+MAX_WORK = 2_000_000
+"""Schema visits that a whole value may cause (about 0.1 microseconds each)."""
+MAX_PATTERNS = 64
+"""Patterns of one schema that are compiled (up to 2 milliseconds each); of a schema with more,
+none is."""
+LISTED = 500
+"""Nodes of a value up to which all its problems are listed: each holds a copy of the value."""
 MAX_VALUE_NODES = 100_000
 PROBLEMS_SHOWN = 8
 CACHED = 512
@@ -49,6 +54,21 @@ def size_of(value: Json) -> tuple[int, int, bool]:
     return nodes, deepest, finite
 
 
+def _patterns(schema: Json) -> int:
+    """How many patterns there are, or look as if they were."""
+    count, stack = 0, [schema]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            named = item.get("patternProperties")
+            count += isinstance(item.get("pattern"), str)
+            count += len(named) if isinstance(named, dict) else 0
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return count
+
+
 def _without_patterns(value: Json) -> Json:
     if isinstance(value, dict):
         return {
@@ -75,6 +95,8 @@ class Checker:
 
     def __init__(self, schema: Json) -> None:
         self._visits, self._growth = vet(schema)
+        if _patterns(schema) > MAX_PATTERNS:
+            schema = _without_patterns(schema)
         try:
             self._validator = _compile(schema)
         except (ValueError, TypeError) as error:
@@ -83,25 +105,39 @@ class Checker:
             except (ValueError, TypeError):
                 raise SchemaError(f"the schema is invalid: {_reason(error)}") from None
 
+    def too_much(self, value: Json) -> str | None:
+        """Why `value` cannot be checked in bounded time, or None."""
+        nodes, depth, _ = size_of(value)
+        if nodes > MAX_VALUE_NODES:
+            return "it is too large to be checked"
+        if nodes * self._visits * self._growth ** min(depth, 60) > MAX_WORK:
+            return "it is too large or nested too deeply for this schema to be checked"
+        return None
+
     def problems(self, value: Json) -> tuple[str, ...]:
         """What is wrong with `value`, at most PROBLEMS_SHOWN lines; empty if nothing is."""
-        nodes, depth, finite = size_of(value)
-        if nodes > MAX_VALUE_NODES:
-            return ("it is too large to be checked",)
+        nodes, _, finite = size_of(value)
+        if (why := self.too_much(value)) is not None:
+            return (why,)
         if not finite:
             return ("it holds a number that JSON cannot say (NaN or an infinity)",)
-        work = nodes * self._visits * self._growth ** min(depth, 60)
-        if work > MAX_WORK:
-            return ("it is nested too deeply for this schema to be checked",)
-        found = []
         try:
-            for error in self._validator.iter_errors(value):
-                found.append(_problem(error))
-                if len(found) == PROBLEMS_SHOWN:
-                    found.append("and more")
-                    break
+            if nodes <= LISTED:
+                return self._all_problems(value)
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return (_problem(error),)
         except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
             return (f"it cannot be checked: {_reason(error)}",)
+        return ()
+
+    def _all_problems(self, value: Json) -> tuple[str, ...]:
+        found = []
+        for error in self._validator.iter_errors(value):
+            found.append(_problem(error))
+            if len(found) == PROBLEMS_SHOWN:
+                found.append("and more")
+                break
         return tuple(found)
 
 
@@ -135,7 +171,7 @@ class Validation:
         if tool.output_schema is None:
             return None
         checker = self._checker("output", tool.fingerprint, tool.output_schema)
-        if isinstance(checker, SchemaError):
+        if isinstance(checker, SchemaError) or checker.too_much(structured) is not None:
             return None
         problems = checker.problems(structured)
         if not problems:

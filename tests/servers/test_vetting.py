@@ -140,6 +140,39 @@ def test_large_arguments_are_not_checked_for_ever():
     assert "too large" in problem
 
 
+ITEMS = [{"a": 4999}] * 40_000
+SLOW = [
+    ({"items": {"enum": [{"a": n} for n in range(5000)]}}, ITEMS),
+    ({"items": {"multipleOf": 1e-300}}, [1e300] * 90_000),
+    ({"items": {"anyOf": [{"minLength": n} for n in range(300)]}}, [1] * 30_000),
+    ({"propertyNames": {"pattern": "^a+$"}}, {f"a{n}": 1 for n in range(40_000)}),
+    ({"items": {"required": [f"r{n}" for n in range(5000)]}}, [{}] * 40_000),
+    ({"uniqueItems": True}, ITEMS),
+]
+
+
+@pytest.mark.parametrize(("schema", "value"), SLOW)
+def test_values_that_make_a_check_slow_are_bounded(schema, value):
+    checker = timed(lambda: Checker(schema))
+    assert len(timed(lambda: checker.problems(value))) == 1
+
+
+def test_patterns_that_are_slow_to_compile_are_bounded_in_number():
+    schema = {
+        "properties": {f"p{n}": {"pattern": f"((a{{20}}){{20}}){{20}}{n}"} for n in range(1000)}
+    }
+    timed(lambda: Checker(schema))
+
+
+def test_a_result_too_large_to_be_checked_is_passed_on_without_a_note():
+    tool = Tool(
+        name="x", server="s", tool="x", description="", input_schema={}, fingerprint="f",
+        output_schema={"items": {"type": "string"}},
+    )  # fmt: skip
+    assert Validation().result(tool, list(range(200_000))) is None
+    assert "does not match" in (Validation().result(tool, [1]) or "")
+
+
 SCHEMA_KEYS = st.sampled_from(
     ["properties", "anyOf", "allOf", "items", "not", "$ref", "$defs", "additionalProperties",
      "type", "enum", "if", "then", "unevaluatedProperties", "prefixItems", "$anchor"]
