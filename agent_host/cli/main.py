@@ -102,8 +102,17 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def _open_closed_streams() -> None:
+    """Started with a stream closed (`>&-`), the next file that is opened would take its number,
+    and what is meant for nobody would end up in that file."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def script() -> NoReturn:
     """The entry point of `agent-host`: run the command of this process and leave."""
+    _open_closed_streams()
     try:
         status = main()
     except SystemExit as error:

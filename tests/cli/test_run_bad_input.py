@@ -58,9 +58,9 @@ def refused(ended: Ended, status: int, *words: str) -> None:
     [
         ((), 2, ["the prompt is empty", "agent-host run '"]),
         (("  \n ",), 2, ["the prompt is empty"]),
-        (("--server", "shp", "Hi."), 2, ["servers.toml has no server 'shp'"]),
+        (("--server", "shp", "Hi."), 2, ['servers.toml has no server "shp"']),
         (("--model", "actr", "Hi."), 2, ["--model", '"actr"', 'did you mean "actor"']),
-        (("--model", "script:no.toml", "Hi."), 2, ["no.toml", "cannot be read", "check `path`"]),
+        (("--model", "script:no.toml", "Hi."), 2, ["no.toml", "check"]),
         (("--model", "replay:no.jsonl", "Hi."), 2, ["no.jsonl"]),
         (("--model", "openai:gpt", "Hi."), 2, ["OPENAI_API_KEY", "--model offline"]),
         (("--resume", "01NONE", "Hi."), 2, ["no run '01NONE'"]),
@@ -127,6 +127,28 @@ def test_standard_input_is_the_prompt_or_is_appended_to_it(project: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("closed", "out"), [("<&-", "Hello.\n"), (">&-", ""), ("2>&-", "Hello.\n")]
+)
+def test_a_stream_that_is_closed_is_nobodys_and_no_files(
+    project: Path, closed: str, out: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command("run", "Hi.")],
+        cwd=project,
+        env=environment(project),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, out)
+    assert "Traceback" not in done.stderr
+    [path] = (project / "transcripts").glob("*.jsonl")
+    assert all(line.startswith('{"seq":') for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
     ("data", "word"), [(b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"), (b"a\0b", "a NUL character")]
 )
 def test_binary_input_is_no_prompt(project: Path, data: bytes, word: str) -> None:
@@ -185,6 +207,17 @@ def test_a_damaged_transcript_is_named_with_its_line(project: Path) -> None:
     before = files(project)
     refused(run(project, "--resume", "last", "Go on."), 1, f"{path.name}:2")
     assert files(project) == before
+
+
+def test_a_torn_end_of_a_transcript_is_set_aside_and_the_run_goes_on(project: Path) -> None:
+    path = recorded(project)
+    (project / "script.toml").write_text(HELLO + HELLO)
+    with path.open("a") as file:
+        file.write('{"seq":9,"at":')
+    ended = run(project, "--resume", "last", "Go on.")
+    assert (ended.status, ended.out) == (0, "Hello.\n")
+    assert f"they were moved to {path.with_suffix('.corrupt')}" in ended.err
+    assert path.with_suffix(".corrupt").read_text() == '{"seq":9,"at":'
 
 
 @pytest.mark.parametrize("folder", ["/proc/nothing", "script.toml", "script.toml/below"])
