@@ -16,9 +16,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp import ClientSession, MCPError
-from mcp.client.subscriptions import SubscriptionLost, listen
-from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import (
     CallToolRequest,
     CallToolRequestParams,
@@ -33,8 +30,15 @@ from pydantic import ValidationError
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import RAW, Gate
-from agent_host.servers.http import HttpTransport
+from agent_host.servers.http import BROKEN_OFF, HttpTransport
 from agent_host.servers.process import ServerProcess
+from agent_host.servers.sdk import (
+    ClientSession,
+    MCPDeprecationWarning,
+    MCPError,
+    SubscriptionLost,
+    listen,
+)
 from agent_host.servers.spec import (
     ConnectFailedError,
     Connection,
@@ -242,6 +246,8 @@ class SdkConnection:
             except SubscriptionLost:
                 if self.ended:
                     return
+            except (RuntimeError, ValueError):
+                return  # an answer that makes no sense is no reason to lose the connection
             await asyncio.sleep(pause)
             pause = min(2 * pause, RELISTEN_MOST)
             self._hooks.tools_changed()  # what happened meanwhile was not heard
@@ -269,7 +275,8 @@ class SdkConnection:
         text = clean(error.message[:4000])
         if data.get("agentHost") == "not_sent":
             return Reply(kind="refused", text=text)
-        if data.get("agentHost") == "lost":
+        broken = error.code == CONNECTION_CLOSED and text.startswith("SSE stream")
+        if broken or data.get("agentHost") == "lost" or BROKEN_OFF in text:
             return Reply(kind="lost", text=text)
         if error.code == CONNECTION_CLOSED and self._transport.ended:
             return Reply(kind="lost", text=await self._transport.lost())

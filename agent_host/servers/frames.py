@@ -11,6 +11,7 @@ list_changed) are handled here, at the price of a parsed line each. Sources: JSO
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ LINE_COST = 100
 MAX_DROPPED = 256 * 1024 * 1024
 """Bytes of oversized lines after which the server is given up."""
 MAX_BATCH = 100
+LATE = 256
+"""Requests given up whose late answers are no junk."""
 MAX_SERVER_REQUESTS = 32
 """Requests of a server that may be open at once; more are dropped."""
 RAW = "agent-host/raw"
@@ -122,6 +125,7 @@ class Gate:
         self._open: dict[int | str, str] = {}
         self._progress: dict[int | str, Progress] = {}
         self._serving: set[int | str] = set()
+        self._given_up: deque[int | str] = deque(maxlen=LATE)
         self._keep_headers = keep_headers
         self._told: set[str] = set()
         self.answered = False
@@ -150,12 +154,13 @@ class Gate:
 
     def sent_cancel(self, request_id: Any) -> None:
         """Note that a request was given up; its late answer is dropped."""
-        self._open.pop(request_id, None)
+        if self._open.pop(request_id, None) is not None:
+            self._given_up.append(request_id)
 
     def forget(self, method: str) -> None:
         """Note that nobody waits for the answers to `method` any more."""
         for request_id in [key for key, name in self._open.items() if name == method]:
-            del self._open[request_id]
+            self.sent_cancel(request_id)
 
     def header_names(self, result: JsonObject) -> set[str]:
         """The names of the tools in a raw tools/list result that the SDK was told of."""
@@ -204,6 +209,8 @@ class Gate:
     def _response(self, value: JsonObject) -> list[JsonObject]:
         request_id = _same_id(value.get("id"), self._open)
         if request_id is None:
+            if _same_id(value.get("id"), self._given_up) is not None:
+                return []  # it crossed our cancellation on the way
             return self._junk("an answer to no open request")
         self.answered = True
         self.sound += 1

@@ -16,13 +16,12 @@ from typing import Any, Self
 
 import anyio
 import httpx2
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import MAX_LINE, Gate
+from agent_host.servers.sdk import SessionMessage, streamable_http_client
 from agent_host.servers.spec import HttpSpec
 from agent_host.servers.transport import Inbox, note_sent, to_message
 
@@ -32,6 +31,7 @@ MAX_ERROR_BODY = 64 * 1024
 CLOSE_GRACE = 0.8
 """Seconds that ending the session at the server may take."""
 TRANSPORT_ERROR = -32000
+BROKEN_OFF = "the answer broke off"
 
 
 class _Counted(httpx2.AsyncByteStream):
@@ -43,11 +43,15 @@ class _Counted(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in self._inner:
-            size += len(chunk)
-            if self._cap is not None and size > self._cap:
-                raise httpx2.StreamError("the answer was larger than the host accepts")
-            yield chunk
+        try:
+            async for chunk in self._inner:
+                size += len(chunk)
+                if self._cap is not None and size > self._cap:
+                    raise httpx2.StreamError("the answer was larger than the host accepts")
+                yield chunk
+        except httpx2.TransportError as error:
+            # The SDK expects no other kind here, and would give up the whole connection.
+            raise httpx2.StreamError(f"{BROKEN_OFF} ({_network(error)})") from None
 
     async def aclose(self) -> None:
         await self._inner.aclose()

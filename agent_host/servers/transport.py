@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from agent_host.core.text import clean
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import MAX_DROPPED, Gate, Lines
 from agent_host.servers.process import ServerProcess, describe_exit
+from agent_host.servers.sdk import SessionMessage
 
 EOF_GRACE = 0.6
 """Seconds a server has to leave after its stdin ended, before SIGTERM."""

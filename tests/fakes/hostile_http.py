@@ -26,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self):
         self.server.deleted.append(self.headers.get("mcp-session-id"))
+        if "hang_delete" in self.server.modes:
+            self.server.released.wait(20)
         self.plain(200, b"")
 
     def do_POST(self):
@@ -69,6 +71,12 @@ class Handler(BaseHTTPRequestHandler):
         elif calling and "slow" in modes:
             self.server.released.wait(20)
             self.close_connection = True
+        elif calling and "cut" in modes:
+            kind = "text/event-stream" if "sse" in modes else "application/json"
+            self.plain(200, b'{"jsonrpc":', kind, {"content-length": "5000"})
+            self.close_connection = True
+        elif calling and "flood" in modes:
+            self.flood()
         elif calling and "drop" in modes:
             self.close_connection = True
             self.connection.close()
@@ -88,12 +96,24 @@ class Handler(BaseHTTPRequestHandler):
             return False
         return True
 
+    def flood(self):
+        """Notifications without end, as an event stream."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+        event = b'event: message\ndata: {"jsonrpc":"2.0","method":"x/y"}\n\n' * 100
+        try:
+            while not self.server.released.is_set():
+                self.wfile.write(event)
+        except OSError:
+            return
+
     def plain(self, status, body, kind="text/plain", headers=None):
         self.send_response(status)
         self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
+        for key, value in {"content-length": len(body), **(headers or {})}.items():
+            self.send_header(key, str(value))
         self.end_headers()
         try:
             self.wfile.write(body)

@@ -137,11 +137,16 @@ def test_an_answer_to_nothing_is_junk_and_told_once():
     assert len(heard.logs) == 1
 
 
-def test_the_answer_to_a_cancelled_request_is_dropped():
-    gate = Heard().gate()
+def test_the_answer_to_a_cancelled_request_is_dropped_and_no_junk():
+    heard = Heard()
+    gate = heard.gate()
     gate.sent_request(1, "tools/call")
     gate.sent_cancel(1)
-    assert gate.line(line(id=1, result={"content": []})) == []
+    gate.sent_request(2, "server/discover")
+    gate.forget("server/discover")
+    assert gate.line(line(id="1", result={"content": []})) == []
+    assert gate.line(line(id=2, error={"code": -1, "message": "no"})) == []
+    assert (gate.junk, heard.logs) == (0, [])
 
 
 def test_notices_of_changed_tools_and_logs_do_not_reach_the_session():

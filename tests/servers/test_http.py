@@ -51,6 +51,7 @@ def test_answers_as_an_event_stream_are_the_same():
         ("500", "tool_error", "HTTP 500 Internal Server Error"),
         ("rpc_400", "tool_error", "bad arguments"),
         ("drop", "outcome_unknown", "unknown"),
+        ("cut", "outcome_unknown", "unknown"),
         ("bomb", "outcome_unknown", "compressed (gzip)"),
         ("huge", "tool_error", "larger than the host accepts"),
         ("garbage", "tool_error", "Failed to parse"),
@@ -73,6 +74,17 @@ def test_a_fault_fails_one_call_and_the_next_one_works(mode, error, part):
     assert [type(event) for event in events] == [ServerConnected]
 
 
+def test_an_event_stream_that_breaks_off_leaves_the_outcome_unknown():
+    async def scenario(server):
+        async with running(spec_for(server.url)) as pool:
+            failed = await call(pool, text="hi")
+            server.modes.discard("cut")
+            return failed.error, (await call(pool, text="hi")).error
+
+    with serving("cut,sse") as server:
+        assert asyncio.run(scenario(server)) == ("outcome_unknown", None)
+
+
 def test_a_compressed_answer_is_never_unpacked():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     test_a_fault_fails_one_call_and_the_next_one_works("bomb", "outcome_unknown", "gzip")
@@ -91,6 +103,28 @@ def test_a_server_that_never_answers_costs_the_call_timeout():
         result, took = asyncio.run(scenario(server))
     assert result.error == "timeout"
     assert took < 2
+
+
+def test_a_server_that_does_not_let_the_session_end_is_left_in_time():
+    async def scenario(server):
+        async with running(spec_for(server.url)) as pool:
+            assert (await call(pool, text="hi")).error is None
+            began = time.monotonic()
+        return time.monotonic() - began
+
+    with serving("session,hang_delete") as server:
+        assert asyncio.run(scenario(server)) < 2
+
+
+def test_a_flood_of_events_costs_the_call_timeout():
+    async def scenario(server):
+        async with running(spec_for(server.url, call_timeout=0.5)) as pool:
+            flooded = await call(pool, text="hi")
+            server.modes.discard("flood")
+            return flooded.error, (await call(pool, text="hi")).error
+
+    with serving("flood") as server:
+        assert asyncio.run(scenario(server)) == ("timeout", None)
 
 
 def test_a_forgotten_session_is_opened_again_and_the_call_is_made_once():

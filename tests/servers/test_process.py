@@ -1,5 +1,6 @@
 """Starting and ending one process, also where there is no keeper."""
 
+import asyncio
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from agent_host.servers import keeper, process
+from agent_host.servers.connection import connect
 from agent_host.servers.process import (
     ServerProcess,
     SpawnFailure,
@@ -17,7 +19,7 @@ from agent_host.servers.process import (
     launch,
     start,
 )
-from agent_host.servers.spec import HttpSpec, StdioSpec
+from agent_host.servers.spec import Hooks, HttpSpec, StdioSpec
 from tests.fakes.hosting import hostile
 
 SLEEPER = ("-I", "-S", "-c", "import time; time.sleep(600)")
@@ -139,3 +141,32 @@ def test_the_keeper_sees_descendants_in_every_generation():
     assert server.wait(8) is not None
     _, alive = psutil.wait_procs(family, timeout=8)
     assert alive == []
+
+
+def test_where_there_is_no_process_descriptor_the_exit_is_polled():
+    async def scenario():
+        found = started(start(hostile(), os.environ))
+        os.close(found.exit_fd)
+        found.exit_fd = None
+        changed, told = [], []
+        hooks = Hooks(tools_changed=lambda: changed.append(1), log=lambda *log: told.append(log))
+        async with connect(hostile(), found, hooks) as connection:
+            await connection.handshake("")
+            tools, problems = await connection.definitions()
+            reply = await connection.call("die", {}, print)
+            assert (len(tools), problems, reply.kind) == (5, (), "lost")
+            assert "exit code 7" in reply.text
+        return found.exit_code(), changed, told
+
+    assert asyncio.run(scenario()) == (7, [], [])
+
+
+def test_a_server_that_is_closed_before_any_handshake_is_gone():
+    async def scenario():
+        found = started(start(hostile("ignore_eof"), os.environ))
+        hooks = Hooks(tools_changed=list, log=lambda *log: list(log))
+        async with connect(hostile(), found, hooks) as connection:
+            assert not connection.ended
+        return found.exit_code()
+
+    assert asyncio.run(scenario()) is not None
