@@ -28,7 +28,13 @@ class Redactor:
     """Replaces the values of `secrets` (name to value) wherever a record holds them."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        known = {value: name for name, value in secrets.items() if len(value) >= MIN_LENGTH}
+        self._secrets: dict[str, str] = {}
+        self.add(secrets)
+
+    def add(self, secrets: Mapping[str, str]) -> None:
+        """Replace the values of these secrets as well, in what is written from here on."""
+        self._secrets |= {v: name for name, v in secrets.items() if len(v) >= MIN_LENGTH}
+        known = self._secrets
         longest_first = sorted(known, key=lambda value: (-len(value), value))
         self._marks = {value: f"[secret:{known[value]}]" for value in longest_first}
         self._escaped = tuple(encode_value(value)[1:-1] for value in longest_first)

@@ -89,3 +89,10 @@ def test_a_secret_inside_deep_values_does_not_get_through_either():
 
 def test_the_redactor_itself_shows_no_secret():
     assert "hunter2" not in repr(Redactor({"A": "hunter2"}))
+
+
+def test_a_secret_that_became_known_later_is_replaced_from_then_on():
+    redactor = Redactor({"A": "hunter2"})
+    redactor.add({"B": "hunter2-b", "SHORT": "abc"})
+    assert redactor.text("hunter2 hunter2-b abc") == "[secret:A] [secret:B] abc"
+    assert redactor.bytes(b"hunter2-b") == b"[secret:B]"
