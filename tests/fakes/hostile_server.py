@@ -1,7 +1,8 @@
-"""A raw MCP server over stdio (or --http PORT-FILE) with a switch for each misbehaviour.
+"""A raw MCP server over stdio with a switch for each misbehaviour; `hostile_http` puts it on HTTP.
 
-Speaks JSON-RPC by hand, so that it can say what no SDK would. `--mode a,b` combines switches;
-`--count FILE` keeps a counter over restarts; tools: echo, slow, die, env, progress.
+Speaks JSON-RPC by hand, so that it can say what no SDK would. `--mode a,b` combines switches,
+`--count FILE` counts starts, `--pids FILE` notes its processes; tools: echo, slow, die, env,
+progress.
 """
 
 import argparse
