@@ -12,7 +12,6 @@ import getpass
 import json
 import os
 import random
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -25,10 +24,10 @@ from typing import Any
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded
 from agent_host.config.schema import ServerConfig
-from agent_host.config.secrets import resolve, variables
+from agent_host.config.secrets import references, resolve
 from agent_host.config.trust import demo_command, is_demo
 from agent_host.core.conversation import Conversation
-from agent_host.core.errors import ConfigError
+from agent_host.core.errors import ConfigError, RecordError
 from agent_host.core.events import (
     RunResumed,
     RunStarted,
@@ -63,7 +62,6 @@ ADAPTERS = {
 """Adapter -> the module whose `create` makes it."""
 
 _CONNECTION = "agent_host.servers.connection"
-_REFERENCE = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +101,18 @@ class HostSession:
 
 
 class _Secrets:
-    """Resolves references and remembers the values, by name, for redaction."""
+    """Resolves references, and tells the redactor of the values as they become known."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.values: dict[str, str] = {}
+        self.redactor = Redactor({})
 
     def resolve(self, text: str, base: Path, key: str) -> str:
         """Return `text` with its references resolved. Raises ConfigError."""
         resolved = resolve(text, self.environ, base, key=key)
-        for name in variables(text):
-            self.values[name] = self.environ.get(name, "")
-        for reference in _REFERENCE.findall(text):
-            if not reference.startswith("${env:"):
-                name = reference[2:-1]
-                self.values[name] = resolve(reference, self.environ, base, key=key)
+        for name in references(text):
+            value = resolve(f"${{{name}}}", self.environ, base, key=key)
+            self.redactor.add({name.removeprefix("env:"): value})
         return resolved
 
 
@@ -310,10 +305,10 @@ async def open_session(
     """
     secrets, loader, relay, gate = _Secrets(environ), Loader(), Relay(), Gate()
     models = _Models(loaded, secrets, loader)
-    chosen = models.choose(options.model)
-    models.settings(chosen, base=models.base(options.model, chosen))
-    policy = make_policy(loaded)
     try:
+        chosen = models.choose(options.model)
+        models.settings(chosen, base=models.base(options.model, chosen))
+        policy = make_policy(loaded)
         pool, warm = _spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
         module = ADAPTERS[chosen.settings.adapter]
         loader.expected.add(module)
@@ -321,7 +316,7 @@ async def open_session(
             gate.open()
             loader.start(_CONNECTION)
         loader.start(module)
-        with _transcript(loaded, options.resume, secrets) as transcript:
+        with _transcript(loaded, options.resume, secrets, pool) as transcript:
             async with pool:
                 choice, model = await models.make(options.model)
                 rooms = Rooms(model=model, tools=pool, policy=policy, approver=approver)
@@ -344,13 +339,21 @@ async def open_session(
         loader.close()
 
 
-def _transcript(loaded: Loaded, resume: str | None, secrets: _Secrets) -> Transcript:
-    redactor = Redactor(secrets.values) if any(secrets.values.values()) else None
+def _transcript(loaded: Loaded, resume: str | None, secrets: _Secrets, pool: Pool) -> Transcript:
+    """Make or open the file; if that fails, end the servers that are starting already."""
+    try:
+        return _opened(loaded, resume, secrets)
+    except RecordError:
+        pool.discard()
+        raise
+
+
+def _opened(loaded: Loaded, resume: str | None, secrets: _Secrets) -> Transcript:
     if resume is not None:
         path = find(loaded.transcripts, resume)
-        return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), redactor)
+        return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), secrets.redactor)
     run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10))
-    return Transcript.create(loaded.transcripts, run_id, redactor)
+    return Transcript.create(loaded.transcripts, run_id, secrets.redactor)
 
 
 def _session(

@@ -34,13 +34,9 @@ def is_reference(text: str) -> bool:
     return match is not None and match[1] is not None
 
 
-def variables(text: str) -> tuple[str, ...]:
-    """Return the environment variables that `text` refers to."""
-    return tuple(
-        match[1][4:]
-        for match in _REFERENCE.finditer(text)
-        if match[1] is not None and match[1].startswith("env:")
-    )
+def references(text: str) -> tuple[str, ...]:
+    """Return what is between the braces of each reference in `text`, as `env:NAME`."""
+    return tuple(match[1] for match in _REFERENCE.finditer(text) if match[1] is not None)
 
 
 def check_references(text: str) -> str:

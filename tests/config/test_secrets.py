@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_host.config.secrets import FILE_LIMIT, check_references, resolve, variables
+from agent_host.config.secrets import FILE_LIMIT, check_references, references, resolve
 from agent_host.core.errors import ConfigError
 
 KEY = "servers.toml:12: servers.crm.env.TOKEN"
@@ -75,5 +75,6 @@ def test_no_error_holds_a_secret(tmp_path: Path):
     assert "hunter2" not in str(error.value)
 
 
-def test_the_variables_of_a_text_are_known():
-    assert variables("a${env:X}$${env:Y}${file:Z}${env:Q}") == ("X", "Q")
+def test_the_references_of_a_text_are_known():
+    text = "a${env:X}$${env:Y}${file:Z}${env:Q}"
+    assert references(text) == ("env:X", "file:Z", "env:Q")

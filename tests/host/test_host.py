@@ -274,6 +274,27 @@ def test_a_session_that_cannot_be_opened_leaves_neither_process_nor_file(
     assert gc.isenabled()
 
 
+def test_the_key_of_a_model_that_came_later_is_kept_out_of_the_transcript(tmp_path: Path) -> None:
+    stage(tmp_path, {"say": "unused"})
+    with ChatServer(HELLO) as model:
+        loaded = loaded_from(
+            tmp_path,
+            f'[models.wire]\nadapter = "openai-chat"\nbase_url = "{model.url}"\n'
+            'model = "fake-1"\napi_key = "${env:LATE_KEY}"\n',
+        )
+
+        async def use(host: HostSession) -> Path:
+            await host.change_model("wire")
+            await say(host, "My key is key-5582913c.")
+            return host.transcript_path
+
+        environ = {**os.environ, "LATE_KEY": "key-5582913c"}
+        path, _ = hold(loaded, use, environ=environ, only=())
+    assert model.received[0].headers["authorization"] == "Bearer key-5582913c"
+    assert "key-5582913c" not in path.read_text()
+    assert "My key is [secret:LATE_KEY]." in path.read_text()
+
+
 # -- pools ------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ headers = {{ X-Account = "acct ${{file:account.txt}}" }}
 [servers.teller]
 command = {python}
 args = [{server}]
-env = {{ TOKEN = "Bearer ${{env:SHOP_TOKEN}}", FILED = "${{file:account.txt}}" }}
+env = {{ TOKEN = "Bearer ${{env:SHOP_TOKEN}}", FILED = "${{file:account.txt}}", PLAIN = "$${{x}}" }}
 
 [policy]
 default = "allow"
@@ -68,6 +68,7 @@ def test_secrets_reach_the_server_and_the_model_and_not_the_transcript(tmp_path:
     environment = said["environment"]
     assert environment["TOKEN"] == f"Bearer {TOKEN}"
     assert environment["FILED"] == FILED
+    assert environment["PLAIN"] == "${x}"
     kept = transcript(tmp_path)
     for secret in SECRETS:
         assert secret not in kept
