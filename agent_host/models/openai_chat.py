@@ -24,7 +24,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import httpx2
-import openai
 
 from agent_host.core.errors import ConfigError
 from agent_host.core.events import Delta
@@ -35,6 +34,7 @@ from agent_host.models.chat_messages import ChatEncoder, encode
 from agent_host.models.chat_stream import ChatStream, RefusedError
 from agent_host.models.chunks import join_chunks
 from agent_host.models.failures import Endpoint
+from agent_host.models.openai_sdk import openai
 from agent_host.models.profiles import find
 from agent_host.models.settings import AdapterSettings
 

@@ -4,7 +4,7 @@ Every other file of the room takes these names from here, so that nothing import
 its packages are deferred.
 """
 
-from agent_host.servers.deferred import defer
+from agent_host.engine.deferred import defer
 
 defer("mcp", "mcp.client")
 

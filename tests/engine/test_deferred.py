@@ -51,7 +51,7 @@ def package(tmp_path: Path) -> Path:
 
 DEFER = (
     "import sys; sys.path.insert(0, sys.argv[1])\n"
-    "from agent_host.servers.deferred import defer\n"
+    "from agent_host.engine.deferred import defer\n"
     "defer('outer', 'outer.inner', 'no_such_package', 'sys')\n"
 )
 
@@ -68,3 +68,16 @@ def test_the_first_other_use_runs_the_package_once(package: Path) -> None:
 def test_what_a_package_does_not_have_is_missing_as_ever(package: Path) -> None:
     code = DEFER + "import outer; print(hasattr(outer, 'nothing'), hasattr(outer, '__nothing__'))"
     assert run(code, package).split("\n") == ["outer runs", "False False"]
+
+
+def test_a_model_adapter_brings_the_client_of_its_sdk_and_not_every_type() -> None:
+    code = (
+        "import sys, agent_host.models.openai_chat\n"
+        "print(sum(m.startswith('openai.types.') for m in sys.modules) < 100)\n"
+        "import openai.types.responses as r, openai\n"
+        "print(r.Response.__name__, openai.types.chat.ChatCompletion.__name__, openai.AsyncOpenAI)"
+    )
+    assert run(code).split("\n") == [
+        "True",
+        "Response ChatCompletion <class 'openai.AsyncOpenAI'>",
+    ]
