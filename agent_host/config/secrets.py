@@ -39,6 +39,11 @@ def references(text: str) -> tuple[str, ...]:
     return tuple(match[1] for match in _REFERENCE.finditer(text) if match[1] is not None)
 
 
+def variables(text: str) -> tuple[str, ...]:
+    """Return the environment variables that `text` refers to."""
+    return tuple(name[4:] for name in references(text) if name.startswith("env:"))
+
+
 def check_references(text: str) -> str:
     """Return `text`; raise ValueError if it holds a reference that cannot be read."""
     for match in _REFERENCE.finditer(text):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_host.config.secrets import FILE_LIMIT, check_references, references, resolve
+from agent_host.config.secrets import FILE_LIMIT, check_references, references, resolve, variables
 from agent_host.core.errors import ConfigError
 
 KEY = "servers.toml:12: servers.crm.env.TOKEN"
@@ -78,3 +78,4 @@ def test_no_error_holds_a_secret(tmp_path: Path):
 def test_the_references_of_a_text_are_known():
     text = "a${env:X}$${env:Y}${file:Z}${env:Q}"
     assert references(text) == ("env:X", "file:Z", "env:Q")
+    assert variables(text) == ("X", "Q")
