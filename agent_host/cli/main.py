@@ -110,6 +110,18 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
+def _flushed(status: int) -> int:
+    """Return the exit status once what was written is on its way, or cannot be."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            if status == ExitStatus.DONE and not isinstance(error, BrokenPipeError):
+                _say(f"agent-host: standard output cannot be written: {error.strerror}")
+            status = status or ExitStatus.FAILED
+    return status
+
+
 def script() -> NoReturn:
     """The entry point of `agent-host`: run the command of this process and leave."""
     _open_closed_streams()
@@ -117,9 +129,4 @@ def script() -> NoReturn:
         status = main()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else ExitStatus.USAGE
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        status = ExitStatus.FAILED
-    os._exit(status)
+    os._exit(_flushed(status))

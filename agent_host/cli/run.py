@@ -163,6 +163,8 @@ async def _run(
             screen.close(host, status)
             _say_how_to_go_on(screen.notes, host, reason)
             _say_dropped(screen.notes, host)
+            if screen.answer.failure:
+                status = _say_unwritten(screen, host)
             await screen.drain()
             return status
     except asyncio.CancelledError:
@@ -213,6 +215,15 @@ def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None
 def _say_dropped(notes: Outlet, host: HostSession) -> None:
     for dropped in host.session.feed.dropped:
         notes.write(f"agent-host: an output failed and was left out: {clean(dropped)}\n")
+
+
+def _say_unwritten(screen: _Screen, host: HostSession) -> ExitStatus:
+    """The run went well, but who asked did not get the answer."""
+    screen.notes.write(
+        f"agent-host: the answer cannot be written to standard output: {screen.answer.failure}; "
+        f"it is in the transcript: agent-host transcripts show {host.run_id}\n"
+    )
+    return ExitStatus.FAILED
 
 
 class _Interrupts:

@@ -6,6 +6,7 @@ encoding cannot carry, notices a reader that went away, and holds back everythin
 to a human is open, so that nothing is drawn over it.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,8 @@ _ERASE = "\r\x1b[K"
 
 class Outlet:
     """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
-    line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing."""
+    line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing.
+    `failure`: why, if it was no reader's choice (a file on a full disk)."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
@@ -39,6 +41,7 @@ class Outlet:
         self.movable = self.tty and environ.get("TERM", "") not in {"", "dumb", "unknown"}
         self.styled = self.movable and not environ.get("NO_COLOR")
         self.broken = False
+        self.failure = ""
         self.at_line_start = True
         self._holds = 0
         self._held: list[str] = []
@@ -124,9 +127,11 @@ class Outlet:
                 encoding = self._stream.encoding or "ascii"
                 self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # A reader that left (EPIPE, EIO of a closed terminal) must not end a run.
             self.broken = True
+            if isinstance(error, OSError) and error.errno not in {errno.EPIPE, errno.EIO}:
+                self.failure = error.strerror or "it failed"
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -160,6 +160,24 @@ def test_the_pipe_may_break_in_the_command_itself(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            programs.command("--version"),
+            cwd=tmp_path,
+            env=programs.environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "agent-host: standard output cannot be written: No space left on device\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"), [((), 0), (("--help",), 0), (("nope",), 2), (("config", "show"), 2)]
 )

@@ -266,6 +266,28 @@ def test_a_disk_without_room_ends_the_run_in_one_line(project: Path, room: int, 
         assert path.read_bytes().endswith(b"\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("output", ["text", "json", "stream-json"])
+def test_an_answer_that_cannot_be_written_is_no_success(project: Path, output: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("run", "--output", output, "Hi."),
+            cwd=project,
+            env=environment(project),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    [path] = (project / "transcripts").glob("*.jsonl")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("agent-host: the answer cannot be written to standard output: No space")
+    assert last.endswith(f"agent-host transcripts show {path.stem}")
+
+
 # -- servers and models that are not there ----------------------------------------------------
 
 
