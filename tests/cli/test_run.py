@@ -156,6 +156,15 @@ def test_a_deferred_run_parks_and_goes_on_when_it_is_resumed(run: Run) -> None:
     assert done.reason == "done"
 
 
+def test_json_says_that_a_run_is_parked_and_what_waits(run: Run) -> None:
+    ended = run("--approve", "defer", "--output", "json", "Refund it.", turns=({"call": REFUND},))
+    [found] = ended.items
+    assert (found["outcome"], found["exit_status"], ended.status) == ("parked", 7, 7)
+    assert found["answer"] == ""
+    [waits] = found["calls"]
+    assert (waits["name"], waits["error"], waits["content"]) == ("shop__refund", None, None)
+
+
 def test_a_new_prompt_to_a_parked_run_drops_what_waited(run: Run) -> None:
     turns = (
         {"call": REFUND},
