@@ -16,8 +16,10 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from operator import is_
 
 from agent_host.core.text import clip
 from agent_host.core.types import (
@@ -44,6 +46,8 @@ MAX_CACHED = 64 * 1024 * 1024
 
 _MAX_ENTRIES = 100_000
 _MAX_DESCRIPTION = 16_384
+_MAX_BEGUN = 256
+"""Conversations whose joined messages are kept."""
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _NOT_IN_AN_ID = re.compile(r"[^\x21-\x7e]")
 _SOUNDS = {
@@ -103,6 +107,20 @@ class _Cache:
         return encoded
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A conversation's messages up to some point, joined; a later request only adds to it.
+
+    `call_ids` grows with the conversation and belongs to the newest of its states.
+    """
+
+    system: str
+    messages: tuple[Message, ...]
+    body: bytes
+    call_ids: set[str]
+    waiting: tuple[JsonObject, ...]
+
+
 class ChatEncoder:
     """Makes the `messages` and `tools` of requests to one provider."""
 
@@ -110,15 +128,15 @@ class ChatEncoder:
         self._origin = origin
         self._profile = profile
         self._cache = _Cache(limit)
+        self._conversations: dict[int, _Begun] = {}
+        self._limit = limit
 
-    def messages(self, system: str, messages: Iterable[Message]) -> tuple[bytes, set[str]]:
+    def messages(self, system: str, messages: Sequence[Message]) -> tuple[bytes, AbstractSet[str]]:
         """Return the JSON array of messages, and the ids of all calls in it (as we know them)."""
-        parts: list[bytes] = []
-        call_ids: set[str] = set()
-        waiting: list[JsonObject] = []
-        if system:
-            parts.append(encode({"role": "system", "content": system}))
-        for message in messages:
+        known = self._begun(system, messages)
+        parts = [known.body] if known.body else []
+        call_ids, waiting = known.call_ids, list(known.waiting)
+        for message in messages[len(known.messages) :]:
             encoded = self._cache.get(message) or self._cache.keep(self._encode(message))
             if waiting and message.role != "tool":
                 parts.append(encode({"role": "user", "content": waiting}))
@@ -129,9 +147,33 @@ class ChatEncoder:
                 waiting.extend(encoded.after)
             if encoded.call_ids:
                 call_ids.update(encoded.call_ids)
+        body = b",".join(parts)
+        self._keep_begun(_Begun(system, tuple(messages), body, call_ids, tuple(waiting)))
         if waiting:
-            parts.append(encode({"role": "user", "content": waiting}))
-        return b"[" + b",".join(parts) + b"]", call_ids
+            last = encode({"role": "user", "content": waiting})
+            body = b"%b,%b" % (body, last) if body else last
+        return b"[%b]" % body, call_ids
+
+    def _begun(self, system: str, messages: Sequence[Message]) -> "_Begun":
+        """Return what an earlier request of this conversation has made of its first messages."""
+        found = self._conversations.get(id(messages[0])) if messages else None
+        if (
+            found is not None
+            and found.system == system
+            and len(found.messages) <= len(messages)
+            and all(map(is_, found.messages, messages))
+        ):
+            return found
+        start = encode({"role": "system", "content": system}) if system else b""
+        return _Begun(system, (), start, set(), ())
+
+    def _keep_begun(self, begun: "_Begun") -> None:
+        if not begun.messages:
+            return
+        size = sum(len(kept.body) for kept in self._conversations.values())
+        if len(self._conversations) >= _MAX_BEGUN or size > self._limit:
+            self._conversations.clear()
+        self._conversations[id(begun.messages[0])] = begun
 
     def tools(self, tools: tuple[Tool, ...]) -> bytes:
         """Return the JSON array of tool definitions."""

@@ -10,6 +10,8 @@ one packet where they fit.
 """
 
 import re
+import select
+import socket
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +22,7 @@ import httpx2
 _MAX_HEAD = 256 * 1024
 _MAX_SIZE_LINE = 256
 _FEW = 16 * 1024
+_HAS_POLL = hasattr(select, "poll")
 """Bytes of a write that wait for the next write, or for the read that follows the request."""
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _INFORMATIONAL = re.compile(rb"HTTP/1\.[01] 1[0-9][0-9]")
@@ -115,6 +118,15 @@ class Joiner:
         return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
 
 
+def _readable(connection: socket.socket) -> bool:
+    fd = connection.fileno()
+    if fd < 0:
+        return True
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class JoiningStream(httpcore2.AsyncNetworkStream):
     """A connection whose reads are joined."""
 
@@ -122,6 +134,8 @@ class JoiningStream(httpcore2.AsyncNetworkStream):
         self._stream = stream
         self._joiner = Joiner()
         self._unsent: list[bytes] = []
+        found = stream.get_extra_info("socket")
+        self._socket = found if isinstance(found, socket.socket) and _HAS_POLL else None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """Return bytes for the parser, empty at the end of the stream."""
@@ -160,7 +174,12 @@ class JoiningStream(httpcore2.AsyncNetworkStream):
         return JoiningStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """What the connection knows of itself."""
+        """What the connection knows of itself.
+
+        Every request asks each idle connection whether it is readable, that is, closed.
+        """
+        if info == "is_readable" and self._socket is not None:
+            return _readable(self._socket)
         return self._stream.get_extra_info(info)
 
 

@@ -18,6 +18,7 @@ import importlib
 import ssl
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -159,7 +160,7 @@ class OpenAIChat:
         self._lanes.append(_Lane(self._make_client()))
         return self._lanes[-1]
 
-    def _body(self, request: ModelRequest) -> tuple[bytes, set[str]]:
+    def _body(self, request: ModelRequest) -> tuple[bytes, AbstractSet[str]]:
         """The request as bytes, and the ids of the calls in it. Raises RefusedError."""
         most = self._profile.max_tools
         if most and len(request.tools) > most:
@@ -202,7 +203,7 @@ class OpenAIChat:
         return response
 
     async def _read(
-        self, response: httpx2.Response, taken: set[str]
+        self, response: httpx2.Response, taken: AbstractSet[str]
     ) -> AsyncGenerator[_Item, None]:
         """Yield what the answer's body says, to its terminal item."""
         response_id = clean_line(response.headers.get("x-request-id", ""), 200)

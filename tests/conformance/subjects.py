@@ -91,7 +91,7 @@ def _chat_body(plan: Plan) -> list[bytes]:
 
 
 @contextmanager
-def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:  # noqa: ARG001
+def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:
     if plan.status != 200:
         play = chat.refusal(plan.status, {"error": {"message": "no", "code": "x"}})
     else:
@@ -107,7 +107,7 @@ def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:  # noqa: ARG001
 
 
 @contextmanager
-def _offline(plan: Plan, folder: Path) -> Iterator[Playing]:  # noqa: ARG001
+def _offline(plan: Plan, folder: Path) -> Iterator[Playing]:
     yield Playing(offline.create(AdapterSettings(provider="offline", model="")))
 
 

@@ -147,3 +147,44 @@ def test_a_sound_call_keeps_its_arguments_and_a_faulty_one_has_none() -> None:
         )
     )
     assert [call["function"]["arguments"] for call in sent["tool_calls"]] == ['{"x":"é"}', "{}"]
+
+
+def _growing(count: int) -> list[Message]:
+    history: list[Message] = []
+    for turn in range(count):
+        call = ToolCall(id=f"c{turn}", name="s__t", arguments={"n": turn})
+        picture = Image(data="AA==", media_type="image/png")
+        result = ToolResult(call_id=f"c{turn}", content=(Text(text=f"r{turn}"), picture))
+        history += [
+            Message(role="user", content=(Text(text=f"u{turn}"),)),
+            Message(role="assistant", content=(call,), origin=OWN),
+            Message(role="tool", content=(result,)),
+        ]
+    return history
+
+
+def test_a_growing_conversation_reads_the_same_as_one_seen_for_the_first_time() -> None:
+    encoder = ChatEncoder(OWN, Profile())
+    history = _growing(4)
+    for length in range(1, len(history) + 1):
+        seen = encoder.messages("be kind", tuple(history[:length]))
+        fresh = ChatEncoder(OWN, Profile()).messages("be kind", tuple(history[:length]))
+        assert seen == fresh
+
+
+def test_a_forked_or_shortened_conversation_is_not_mistaken_for_its_other_branch() -> None:
+    encoder = ChatEncoder(OWN, Profile())
+    history = _growing(3)
+    other = Message(role="user", content=(Text(text="elsewhere"),))
+    for branch in (history, [*history[:3], other], history[:2], history):
+        seen = encoder.messages("", tuple(branch))
+        assert seen == ChatEncoder(OWN, Profile()).messages("", tuple(branch))
+    assert encoder.messages("s", tuple(history)) != encoder.messages("", tuple(history))
+
+
+def test_conversations_beyond_the_limit_are_forgotten_and_still_right() -> None:
+    encoder = ChatEncoder(OWN, Profile(), limit=100)
+    first, second = _growing(2), _growing(3)
+    for branch in (first, second, first, second):
+        seen = encoder.messages("", tuple(branch))
+        assert seen == ChatEncoder(OWN, Profile()).messages("", tuple(branch))
