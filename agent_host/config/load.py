@@ -57,28 +57,28 @@ OVERRIDES = (
         variable="AGENT_HOST_MAX_TURNS",
         flag="--max-turns",
         convert=int,
-        description="Model answers in a run.",
+        description="Model answers to one message.",
     ),
     Override(
         key="limits.max_tool_calls",
         variable="AGENT_HOST_MAX_TOOL_CALLS",
         flag="--max-tool-calls",
         convert=int,
-        description="Tool calls in a run.",
+        description="Tool calls for one message.",
     ),
     Override(
         key="limits.max_tokens",
         variable="AGENT_HOST_MAX_TOKENS",
         flag="--max-tokens",
         convert=int,
-        description="Tokens in a run.",
+        description="Tokens of the whole run.",
     ),
     Override(
         key="limits.max_seconds",
         variable="AGENT_HOST_MAX_SECONDS",
         flag="--max-time",
         convert=float,
-        description="Seconds of a run.",
+        description="Seconds of work for one message.",
     ),
 )
 """Everything that the environment can set, besides AGENT_HOST_CONFIG and providers' keys."""

@@ -132,7 +132,9 @@ class ModelConfig(BaseModel):
         default=None,
         description="The file of a `script` or `replay` model, relative to servers.toml.",
     )
-    timeout: Seconds = Field(default=120, description="Seconds a whole answer may take.")
+    timeout: Seconds = Field(
+        default=120, description="Seconds the model may take to send the next piece of its answer."
+    )
     max_output_tokens: Count | None = Field(
         default=None, description="The most tokens of one answer. Default: the provider's."
     )
@@ -164,7 +166,7 @@ class ServerConfig(BaseModel):
 
     command: Annotated[Line, AfterValidator(_no_secret)] | None = Field(
         default=None,
-        description="The program to start; no shell is involved. `agent-host` with the first "
+        description="The program to start; no shell is involved. `agent-host` with the one "
         "argument `demo-server` is the bundled demo server.",
     )
     args: list[Argument] = Field(
@@ -251,17 +253,17 @@ class PolicyConfig(BaseModel):
 
 
 class LimitsConfig(BaseModel):
-    """When a run ends by itself."""
+    """When the host stops by itself. What counts for one message starts anew with the next."""
 
     model_config = _FROZEN
 
-    max_turns: Count = Field(default=50, description="Model answers in a run.")
-    max_tool_calls: Count = Field(default=200, description="Tool calls in a run.")
+    max_turns: Count = Field(default=50, description="Model answers to one message.")
+    max_tool_calls: Count = Field(default=200, description="Tool calls for one message.")
     max_tokens: Count | None = Field(
-        default=None, description="Tokens, in and out, in a run. Default: no limit."
+        default=None, description="Tokens, in and out, of the whole run. Default: no limit."
     )
     max_seconds: Seconds | None = Field(
-        default=None, description="Seconds of a run. Default: no limit."
+        default=None, description="Seconds of work for one message. Default: no limit."
     )
 
 
@@ -279,7 +281,7 @@ class Config(BaseModel):
     transcripts: Line | None = Field(
         default=None,
         description="The folder of transcripts, relative to servers.toml. Default: "
-        "`transcripts` beside servers.toml.",
+        "`transcripts` beside servers.toml; for your own servers.toml, in your data folder.",
     )
     models: dict[Name, ModelConfig] = Field(default={}, description="")
     servers: dict[Name, ServerConfig] = Field(default={}, description="")

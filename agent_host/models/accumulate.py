@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from agent_host.core.context import DEPTH_LIMIT
 from agent_host.core.events import Delta, ReasoningDelta, TextDelta, ToolArgumentsDelta
 from agent_host.core.text import clip
 from agent_host.core.types import Block, Json, JsonObject, Reasoning, Text, ToolCall
@@ -26,8 +27,6 @@ MAX_ANSWER = 16 * 1024 * 1024
 """Characters of text, reasoning and arguments in one answer together."""
 MAX_ARGUMENTS = 4 * 1024 * 1024
 """Characters of one call's arguments."""
-MAX_DEPTH = 64
-"""Nested arrays and objects in a call's arguments."""
 MAX_OPAQUE = 1024 * 1024
 """Characters of the JSON of a provider's own data about one block."""
 
@@ -76,7 +75,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
 
 def _restore(value: Json, depth: int = 0) -> Json:
     """Check the nesting and replace lone surrogates, which JSON escapes can hide."""
-    if depth > MAX_DEPTH:
+    if depth > DEPTH_LIMIT:
         raise _MalformedError("nested too deeply")
     if isinstance(value, str):
         return whole(value)

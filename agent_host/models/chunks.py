@@ -22,8 +22,8 @@ import httpx2
 _MAX_HEAD = 256 * 1024
 _MAX_SIZE_LINE = 256
 _FEW = 16 * 1024
-_HAS_POLL = hasattr(select, "poll")
 """Bytes of a write that wait for the next write, or for the read that follows the request."""
+_HAS_POLL = hasattr(select, "poll")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _INFORMATIONAL = re.compile(rb"HTTP/1\.[01] 1[0-9][0-9]")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")

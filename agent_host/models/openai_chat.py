@@ -8,8 +8,8 @@ event cost more than the network. `chat_messages` makes the bytes, `chat_stream`
 
 Never retries (the engine does), never follows a redirect (it would carry the conversation to
 another host), reads a bounded part of an error, and sends nothing from the environment to a server
-that is not OpenAI's. Importing this file is heavy (the package's types): hosts import it in a
-thread, and may call `prepare` there.
+that is not OpenAI's. Importing this file is heavy (the package and its HTTP client): hosts import
+it in a thread, and may call `prepare` there.
 """
 
 import asyncio
