@@ -90,7 +90,7 @@ class HostSession:
     async def change_model(self, name: str) -> ModelChoice:
         """Let another model answer. Raises ConfigError if it cannot, and then changes nothing;
         UsageError while the present one is being asked."""
-        choice, adapter = await self._models.make(name)
+        choice, adapter = await self._models.make(name, origin="/model")
         self.session.change_model(adapter, by=self.session.principal.id)
         self.choice = choice
         return choice
@@ -125,14 +125,17 @@ class _Models:
         self._loader = loader
         self.made: list[ModelAdapter] = []
 
-    def choose(self, name: str | None) -> ModelChoice:
-        """Return what a name stands for, by default the config's. Raises ConfigError."""
-        origin = "--model" if name is not None else self._loaded.origin("model")
+    def choose(self, name: str | None, origin: str = "--model") -> ModelChoice:
+        """Return what a name stands for, by default the config's. Raises ConfigError, which says
+        that the name came from `origin`."""
+        origin = origin if name is not None else self._loaded.origin("model")
         return choose_model(self._loaded.config, self._secrets.environ, name=name, origin=origin)
 
-    async def make(self, name: str | None) -> tuple[ModelChoice, ModelAdapter]:
+    async def make(
+        self, name: str | None, origin: str = "--model"
+    ) -> tuple[ModelChoice, ModelAdapter]:
         """Return a choice and its adapter. Raises ConfigError."""
-        choice = self.choose(name)
+        choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
         module = await self._loader.load(ADAPTERS[choice.settings.adapter])
         adapter: ModelAdapter = module.create(settings)

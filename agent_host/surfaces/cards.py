@@ -7,7 +7,7 @@ said twice by the facts (a refusal, and the denied result that follows) is told 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, assert_never
@@ -39,7 +39,7 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.text import clean_line, clip
-from agent_host.core.types import Content, Json, JsonObject, Text, ToolCall, ToolResult
+from agent_host.core.types import Content, Json, JsonObject, StopReason, Text, ToolCall, ToolResult
 
 Kind = Literal["call", "result", "failure", "notice"]
 
@@ -47,6 +47,12 @@ _SIMULATED = {
     "offline": "a keyword matcher answers; set a provider's API key or pass --model for a real one",
     "script": "a script answers",
     "replay": "a recorded run answers",
+}
+_UNFINISHED: Mapping[StopReason, str] = {
+    "max_tokens": "the answer was cut off: out of output tokens",
+    "context_window_exceeded": "the answer was cut off: the model's context is full",
+    "refusal": "the model declined to answer",
+    "unknown": "the answer may be incomplete: the model did not say why it stopped",
 }
 _LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
 _LOGS_SHOWN = 20
@@ -170,10 +176,8 @@ class Narrator:
                 for block in event.message.content:
                     if isinstance(block, ToolCall):
                         self._calls[block.id] = _Call(clean_line(block.name, 128))
-                if event.stop_reason == "max_tokens":
-                    yield Card(kind="notice", text="the answer was cut off: out of output tokens")
-                elif event.stop_reason == "refusal":
-                    yield Card(kind="notice", text="the model declined to answer")
+                if event.stop_reason in _UNFINISHED:
+                    yield Card(kind="notice", text=_UNFINISHED[event.stop_reason])
             case ToolStarted():
                 call = self._calls.setdefault(event.call_id, _Call(""))
                 call.title = title(event.server, event.tool)

@@ -21,6 +21,7 @@ from agent_host.core.types import Message, Text, Tool
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.plain import text_of
 from agent_host.surfaces.prose import clean_prose
+from agent_host.surfaces.question import wrap_words
 
 
 class Dialogue(Protocol):
@@ -251,9 +252,17 @@ class Chat:
         self._screen.end_line()
         self._screen.write(f"{text}\n")
 
+    def _say_item(self, text: str, *, bold: str = "") -> None:
+        """Write clean text between margins, its beginning `bold`, broken between words."""
+        first, *others = wrap_words(bold + text, self._screen.width - 6)
+        if bold and first.startswith(bold):
+            first = self._screen.paint(bold, "bold") + first.removeprefix(bold)
+        self._say("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
+
     async def _help(self, rest: str) -> None:
-        self._say("\n".join([f"  {name:<9} {text}" for name, text in COMMANDS]))
-        self._say(f"  {_KEYS}")
+        for name, text in COMMANDS:
+            self._say_item(f"{name}{'':{9 - len(name)}} {text}")
+        self._say_item(_KEYS)
 
     async def _tools(self, rest: str) -> None:
         try:
@@ -268,7 +277,7 @@ class Chat:
             about = clean_line(clean(tool.description[:400]).strip().partition("\n")[0], 100)
             sign = " (reads only)" if tool.read_only else ""
             name = f"{clean_line(tool.server, 64)} · {clean_line(tool.tool, 128)}"
-            self._say(f"  {self._screen.paint(name, 'bold')}{sign}  {about}")
+            self._say_item(f"{sign}  {about}", bold=name)
 
     async def _servers(self, rest: str) -> None:
         servers = self._host.pool.health()
@@ -277,8 +286,8 @@ class Chat:
         for server in servers:
             error = f": {clean_line(server.error)}" if server.error else ""
             version = f" {clean_line(server.version, 40)}" if server.version else ""
-            name = self._screen.paint(clean_line(server.name, 64), "bold")
-            self._say(f"  {name}{version}  {server.state}{error}  {server.tools} tools")
+            text = f"{version}  {server.state}{error}  {server.tools} tools"
+            self._say_item(text, bold=clean_line(server.name, 64))
 
     async def _model(self, rest: str) -> None:
         if not rest:
@@ -290,7 +299,10 @@ class Chat:
         try:
             await self._host.change_model(rest)
         except AgentHostError as error:
-            self._say(f"  {clean_line(str(error), 500)}")
+            self._say_item(clean_line(str(error), 500))
+            return
+        current = self._host.session.conversation.origin
+        self._say(f"  now: {clean_line(current.provider, 60)} {clean_line(current.model, 60)}")
 
     async def _quit(self, rest: str) -> None:
         self._leaving = True

@@ -180,7 +180,7 @@ class TerminalText:
     def _end_text(self) -> None:
         self._flush()
         self._draw([*self._blocks.feed(self._prose.finish()), *self._blocks.finish()])
-        self._streamed = self._gap = False
+        self._gap = False
 
     def _draw(self, blocks: list[Block]) -> None:
         if blocks:
@@ -214,8 +214,12 @@ class TerminalText:
             text = "" if self._streamed else text_of(event.message)
             self._draw(self._blocks.feed(clean_prose(text)))
             self._end_text()
+            self._streamed = False
         elif isinstance(event, ModelFailed | Interrupted):
+            # What was streamed may come once more, as the answer of this request.
             self._end_text()
+        elif isinstance(event, ModelRequested):
+            self._streamed = False
         self._write_cards(self._narrator.tell(record))
         self._follow(record)
 

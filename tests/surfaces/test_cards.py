@@ -156,6 +156,16 @@ def test_a_failed_call_says_how_it_failed() -> None:
             ModelResponded(request_id="r", message=says("x"), stop_reason="refusal"),
             "the model declined",
         ),
+        (
+            ModelResponded(request_id="r", message=says("x"), stop_reason="unknown"),
+            "the answer may be incomplete",
+        ),
+        (
+            ModelResponded(
+                request_id="r", message=says("x"), stop_reason="context_window_exceeded"
+            ),
+            "the answer was cut off",
+        ),
     ],
 )
 def test_each_fact_is_told_in_one_line_or_not_at_all(event: Event, said: str | None) -> None:

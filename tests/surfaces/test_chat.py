@@ -10,7 +10,7 @@ from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.engine.session import Session
 from agent_host.surfaces.chat import Chat, command_words, status
 from tests.fakes import rooms
-from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet
+from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet, sized
 
 Line = str | type[KeyboardInterrupt]
 
@@ -220,3 +220,13 @@ def test_a_step_that_was_cut_off_is_finished_before_anything_is_said() -> None:
     chat(resumed)
     roles = [message.role for message in resumed.session.conversation.messages]
     assert roles == ["user", "assistant", "tool", "assistant"]
+
+
+def test_what_commands_say_is_broken_between_words() -> None:
+    with sized(40, 24, NO_COLOR="1") as (out, screen):
+        talk = Chat(desk(), messages=Typed("/help", "/tools", "/quit"), screen=out, by="tester")
+        asyncio.run(talk.run())
+        shown = screen.getvalue()
+    assert max(map(len, shown.splitlines())) <= 40
+    words = " ".join(shown.split())
+    assert "a backslash before Enter makes a new line" in words

@@ -189,6 +189,18 @@ def test_an_answer_that_breaks_off_is_shown_as_far_as_it_came() -> None:
     )
 
 
+def test_an_answer_that_was_interrupted_is_shown_once() -> None:
+    shown = show(
+        TextDelta(text="half an ans"),
+        Interrupted(by="a"),
+        responded("half an ans"),
+        ModelRequested(request_id="r2", provider="p", model="m"),
+        responded("a whole one"),
+        NO_COLOR="1",
+    )
+    assert visible(shown) == ["half an ans", "· interrupted", "a whole one"]
+
+
 def test_the_sign_of_life_is_shown_and_leaves_no_trace() -> None:
     sink, screen = surface(NO_COLOR="1")
     seen: list[str] = []
