@@ -5,7 +5,6 @@ call, and no transcript is written. Arguments are validated as a model's are.
 """
 
 import argparse
-import getpass
 import json
 import os
 import sys
@@ -30,6 +29,7 @@ from agent_host.core.types import (
     Tool,
     ToolResult,
 )
+from agent_host.host import user_name
 from agent_host.ports import CallContext
 from agent_host.servers.pool import Pool
 
@@ -230,7 +230,9 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
     problem = pool.validate(tool, arguments)
     if problem is not None:
         raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
-    context = CallContext(call_id="by-hand", principal=_principal(), progress=_progress)
+    context = CallContext(
+        call_id="by-hand", principal=Principal(id=user_name()), progress=_progress
+    )
     result = await pool.call(tool, arguments, context)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
@@ -262,13 +264,6 @@ def _part(item: Content) -> str:
             return f"({kind}, {clean_line(item.media_type)}, {len(item.data) * 3 // 4} bytes)"
         case _:
             return clean(item.text) if item.text is not None else f"({clean_line(item.uri)})"
-
-
-def _principal() -> Principal:
-    try:
-        return Principal(id=getpass.getuser())
-    except (OSError, KeyError, ImportError):
-        return Principal(id=str(os.getuid()))
 
 
 def _progress(done: float, total: float | None, message: str) -> None:

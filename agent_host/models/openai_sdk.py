@@ -1,4 +1,4 @@
-"""The openai package, without the types of every API that it speaks: two thirds of its import.
+"""The openai package, without the types of every API that it speaks: half of what it costs.
 
 The adapter speaks through the package's client and reads the raw stream; whoever asks the package
 for one of the types gets it, see `engine.deferred`.

@@ -27,6 +27,7 @@ from mcp_types import (
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from agent_host import __version__
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import RAW, Gate
@@ -61,8 +62,7 @@ RELISTEN_PAUSE = 1.0
 """Seconds until a subscription that ended is opened again; doubles up to RELISTEN_MOST."""
 RELISTEN_MOST = 60.0
 CONNECTION_CLOSED = -32000
-CLIENT = Implementation(name="agent-host", version="0.1.0")
-INVALID_REQUEST = -32600
+CLIENT = Implementation(name="agent-host", version=__version__)
 UNSUPPORTED_VERSION = -32022
 
 for _name in ("mcp", "client", "httpx2", "httpcore2"):

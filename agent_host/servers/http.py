@@ -31,6 +31,7 @@ MAX_ERROR_BODY = 64 * 1024
 CLOSE_GRACE = 0.8
 """Seconds that ending the session at the server may take."""
 TRANSPORT_ERROR = -32000
+INVALID_REQUEST = -32600
 BROKEN_OFF = "the answer broke off"
 
 
@@ -169,7 +170,7 @@ class HttpTransport:
     def session_gone(self, code: int, message: str, data: JsonObject) -> bool:
         """Whether an error means that the server forgot the session (then the connection ends)."""
         status = data.get("httpStatus")
-        gone = status == 404 or (code == -32600 and "ession" in message)
+        gone = status == 404 or (code == INVALID_REQUEST and "ession" in message)
         if gone:
             self._why = "the server has forgotten the session"
             self._ended.set()

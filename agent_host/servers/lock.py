@@ -125,7 +125,9 @@ class Lock:
         text = json.dumps({"format": FORMAT, "servers": servers}, indent=1) + "\n"
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            # The folder may be a stranger's: no link that waits there is followed.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(partial, flags, 0o644)
             with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
                 file.write(text)
             partial.replace(self.path)

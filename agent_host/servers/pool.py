@@ -19,7 +19,6 @@ from agent_host.core.text import clip
 from agent_host.core.types import Content, JsonObject, Text, Tool, ToolErrorKind, ToolResult
 from agent_host.ports import CallContext, Observer
 from agent_host.servers.lock import Lock
-from agent_host.servers.process import ServerProcess, SpawnFailure
 from agent_host.servers.results import content_of
 from agent_host.servers.spec import LoadConnector, Progress, Reply, ServerHealth, Spec
 from agent_host.servers.supervisor import Supervisor, World
@@ -32,8 +31,8 @@ MAX_REASON = 3000
 
 class Pool:
     """See `ports.ToolSource`. Made, and its servers spawned, before the event loop runs; entered
-    and left in one task. `environ` is what a server may inherit of; `launched` are processes that
-    were started even earlier by `process.launch`; `chance` returns a number in [0, 1)."""
+    and left in one task. `environ` is what a server may inherit of; `monotonic` is in seconds;
+    `chance` returns a number in [0, 1)."""
 
     def __init__(
         self,
@@ -44,7 +43,6 @@ class Pool:
         connector: LoadConnector,
         monotonic: Callable[[], float],
         environ: Mapping[str, str],
-        launched: Mapping[str, ServerProcess | SpawnFailure] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._lock = lock
@@ -65,8 +63,6 @@ class Pool:
             connected=self._connected,
         )
         self._servers = {spec.name: self._supervisor(spec, world) for spec in specs}
-        for name, process in (launched or {}).items():
-            self._servers[name].adopt(process)
         self._rebuild()
 
     def _supervisor(self, spec: Spec, world: World) -> Supervisor:

@@ -14,11 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_host.servers.spec import Spec, StdioSpec
+from agent_host.servers.spec import StdioSpec
 
 INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "TZ", "TMPDIR")
 """What a server sees of the host's environment, with every LC_* beside it."""
@@ -144,13 +144,6 @@ def start(spec: StdioSpec, environ: Mapping[str, str]) -> ServerProcess | SpawnF
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return SpawnFailure(f"cannot start {spec.command!r}: {reason}")
-
-
-def launch(
-    specs: Sequence[Spec], environ: Mapping[str, str]
-) -> dict[str, ServerProcess | SpawnFailure]:
-    """Start every stdio server of `specs` at once, by name."""
-    return {spec.name: start(spec, environ) for spec in specs if isinstance(spec, StdioSpec)}
 
 
 def _resolve(spec: StdioSpec, env: Mapping[str, str]) -> str | SpawnFailure:

@@ -112,10 +112,6 @@ class Supervisor:
         if isinstance(self.spec, StdioSpec) and self._process is None:
             self._process = start(self.spec, self._world.environ)
 
-    def adopt(self, process: ServerProcess | SpawnFailure) -> None:
-        """Take over a process that was started even earlier."""
-        self._process = process
-
     def discard(self) -> None:
         """End a process that was started but is not in use; blocks for a moment."""
         process, self._process = self._process, None

@@ -1,6 +1,7 @@
 """servers.lock remembers, and believes nothing it reads."""
 
 import json
+import os
 import stat
 from dataclasses import replace
 
@@ -141,6 +142,16 @@ def test_a_folder_that_cannot_be_written_is_a_value(tmp_path):
     lock.remember(SPEC, "1.0", "x", tools())
     assert "cannot be written" in (lock.save() or "")
     assert lock.save() is None
+
+
+def test_a_link_that_waits_for_the_new_file_is_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / f".servers.lock.{os.getpid()}").symlink_to(victim)
+    lock = Lock.read(tmp_path / "servers.lock")
+    lock.remember(SPEC, "1.0", "x", tools())
+    assert "cannot be written" in (lock.save() or "")
+    assert victim.read_text() == "precious"
 
 
 def test_a_lock_that_is_a_folder_cannot_be_read_and_does_no_harm(tmp_path):

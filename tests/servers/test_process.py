@@ -16,10 +16,9 @@ from agent_host.servers.process import (
     SpawnFailure,
     child_environment,
     describe_exit,
-    launch,
     start,
 )
-from agent_host.servers.spec import Hooks, HttpSpec, StdioSpec
+from agent_host.servers.spec import Hooks, StdioSpec
 from tests.fakes.hosting import hostile
 
 SLEEPER = ("-I", "-S", "-c", "import time; time.sleep(600)")
@@ -32,17 +31,6 @@ def spec(**more):
 def started(found):
     assert isinstance(found, ServerProcess)
     return found
-
-
-def test_every_stdio_server_is_launched_by_name():
-    specs = [hostile(name="a"), HttpSpec(name="b", url="http://x"), StdioSpec(name="c", command="")]
-    found = launch(specs, os.environ)
-    assert set(found) == {"a", "c"}
-    assert isinstance(found["c"], SpawnFailure)
-    server = started(found["a"])
-    assert server.exit_code() is None
-    server.discard()
-    assert server.wait(8) is not None
 
 
 def test_a_discarded_server_is_ended_and_its_exit_is_told():
@@ -110,6 +98,12 @@ def test_a_folder_that_is_not_there_is_a_failure_that_names_it(tmp_path):
     found = start(spec(cwd=str(tmp_path / "none")), os.environ)
     assert isinstance(found, SpawnFailure)
     assert "is not a directory" in found.reason
+
+
+def test_an_empty_command_is_a_failure_that_says_so():
+    found = start(StdioSpec(name="s", command=""), os.environ)
+    assert isinstance(found, SpawnFailure)
+    assert "the command is empty" in found.reason
 
 
 def test_a_nul_in_an_argument_is_a_failure_and_no_exception():
