@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.programs import agent_host, bound_by_permissions
+
 DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
 
 
@@ -96,13 +98,13 @@ def test_a_key_is_found_without_being_shown(here, project):
     assert "hunter2" not in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_of_transcripts_that_cannot_be_written_is_a_problem(here, project):
+def test_a_folder_of_transcripts_that_cannot_be_written_is_a_problem(project):
     (project / "servers.toml").write_text(DEMO)
     project.chmod(0o500)
-    done = here("doctor")
-    assert "cannot be written" in done.stdout
-    assert done.returncode == 1
+    done = agent_host("doctor", folder=project, before=bound_by_permissions())
+    project.chmod(0o700)
+    assert "cannot be written" in done.out
+    assert done.status == 1
 
 
 def test_a_file_in_the_place_of_the_folder_of_transcripts_is_a_problem(here, project):

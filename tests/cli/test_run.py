@@ -1,6 +1,7 @@
 """`agent-host run` as a script meets it: what is on stdout, how it ends, who approved."""
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,14 @@ def test_a_model_behind_a_url_answers_over_the_wire(run: Run) -> None:
     assert "no AI" not in ended.err
     assert model.refused == []
     assert model.received[-1].body["messages"][-1]["content"] == 'look: {"k": 1}'
+
+
+def test_going_on_is_told_with_the_model_that_the_config_does_not_name(run: Run) -> None:
+    turns = ({"call": call("refund", order="1")}, {"say": "Done."})
+    parked = run("--approve", "defer", "Refund.", turns=turns)
+    assert re.search(r"run --resume \w+\n", parked.err)
+    parked = run("--approve", "defer", "--model", "script:./script.toml", "Refund.", turns=None)
+    assert re.search(r"run --resume \w+ --model script:\./script\.toml\n", parked.err)
 
 
 def test_a_run_is_resumed_with_another_model(run: Run) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.programs import ROOT, Ended, agent_host, command, environment
+from tests.fakes.programs import ROOT, Ended, agent_host, bound_by_permissions, command, environment
 from tests.journeys.stage import call, stage
 
 SCRIPTED = """
@@ -179,7 +179,7 @@ def test_a_hundred_megabytes_of_input_are_refused_quickly_and_not_held(project: 
     assert process.returncode == 2
     assert "more than 4 MiB" in said
     assert said.count("\n") == 1
-    assert usage.ru_maxrss < 150_000  # KiB
+    assert usage.ru_maxrss < 200_000  # KiB, with what measures coverage
     assert not (project / "transcripts").exists()
 
 
@@ -228,14 +228,14 @@ def test_a_folder_for_transcripts_that_cannot_be_made_is_named(project: Path, fo
     assert files(project) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
 @pytest.mark.parametrize("mode", [0o000, 0o500])
 def test_a_folder_that_is_not_ours_to_write_is_named(project: Path, mode: int) -> None:
     folder = project / "transcripts"
     folder.mkdir()
     folder.chmod(mode)
     try:
-        refused(run(project, "Hi."), 1, "transcripts", "Permission denied")
+        ended = run(project, "Hi.", before=bound_by_permissions())
+        refused(ended, 1, "transcripts", "Permission denied")
     finally:
         folder.chmod(0o700)
     assert list(folder.iterdir()) == []

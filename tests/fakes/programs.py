@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ class Ended:
         return str(self.of("run_ended")[-1]["reason"])
 
 
+def bound_by_permissions() -> list[str]:
+    """What to put before a command so that permissions bind it, also for root."""
+    if os.geteuid() != 0:
+        return []
+    without = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}"]
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "agent_host", *arguments]
 
@@ -56,12 +65,13 @@ def agent_host(
     folder: Path,
     stdin: bytes | int = subprocess.DEVNULL,
     python: tuple[str, ...] = (),
+    before: Sequence[str] = (),
     **more: str,
 ) -> Ended:
     """Run the program to its end, in `folder`, which is the home as well. `stdin`: bytes for a
-    pipe, or a file descriptor. `more`: variables."""
+    pipe, or a file descriptor. `before`: words before the command. `more`: variables."""
     done = subprocess.run(
-        [sys.executable, *python, *command(*arguments)[1:]],
+        [*before, sys.executable, *python, *command(*arguments)[1:]],
         cwd=folder,
         env=environment(folder, **more),
         capture_output=True,
