@@ -12,6 +12,7 @@ import getpass
 import json
 import os
 import random
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -94,6 +95,15 @@ class HostSession:
         self.session.change_model(adapter, by=self.session.principal.id)
         self.choice = choice
         return choice
+
+    def resume_options(self) -> str:
+        """Return the options that go on with this run, with the model that answers now."""
+        try:
+            usual = self._models.choose(None).name
+        except ConfigError:
+            usual = ""
+        model = "" if self.choice.name == usual else f" --model {shlex.quote(self.choice.name)}"
+        return f"--resume {self.run_id}{model}"
 
     def models(self) -> list[str]:
         """Return the names that `change_model` takes, those of the config first."""

@@ -124,7 +124,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
             result = await chat.run()
         finally:
             sink.close()
-        screen.write(f"agent-host: to go on: agent-host chat --resume {host.run_id}\n")
+        screen.write(f"agent-host: to go on: agent-host chat {clean(host.resume_options())}\n")
         return result
 
 

@@ -209,7 +209,8 @@ def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None
         what = "can go on with"
     else:
         return
-    notes.write(f"agent-host: this run {what}: agent-host run --resume {host.run_id}\n")
+    options = clean(host.resume_options())
+    notes.write(f"agent-host: this run {what}: agent-host run {options}\n")
 
 
 def _say_dropped(notes: Outlet, host: HostSession) -> None:
