@@ -8,14 +8,16 @@ every file is flushed and every server gone.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 from agent_host import __version__
-from agent_host.core.errors import AgentHostError, ExitStatus
+from agent_host.core.errors import AgentHostError, ExitStatus, UsageError
 from agent_host.core.text import clean
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+_UNWRITTEN = "agent-host: standard output cannot be written: {}"
 _EPILOG = "agent-host COMMAND --help tells more. Start with: agent-host run 'What can you do?'"
 
 
@@ -52,23 +56,29 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         if name == chosen:
-            command.add_argument(
-                "--config", metavar="FILE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
             import_module(module).configure(command)
     return parser
 
 
-def _chosen(arguments: Sequence[str]) -> str | None:
-    skip = False
-    for argument in arguments:
-        if skip:
-            skip = False
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return `--config` as it stands anywhere before `--`, also after a command's own command,
+    and everything else. Raises UsageError if it names no file."""
+    config: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            rest += [argument, *left]
         elif argument == "--config":
-            skip = True
-        elif not argument.startswith("-"):
-            return argument
-    return None
+            name = next(left, None)
+            if name is None:
+                raise UsageError("--config names no file; as in --config servers.toml")
+            config = [f"--config={name}"]
+        elif argument.startswith("--config="):
+            config = [argument]
+        else:
+            rest.append(argument)
+    return config, rest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,14 +94,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.FAILED
-    except Exception as error:  # noqa: BLE001 - the last stop: a bug of ours is reported, not shown raw
-        _say(import_module("agent_host.cli.crash").report(error))
+    except OSError as error:
+        if not _is_of_a_stream(error):
+            return _crashed(error)
+        _say(_UNWRITTEN.format(error.strerror))
         return ExitStatus.FAILED
+    except Exception as error:  # noqa: BLE001 - the last stop: a bug of ours is reported, not shown raw
+        return _crashed(error)
+
+
+def _crashed(error: Exception) -> int:
+    _say(import_module("agent_host.cli.crash").report(error))
+    return ExitStatus.FAILED
+
+
+def _is_of_a_stream(error: OSError) -> bool:
+    """Whether it is of writing to standard output: an error of a file names that file."""
+    return error.filename is None and error.errno in _FULL
 
 
 def _execute(arguments: Sequence[str]) -> int:
-    parser = _parser(_chosen(arguments))
-    options = parser.parse_args(arguments)
+    config, rest = _split(arguments)
+    parser = _parser(next((word for word in rest if not word.startswith("-")), None))
+    options = parser.parse_args([*config, *rest])
     if options.command is None:
         parser.print_help()
         return ExitStatus.DONE
@@ -99,7 +124,8 @@ def _execute(arguments: Sequence[str]) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    with suppress(OSError):  # there is no other place to say it
+        sys.stderr.write(f"{text}\n")
 
 
 def _open_closed_streams() -> None:
@@ -117,7 +143,7 @@ def _flushed(status: int) -> int:
             stream.flush()
         except OSError as error:
             if status == ExitStatus.DONE and not isinstance(error, BrokenPipeError):
-                _say(f"agent-host: standard output cannot be written: {error.strerror}")
+                _say(_UNWRITTEN.format(error.strerror))
             status = status or ExitStatus.FAILED
     return status
 

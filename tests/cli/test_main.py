@@ -66,7 +66,13 @@ def test_an_unknown_command_is_a_wrong_command_line(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--config", "run", "try"], ["--config=run", "try"], ["try", "--config", "run"]],
+    [
+        ["--config", "run", "try"],
+        ["--config=run", "try"],
+        ["try", "--config", "run"],
+        ["try", "--config=run"],
+        ["--config", "no", "try", "--config", "run"],
+    ],
     ids=" ".join,
 )
 def test_the_config_is_named_before_or_after_the_command(
@@ -160,22 +166,55 @@ def test_the_pipe_may_break_in_the_command_itself(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
+def test_the_config_is_named_after_a_commands_own_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models", "list", "--config", str(programs.ROOT / "servers.toml")]) == 0
+    assert "offline" in capsys.readouterr().out
+
+
+def test_what_follows_two_dashes_is_no_config(command: ModuleType) -> None:
+    seen: list[argparse.Namespace] = []
+    command.configure = lambda parser: parser.add_argument("word")
+    command.execute = lambda options: seen.append(options) or 0
+    assert main(["try", "--", "--config=run"]) == 0
+    assert (seen[0].config, seen[0].word) == (None, "--config=run")
+
+
+def test_a_config_option_without_a_file_is_a_wrong_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models", "list", "--config"]) == ExitStatus.USAGE
+    assert capsys.readouterr().err.startswith("agent-host: --config names no file")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_output_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        (("--version",), {}),
+        (("models", "list"), {}),
+        (("models", "list"), {"PYTHONUNBUFFERED": "1"}),
+        (("config", "schema"), {"PYTHONUNBUFFERED": "1"}),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_success(
+    tmp_path: Path, arguments: tuple[str, ...], more: dict[str, str]
+) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            programs.command("--version"),
+            programs.command("--config", str(programs.ROOT / "servers.toml"), *arguments),
             cwd=tmp_path,
-            env=programs.environment(tmp_path),
+            env=programs.environment(tmp_path, **more),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == (
-        "agent-host: standard output cannot be written: No space left on device\n"
-    )
+    *_, last = done.stderr.splitlines()
+    assert last == "agent-host: standard output cannot be written: No space left on device"
+    assert "bug" not in done.stderr
 
 
 @pytest.mark.parametrize(
