@@ -9,6 +9,7 @@ tail and is told what is missing.
 """
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.types import Audio, Content, Image, Json, Message, Resource, Text
@@ -93,3 +94,5 @@ def _text_of(block: Content) -> str | None:
             return block.text
         case Image() | Audio():
             return None
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -187,11 +187,12 @@ class Performer:
     async def _call_model(self) -> None:
         policy = self._session.retry
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(policy.attempts) | _would_end_after(policy.seconds),
+            stop=tenacity.stop_after_attempt(policy.attempts)
+            | tenacity.stop_before_delay(policy.seconds),
             wait=_wait(policy),
             retry=tenacity.retry_if_result(_may_ask_again),
             before_sleep=self._note_attempt,
-            retry_error_callback=_last_result,
+            retry_error_callback=_outcome_of,
         )
         outcome: _Outcome = await retrying(self._attempt)
         self._close_request(outcome)
@@ -233,9 +234,9 @@ class Performer:
 
     def _note_attempt(self, state: tenacity.RetryCallState) -> None:
         outcome = _outcome_of(state)
-        if isinstance(outcome.item, ModelFailure):
-            sleep = 0.0 if state.next_action is None else state.next_action.sleep
-            self._record_failure(outcome.request_id, outcome.item, sleep)
+        assert isinstance(outcome.item, ModelFailure)  # nothing else is asked again
+        sleep = 0.0 if state.next_action is None else state.next_action.sleep
+        self._record_failure(outcome.request_id, outcome.item, sleep)
 
     def _record_failure(self, request_id: str, failure: ModelFailure, wait: float | None) -> None:
         self._session.record(
@@ -398,14 +399,9 @@ def _may_ask_again(outcome: _Outcome) -> bool:
 
 
 def _outcome_of(state: tenacity.RetryCallState) -> _Outcome:
-    if state.outcome is None:
-        raise AssertionError("tenacity calls back after an attempt")
+    assert state.outcome is not None  # tenacity calls back after an attempt
     outcome: _Outcome = state.outcome.result()
     return outcome
-
-
-def _last_result(state: tenacity.RetryCallState) -> _Outcome:
-    return _outcome_of(state)
 
 
 def _wait(policy: Retry) -> Callable[[tenacity.RetryCallState], float]:
@@ -419,11 +415,6 @@ def _wait(policy: Retry) -> Callable[[tenacity.RetryCallState], float]:
         return max(backoff(state), asked or 0.0)
 
     return wait
-
-
-def _would_end_after(seconds: float) -> "tenacity.stop.stop_base":
-    """Stop when the next attempt would start after `seconds` in all."""
-    return tenacity.stop_before_delay(seconds)
 
 
 def _cut(model: ModelAdapter, text: str) -> ModelResponse | ModelFailure:
@@ -455,3 +446,5 @@ def _plain(block: Text | Image | Audio | Resource) -> str:
             return f"data:{block.media_type};base64,{block.data}"
         case Resource():
             return block.text or block.data or block.uri
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -321,6 +321,7 @@ def test_limits_are_compared_with_what_was_used():
     assert reached(c, Limits(max_turns=None, max_tool_calls=1), 0.0).name == "tool_calls"
     assert reached(c, Limits(max_tool_calls=2), 0.0) is None
     assert reached(c, Limits(max_seconds=1.0), 0.5) is None
+    assert reached(c, Limits(max_seconds=1.0), 1.0).name == "seconds"
     assert calls_left(c, Limits(max_tool_calls=None)) == 2
     assert calls_left(c, Limits(max_tool_calls=1)) == 1
 

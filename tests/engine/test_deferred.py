@@ -70,6 +70,22 @@ def test_what_a_package_does_not_have_is_missing_as_ever(package: Path) -> None:
     assert run(code, package).split("\n") == ["outer runs", "False False"]
 
 
+def test_what_python_itself_looks_for_runs_nothing(package: Path) -> None:
+    assert run(DEFER + "import outer; print(hasattr(outer, '__nothing__'))", package) == "False"
+
+
+def test_who_asked_while_another_ran_the_package_gets_what_it_made(package: Path) -> None:
+    code = DEFER + (
+        "import outer; deferred = type(outer)\nouter.x\nprint(deferred.__getattr__(outer, 'x'))"
+    )
+    assert run(code, package).split("\n") == ["outer runs", "1"]
+
+
+def test_a_package_without_a_loader_has_nothing_to_run(package: Path) -> None:
+    code = DEFER + "import outer; outer.__spec__.loader = None; print(hasattr(outer, 'x'))"
+    assert run(code, package) == "False"
+
+
 def test_a_model_adapter_brings_the_client_of_its_sdk_and_not_every_type() -> None:
     code = (
         "import sys, agent_host.models.openai_chat\n"
