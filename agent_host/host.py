@@ -46,7 +46,7 @@ from agent_host.ports import Approver, EventSink, ModelAdapter, Observer
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
-from agent_host.records.redact import Redactor
+from agent_host.records.redact import RedactedSink, Redactor
 from agent_host.records.transcript import Transcript
 from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
@@ -333,7 +333,8 @@ async def open_session(
             async with pool:
                 choice, model = await models.make(options.model)
                 rooms = Rooms(model=model, tools=pool, policy=policy, approver=approver)
-                session = _session(loaded, transcript, rooms, (*sinks, gate), options)
+                shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
+                session = _session(loaded, transcript, rooms, (*shown, gate), options)
                 relay.connect(session.observe)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 yield HostSession(

@@ -10,15 +10,25 @@ shorter than MIN_LENGTH are not searched for: they would hit by chance and hide 
 """
 
 import functools
+import operator
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
-from agent_host.core.events import Record
-from agent_host.core.types import JsonObject
+from agent_host.core.events import (
+    Ephemeral,
+    ReasoningDelta,
+    Record,
+    TextDelta,
+    ToolArgumentsDelta,
+)
+from agent_host.ports import EventSink
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value, members
+
+_Item = TypeVar("_Item", bound=Record | Ephemeral)
+_Delta = TextDelta | ReasoningDelta | ToolArgumentsDelta
 
 MIN_LENGTH = 4
 """Characters of the shortest value that is treated as a secret."""
@@ -39,6 +49,8 @@ class Redactor:
         self._marks = {value: f"[secret:{known[value]}]" for value in longest_first}
         self._escaped = tuple(encode_value(value)[1:-1] for value in longest_first)
         self._bytes = {_utf8(value): _utf8(mark) for value, mark in self._marks.items()}
+        self._longest = max(map(len, known), default=1)
+        self._firsts = {value[0] for value in known}
         self._find = re.compile("|".join(map(re.escape, self._marks)))
         self._find_bytes = re.compile(b"|".join(map(re.escape, self._bytes)))
 
@@ -50,8 +62,28 @@ class Redactor:
         line = encode(record)
         for escaped in self._escaped:
             if escaped in line:
-                return encode_value(self._record(record))
+                return encode(self.item(record))
         return line
+
+    def item(self, item: _Item) -> _Item:
+        """Return a record, or what is only shown, without any secret; itself if it has none."""
+        if not self._marks:
+            return item
+        if isinstance(item, Record):
+            event = self._value(item.event, 2)
+            return item if event is item.event else replace(item, event=event)
+        redacted: _Item = self._value(item, 2)
+        return redacted
+
+    def unfinished(self, text: str) -> int:
+        """Return how many characters at the end of `text` may be the beginning of a secret."""
+        start = max(len(text) - self._longest + 1, 0)
+        for place in range(start, len(text)):
+            if text[place] in self._firsts:
+                rest = text[place:]
+                if any(value.startswith(rest) for value in self._marks):
+                    return len(rest)
+        return 0
 
     def text(self, text: str) -> str:
         """Return `text` without any secret."""
@@ -65,9 +97,6 @@ class Redactor:
             return data
         return self._find_bytes.sub(lambda match: self._bytes[match[0]], data)
 
-    def _record(self, record: Record) -> JsonObject:
-        return {**members(record), "event": self._value(record.event, 2)}
-
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
             return self.text(value)
@@ -76,15 +105,69 @@ class Redactor:
         if depth > MAX_DEPTH:
             return DEEPER
         if isinstance(value, list | tuple):
-            return [self._value(item, depth + 1) for item in value]
+            items = [self._value(item, depth + 1) for item in value]
+            if all(map(operator.is_, items, value)):
+                return value
+            return items if isinstance(value, list) else tuple(items)
         if isinstance(value, dict):
-            return {self.text(str(k)): self._value(item, depth + 1) for k, item in value.items()}
+            new = {self.text(str(k)): self._value(item, depth + 1) for k, item in value.items()}
+            same = all(map(operator.is_, new.values(), value.values()))
+            return value if same and list(new) == list(value) else new
+        return self._fields(value, depth)
+
+    def _fields(self, value: Any, depth: int) -> Any:
         kind: type = type(value)
         fixed = _keywords(kind)
-        return {
-            name: item if name in fixed else self._value(item, depth + 1)
+        new = {
+            name: self._value(item, depth + 1)
             for name, item in members(value).items()
+            if name not in fixed
         }
+        changed = {name: item for name, item in new.items() if item is not getattr(value, name)}
+        return replace(value, **changed) if changed else value
+
+
+class RedactedSink:
+    """Shows another sink everything without the secrets that `redactor` knows. What is streamed
+    is held back as long as it may be the beginning of a secret."""
+
+    def __init__(self, sink: EventSink, redactor: Redactor) -> None:
+        self._sink = sink
+        self._redactor = redactor
+        self._last: _Delta | None = None
+        self._tail = ""
+
+    def emit(self, item: Record | Ephemeral) -> None:
+        """Take one item. Raises what the sink raises."""
+        if isinstance(item, TextDelta | ReasoningDelta | ToolArgumentsDelta):
+            if self._tail and not _continues(self._last, item):
+                self._release()
+            self._stream(item)
+            return
+        if isinstance(item, Record):
+            self._release()
+        self._sink.emit(self._redactor.item(item))
+
+    def _stream(self, item: _Delta) -> None:
+        text = self._redactor.text(self._tail + item.text)
+        whole = len(text) - self._redactor.unfinished(text)
+        self._last, self._tail = item, text[whole:]
+        if whole:
+            self._sink.emit(item if text[:whole] == item.text else _with(item, text[:whole]))
+
+    def _release(self) -> None:
+        last, tail = self._last, self._tail
+        self._last, self._tail = None, ""
+        if last is not None and tail:
+            self._sink.emit(_with(last, tail))
+
+
+def _continues(last: _Delta | None, item: _Delta) -> bool:
+    return type(last) is type(item) and getattr(last, "index", 0) == getattr(item, "index", 0)
+
+
+def _with(delta: _Delta, text: str) -> _Delta:
+    return replace(delta, text=text)
 
 
 def _utf8(text: str) -> bytes:

@@ -84,6 +84,27 @@ def test_a_server_gets_what_its_config_names_and_no_key_of_the_user(tmp_path: Pa
 
 
 @pytest.mark.parametrize("output", ["text", "json", "stream-json"])
+def test_a_secret_that_a_server_or_a_model_repeats_is_not_shown(
+    tmp_path: Path, output: str
+) -> None:
+    echo = wire.stream(
+        wire.chunk({"content": f"It is {KEY[:6]}"}),
+        wire.chunk({"content": f"{KEY[6:]}, and {TOKEN}."}),
+        wire.finish("stop"),
+        wire.DONE,
+    )
+    with ChatServer(TELL, echo) as model:
+        ended = run(tmp_path, model.url, "--output", output)
+    assert ended.status == 0
+    for secret in SECRETS:
+        assert secret not in ended.out + ended.err
+    assert "It is [secret:FAKE_KEY], and [secret:SHOP_TOKEN]." in ended.out
+    if output == "stream-json":
+        lines = [line for line in ended.out.splitlines() if '"ephemeral"' not in line[:14]]
+        assert "".join(f"{line}\n" for line in lines) == transcript(tmp_path)
+
+
+@pytest.mark.parametrize("output", ["text", "json", "stream-json"])
 def test_no_output_of_a_run_holds_a_secret(tmp_path: Path, output: str) -> None:
     with ChatServer(wire.HELLO) as model:
         ended = run(tmp_path, model.url, "--output", output)

@@ -8,7 +8,7 @@ from agent_host.core import events as e
 from agent_host.core.types import Message, Text, ToolCall
 from agent_host.records.codec import MAX_DEPTH, encode
 from agent_host.records.decode import decode
-from agent_host.records.redact import Redactor
+from agent_host.records.redact import RedactedSink, Redactor
 from tests.records.samples import LEGAL, finished, records, responded, started, user
 
 PLAIN = records(*LEGAL)
@@ -96,3 +96,58 @@ def test_a_secret_that_became_known_later_is_replaced_from_then_on():
     redactor.add({"B": "hunter2-b", "SHORT": "abc"})
     assert redactor.text("hunter2 hunter2-b abc") == "[secret:A] [secret:B] abc"
     assert redactor.bytes(b"hunter2-b") == b"[secret:B]"
+
+
+class Seen(list):
+    emit = list.append
+
+
+def shown(redactor, *items):
+    seen = Seen()
+    sink = RedactedSink(seen, redactor)
+    for item in items:
+        sink.emit(item)
+    return seen
+
+
+def test_what_is_shown_is_what_is_recorded():
+    redactor = Redactor({"TOKEN": "hunter2"})
+    found = records(
+        finished("c", "a hunter2 b"),
+        started("c", "t", {"hunter2": [{"x": "hunter2"}], "plain": 1}),
+        e.ToolsChanged(server="s", added=("hunter2",)),
+    )
+    for record, seen in zip(found, shown(redactor, *found), strict=True):
+        assert encode(seen) == redactor.encode(record)
+        assert "hunter2" not in repr(seen)
+    [log] = shown(redactor, e.ServerLog(server="s", level="error", text="is hunter2"))
+    assert log.text == "is [secret:TOKEN]"
+
+
+def test_what_holds_no_secret_is_shown_as_it_is():
+    redactor = Redactor({"TOKEN": "hunter2"})
+    items = [*PLAIN, e.ServerLog(server="s", level="error", text="oh")]
+    assert all(a is b for a, b in zip(items, shown(redactor, *items), strict=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(alphabet="abab ", max_size=4), max_size=8))
+def test_a_secret_that_is_streamed_in_pieces_is_never_shown(pieces):
+    redactor = Redactor({"S": "abaab"})
+    items = [e.TextDelta(text=piece) for piece in pieces]
+    seen = shown(redactor, *items, records(user("end"))[0])
+    text = "".join(item.text for item in seen[:-1])
+    assert text == "".join(pieces).replace("abaab", "[secret:S]")
+
+
+def test_pieces_of_two_streams_are_not_taken_for_one():
+    redactor = Redactor({"S": "hunter2"})
+    seen = shown(
+        redactor,
+        e.ReasoningDelta(text="hun"),
+        e.TextDelta(text="ter2"),
+        e.ToolArgumentsDelta(index=0, name="n", text="hun"),
+        e.ToolArgumentsDelta(index=1, name="n", text="ter2"),
+        records(user("end"))[0],
+    )
+    assert [item.text for item in seen[:-1]] == ["hun", "ter2", "hun", "ter2"]
