@@ -35,7 +35,6 @@ Level = Literal["ok", "note", "problem"]
 PACKAGES = (
     "mcp",
     "openai",
-    "anthropic",
     "pydantic",
     "rich",
     "prompt-toolkit",
