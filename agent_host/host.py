@@ -113,9 +113,9 @@ class HostSession:
 class _Secrets:
     """Resolves references, and tells the redactor of the values as they become known."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.environ = environ
-        self.redactor = Redactor({})
+        self.redactor = redactor or Redactor({})
 
     def resolve(self, text: str, base: Path, key: str) -> str:
         """Return `text` with its references resolved. Raises ConfigError."""
@@ -193,13 +193,16 @@ def open_pool(
     *,
     only: Collection[str] | None = None,
     observe: Observer | None = None,
+    redactor: Redactor | None = None,
 ) -> AbstractAsyncContextManager[Pool]:
     """Start the config's servers, all at once; leaving ends them all.
 
-    `only`: names of servers, by default all that are enabled. Raises ConfigError for references
+    `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
+    of the secrets that the servers get. Raises ConfigError for references
     that cannot be resolved; what goes wrong with a server is that server's state.
     """
-    return _open_pool(loaded, _Secrets(environ), only=only, observe=observe)
+    secrets = _Secrets(environ, redactor)
+    return _open_pool(loaded, secrets, only=only, observe=observe)
 
 
 @asynccontextmanager

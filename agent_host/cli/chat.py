@@ -26,6 +26,7 @@ from agent_host.surfaces.approval import FixedApprover, LineReader, TerminalAppr
 from agent_host.surfaces.chat import COMMANDS, Chat, Input, command_words, status
 from agent_host.surfaces.lines import LineMessages, open_terminal
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.question import wrap_words
 
 _HISTORY_FILE = "chat-history"
 
@@ -130,8 +131,10 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
 
 def _greet(screen: Outlet, host: HostSession, sign: str) -> None:
     servers = ", ".join(clean_line(health.name, 64) for health in host.pool.health()) or "none"
-    screen.write(f"{status(host.session.conversation)} · servers: {servers} · /help\n")
+    lines = [f"{status(host.session.conversation)} · servers: {servers} · /help"]
     if sign:
-        screen.write(f"Questions for your approval carry the sign {sign}; nothing else does.\n")
-    for notice in (*host.notices, *local_models(host, screen)):
-        screen.write(f"agent-host: {clean(notice)}\n")
+        lines.append(f"Questions for your approval carry the sign {sign}; nothing else does.")
+    notices = (*host.notices, *local_models(host, screen))
+    lines += [f"agent-host: {clean_line(notice)}" for notice in notices]
+    for line in lines:
+        screen.write("\n".join(wrap_words(line, screen.width - 1)) + "\n")

@@ -4,8 +4,8 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
+from typing import TextIO, TypeVar, cast
 
 from agent_host.config.load import Loaded
 from agent_host.config.problems import nearest
@@ -13,6 +13,7 @@ from agent_host.core.errors import AgentHostError, UsageError
 from agent_host.core.events import Ephemeral, Event
 from agent_host.core.text import clean_line
 from agent_host.host import open_pool
+from agent_host.records.redact import Redactor
 from agent_host.servers.pool import Pool
 
 _LOOK_SECONDS = 0.2
@@ -39,10 +40,13 @@ def enabled(loaded: Loaded, asked: Collection[str] = ()) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def live_pool(loaded: Loaded, only: Collection[str]) -> AsyncIterator[Pool]:
+async def live_pool(
+    loaded: Loaded, only: Collection[str], redactor: Redactor
+) -> AsyncIterator[Pool]:
     """Yield a pool whose servers have each connected, failed, or spent their connect budget.
 
-    Other than `Pool.ready` this does not take the word of servers.lock.
+    Other than `Pool.ready` this does not take the word of servers.lock. `redactor` is told the
+    servers' secrets.
     """
     changed = asyncio.Event()
 
@@ -50,7 +54,7 @@ async def live_pool(loaded: Loaded, only: Collection[str]) -> AsyncIterator[Pool
         changed.set()
 
     budget = max((loaded.config.servers[name].connect_timeout for name in only), default=0.0)
-    async with open_pool(loaded, os.environ, only=only, observe=observe) as pool:
+    async with open_pool(loaded, os.environ, only=only, observe=observe, redactor=redactor) as pool:
         try:
             async with asyncio.timeout(budget + 1):
                 await pool.ready()
@@ -71,20 +75,44 @@ def with_servers(
 ) -> _Result:
     """Return what `use` makes of the live servers; they are gone when this returns.
 
-    An AgentHostError of `use` is raised as it is, not in the group of the pool's tasks.
+    An AgentHostError of `use` is raised as it is, not in the group of the pool's tasks. What
+    `use` writes and what it returns is without the secrets that the servers got.
     """
+    redactor = Redactor({})
 
     async def body() -> _Result | AgentHostError:
-        async with live_pool(loaded, only) as pool:
+        async with live_pool(loaded, only, redactor) as pool:
             try:
                 return await use(pool)
             except AgentHostError as error:
                 return error
 
-    outcome = asyncio.run(body())
+    with (
+        redirect_stdout(_redacted(sys.stdout, redactor)),
+        redirect_stderr(_redacted(sys.stderr, redactor)),
+    ):
+        outcome = asyncio.run(body())
     if isinstance(outcome, AgentHostError):
         raise outcome
-    return outcome
+    return redactor.value(outcome)
+
+
+class _Redacted:
+    """A stream that writes no secret."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+
+    def write(self, text: str) -> int:
+        return self._stream.write(self._redactor.text(text))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _redacted(stream: TextIO, redactor: Redactor) -> TextIO:
+    return cast(TextIO, _Redacted(stream, redactor))
 
 
 def complain(pool: Pool) -> None:

@@ -28,6 +28,7 @@ from agent_host.ports import EventSink
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value, members
 
 _Item = TypeVar("_Item", bound=Record | Ephemeral)
+_Any = TypeVar("_Any")
 _Delta = TextDelta | ReasoningDelta | ToolArgumentsDelta
 
 MIN_LENGTH = 4
@@ -73,6 +74,11 @@ class Redactor:
             event = self._value(item.event, 2)
             return item if event is item.event else replace(item, event=event)
         redacted: _Item = self._value(item, 2)
+        return redacted
+
+    def value(self, value: _Any) -> _Any:
+        """Return a value of JSON or dataclasses without any secret; itself if it has none."""
+        redacted: _Any = self._value(value, 0) if self._marks else value
         return redacted
 
     def unfinished(self, text: str) -> int:

@@ -231,7 +231,10 @@ class _Dialogue:
         shown = list(first.lines[: max(room - 1, 1)])
         # Everything comes again from its start: what was cut is then seen in its place.
         self._unseen = list(whole.lines)
-        note = f"{len(whole.lines)} lines in all; m shows them, and y works after the last"
+        note = (
+            f"{len(whole.lines)} lines in all; m shows the next page, all the rest; "
+            "y works after the last"
+        )
         return [*shown, *(f"{BAR}… {line}" for line in wrap_words(note, width - 4))]
 
     def _show_more(self, *, everything: bool) -> None:

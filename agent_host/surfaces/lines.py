@@ -96,11 +96,19 @@ class LineMessages:
         for outlet in self._hold:
             outlet.end_line()
         with held(self._hold):
-            text = await self._lines.ask("> ")
-            while text is not None and text.endswith("\\"):
-                more = await self._lines.ask(". ")
-                text = None if more is None else f"{text[:-1]}\n{more}"
-            return text
+            try:
+                return await self._read()
+            except asyncio.CancelledError:
+                for outlet in self._hold:
+                    outlet.write_now("\n")
+                raise
+
+    async def _read(self) -> str | None:
+        text = await self._lines.ask("> ")
+        while text is not None and text.endswith("\\"):
+            more = await self._lines.ask(". ")
+            text = None if more is None else f"{text[:-1]}\n{more}"
+        return text
 
 
 def _wake(ready: asyncio.Future[None]) -> None:

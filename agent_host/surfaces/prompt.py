@@ -68,7 +68,8 @@ class CommandCompleter(Completer):
                     yield Completion(candidate, -len(word))
 
 
-def _bindings() -> KeyBindings:
+def _bindings(*, clear: bool = True) -> KeyBindings:
+    """The keys. `clear`: Ctrl-C in a line that holds something only clears it."""
     keys = KeyBindings()
 
     @keys.add("enter")
@@ -86,7 +87,7 @@ def _bindings() -> KeyBindings:
 
     @keys.add("c-c")
     def _clear(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
+        if event.current_buffer.text and clear:
             event.current_buffer.reset()
         else:
             event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
@@ -147,8 +148,9 @@ class PromptLines:
     def __init__(self, *, interrupt: Callable[[], None], grace: float = 5.0) -> None:
         self._interrupt = interrupt
         self._grace = grace
+        self._asking = _bindings()
+        self._editing = _bindings(clear=False)
         self._session: PromptSession[str] = PromptSession(
-            key_bindings=_bindings(),
             history=InMemoryHistory(),
             include_default_pygments_style=False,
             enable_history_search=False,
@@ -161,7 +163,9 @@ class PromptLines:
     async def ask(self, prompt: str) -> str | None:
         """Return one line, or None at the end of input; Ctrl-C interrupts the step."""
         try:
-            return await self._session.prompt_async(prompt, handle_sigint=False, multiline=False)
+            return await self._session.prompt_async(
+                prompt, key_bindings=self._asking, handle_sigint=False, multiline=False
+            )
         except EOFError:
             return None
         except KeyboardInterrupt:
@@ -171,13 +175,15 @@ class PromptLines:
             return None
 
     async def edit(self, text: str) -> str | None:
-        """Let the user change `text`; None: they left it by Ctrl-C or Ctrl-D."""
+        """Let the user change `text`; None: they left it by Ctrl-C, or left nothing."""
         try:
-            return await self._session.prompt_async(
-                "edit (Enter ends, Alt-Enter: new line)\n",
+            edited = await self._session.prompt_async(
+                "edit (Enter ends, Alt-Enter: new line, Ctrl-C: leave it as it was)\n",
                 default=text,
+                key_bindings=self._editing,
                 handle_sigint=False,
                 multiline=True,
             )
         except (EOFError, KeyboardInterrupt):
             return None
+        return edited if edited.strip() else None

@@ -87,7 +87,7 @@ def tree(arguments: JsonObject, width: int, *, whole: bool) -> Shown:
         if not whole and len(body) > _LONG:
             more = len(body) - _LONG
             hidden += more
-            body = [*body[:_LONG], f"… {more} more line{'s' if more > 1 else ''} (m shows all)"]
+            body = [*body[:_LONG], f"… {more} more line{'s' if more > 1 else ''}"]
         lines.extend(f"{BAR}{'  ' * depth}{line}" for line in body)
     return Shown(lines=tuple(lines or [f"{BAR}(no arguments)"]), hidden=hidden)
 

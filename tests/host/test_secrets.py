@@ -113,6 +113,31 @@ def test_no_output_of_a_run_holds_a_secret(tmp_path: Path, output: str) -> None:
         assert secret not in ended.out + ended.err
 
 
+def test_a_secret_that_a_server_repeats_is_not_shown_by_a_call_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "servers.toml").write_text(
+        f"[servers.teller]\ncommand = {json.dumps(sys.executable)}\n"
+        f'args = [{json.dumps(str(TELLER))}]\nenv = {{ TOKEN = "Bearer ${{env:SHOP_TOKEN}}" }}\n'
+    )
+    for more in ((), ("--json",)):
+        ended = agent_host(
+            *("tools", "call", "--trust", "teller__tell", *more), folder=tmp_path, SHOP_TOKEN=TOKEN
+        )
+        assert ended.status == 0
+        assert "Bearer [secret:SHOP_TOKEN]" in ended.out
+        assert TOKEN not in ended.out + ended.err
+
+
+def test_a_secret_in_the_last_words_of_a_server_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "servers.toml").write_text(
+        '[servers.bad]\ncommand = "sh"\nargs = ["-c", "echo token $TOKEN is bad >&2; exit 3"]\n'
+        'env = { TOKEN = "${env:SHOP_TOKEN}" }\n'
+    )
+    for command in (("servers", "list"), ("servers", "test", "bad"), ("tools", "list")):
+        ended = agent_host(*command, "--trust", folder=tmp_path, SHOP_TOKEN=TOKEN)
+        assert ended.status == 5
+        assert TOKEN not in ended.out + ended.err
+
+
 def test_what_cannot_be_reached_is_told_without_its_secrets(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -185,8 +185,8 @@ def test_yes_is_possible_only_after_everything_was_on_the_screen() -> None:
             assert given.decision == "approve"
             text = screen.getvalue()
         assert text.count("not everything was shown yet") == 2
-        before, _, after = text.partition("lines in all; m shows them")
-        assert "more lines (m shows all)" in before
+        before, _, after = text.partition("lines in all; m shows the next page")
+        assert "more lines" in before
         assert "rm -rf" in after
         assert "lines not shown yet" in typed.prompts[0]
         assert "y/" not in typed.prompts[0]

@@ -112,8 +112,12 @@ def test_an_edit_starts_from_the_text_and_can_be_given_up() -> None:
         lines = PromptLines(interrupt=lambda: None)
         keys.send_text("\x7f\x7f2}\r")
         assert asyncio.run(lines.edit('{"a": 1}')) == '{"a": 2}'
-        keys.send_text("\x03\x03")
+        keys.send_text("\x03")
         assert asyncio.run(lines.edit('{"a": 1}')) is None
+        keys.send_text("\x15 \r")
+        assert asyncio.run(lines.edit('{"a": 1}')) is None
+        keys.send_text("x\x03y\r")
+        assert asyncio.run(lines.ask("? ")) == "y"
         keys.send_text("\x15\x04")
         assert asyncio.run(lines.edit("")) is None
 
