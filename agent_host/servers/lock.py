@@ -57,28 +57,14 @@ class Lock:
         self.path = path
         self.problem = problem
         self._servers = servers
+        self._learned: JsonObject = {}
         self._changed = bool(problem)
 
     @classmethod
     def read(cls, path: Path) -> "Lock":
         """Read a lock file; a missing one is empty. Never raises."""
-        shown = clean_line(str(path))
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE + 1)
-        except FileNotFoundError:
-            return cls(path, {})
-        except OSError as error:
-            return cls(path, {}, f"{shown}: cannot be read: {error.strerror}; going on without it")
-        try:
-            value = json.loads(data) if len(data) <= MAX_FILE else None
-        except (ValueError, RecursionError):
-            value = None
-        document: JsonObject = value if isinstance(value, dict) else {}
-        servers = document.get("servers")
-        if not isinstance(servers, dict) or document.get("format") != FORMAT:
-            return cls(path, {}, f"{shown}: is no lock file of this version; it will be rewritten")
-        return cls(path, {k: v for k, v in servers.items() if isinstance(v, dict)})
+        servers, problem = _load(path)
+        return cls(path, servers, problem)
 
     def tools(self, server: str, known_hash: str) -> tuple[Tool, ...] | None:
         """The remembered tools of `server`, or None unless it was configured the same."""
@@ -110,6 +96,7 @@ class Lock:
         }
         if self._servers.get(spec.name) != entry:
             self._servers = {**self._servers, spec.name: entry}
+            self._learned[spec.name] = entry
             self._changed = True
 
     @property
@@ -121,6 +108,8 @@ class Lock:
         """Write the file if something changed; return why that failed, or None."""
         if not self._changed:
             return None
+        # Another run may have written meanwhile; what this one did not learn is not taken back.
+        self._servers = {**self._servers, **_load(self.path)[0], **self._learned}
         servers = dict(sorted(self._servers.items()))
         text = json.dumps({"format": FORMAT, "servers": servers}, indent=1) + "\n"
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -138,6 +127,27 @@ class Lock:
             return f"{clean_line(str(self.path))}: cannot be written: {error.strerror}"
         self._changed = False
         return None
+
+
+def _load(path: Path) -> tuple[JsonObject, str]:
+    """What a file remembers, by server, and what is wrong with the file."""
+    shown = clean_line(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        return {}, ""
+    except OSError as error:
+        return {}, f"{shown}: cannot be read: {error.strerror}; going on without it"
+    try:
+        value = json.loads(data) if len(data) <= MAX_FILE else None
+    except (ValueError, RecursionError):
+        value = None
+    document: JsonObject = value if isinstance(value, dict) else {}
+    servers = document.get("servers")
+    if not isinstance(servers, dict) or document.get("format") != FORMAT:
+        return {}, f"{shown}: is no lock file of this version; it will be rewritten"
+    return {k: v for k, v in servers.items() if isinstance(v, dict)}, ""
 
 
 def _entry(tool: Tool) -> JsonObject:

@@ -63,6 +63,16 @@ def test_nothing_is_written_when_nothing_changed(tmp_path):
     assert path.stat().st_ino == stamp
 
 
+def test_what_another_run_wrote_meanwhile_stays(tmp_path):
+    path = tmp_path / "servers.lock"
+    other = replace(SPEC, name="other")
+    one, two = Lock.read(path), Lock.read(path)
+    one.remember(SPEC, "1.0", "2025-11-25", tools())
+    two.remember(other, "2.0", "2025-11-25", tools())
+    assert (one.save(), two.save()) == (None, None)
+    assert [Lock.read(path).recall(spec).version for spec in (SPEC, other)] == ["1.0", "2.0"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
