@@ -93,7 +93,7 @@ def _row(name: str, server: ServerConfig, health: ServerHealth | None) -> tuple[
         return (name, _transport(server), "disabled", "", "", "", "")
     seconds = "" if health.connect_seconds is None else f"{health.connect_seconds:.2f}"
     tools = health.tools if health.state == "connected" else ""
-    version = health.version
+    version = clean_line(health.version, 24)
     return (name, _transport(server), health.state, version, tools, seconds, health.error)
 
 

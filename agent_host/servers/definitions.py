@@ -59,7 +59,7 @@ def read_definition(spec: Spec, item: Any) -> Tool:
     """A raw definition as a Tool without its exposed name. Raises WithheldError."""
     if not _named(item):
         raise WithheldError("a tool without a name is withheld")
-    label = clean_line(item["name"], 80)
+    label = clean_line(item["name"], 80) or '""'
     if not _NAME.match(item["name"]):
         label = label.encode("ascii", "backslashreplace").decode()  # shows look-alike letters
         raise WithheldError(f"{label}: the name is not legal; the tool is withheld")

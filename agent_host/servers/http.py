@@ -72,7 +72,8 @@ class OneCallTransport(httpx2.AsyncBaseTransport):
             try:
                 response = await self._inner.handle_async_request(request)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failed = _rpc_error(request, 503, _network(error), {"agentHost": "not_sent"})
+                text = _unreached(error, request.url)
+                failed = _rpc_error(request, 503, text, {"agentHost": "not_sent"})
             except httpx2.TransportError as error:
                 return _rpc_error(request, 503, _network(error), {"agentHost": "lost"})
             else:
@@ -142,9 +143,15 @@ def _rpc_error(
 
 
 def _network(error: Exception) -> str:
-    what = {"ConnectError": "cannot connect", "ConnectTimeout": "cannot connect in time"}
     name = type(error).__name__
-    return clean_line(f"{what.get(name, name)}: {error}" if str(error) else what.get(name, name))
+    return clean_line(f"{name}: {error}" if str(error) else name)
+
+
+def _unreached(error: Exception, url: httpx2.URL) -> str:
+    """What could not be reached. Not the whole URL: path and query may hold a secret."""
+    in_time = " in time" if isinstance(error, httpx2.ConnectTimeout) else ""
+    text = f"cannot connect{in_time} to {url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+    return clean_line(f"{text}: {error}" if str(error) else text)
 
 
 class HttpTransport:

@@ -24,6 +24,8 @@ from agent_host.servers.spec import LoadConnector, Progress, Reply, ServerHealth
 from agent_host.servers.supervisor import Supervisor, World
 from agent_host.servers.validation import Validation
 
+SLOW = 3.0
+"""Seconds of waiting for the tools after which it is said who is waited for."""
 PROGRESS_SHOWN = 0.1
 """Seconds between two progress reports of one call that are passed on."""
 MAX_REASON = 3000
@@ -106,8 +108,24 @@ class Pool:
 
     async def ready(self) -> None:
         """See `ports.ToolSource`."""
-        await asyncio.gather(*(server.known() for server in self._servers.values()))
+        try:
+            async with asyncio.timeout(SLOW):
+                await self._all_known()
+        except TimeoutError:
+            self._tell_slow()
+            await self._all_known()
         self._save_lock()
+
+    async def _all_known(self) -> None:
+        await asyncio.gather(*(server.known() for server in self._servers.values()))
+
+    def _tell_slow(self) -> None:
+        """Say whom everybody waits for, lest it looks as if nothing happens."""
+        for server in self._servers.values():
+            if not server.is_known:
+                most = f"{server.spec.connect_timeout:g} s (connect_timeout)"
+                text = f"has not answered yet; it is waited for, {most} at most"
+                self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
 
     def tools(self) -> Mapping[str, Tool]:
         """See `ports.ToolSource`."""

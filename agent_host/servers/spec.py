@@ -95,10 +95,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What a connection tells its supervisor. Each must be cheap and must not raise."""
+    """What a connection tells its supervisor. Each must be cheap and must not raise. `told` are
+    the kinds of misbehaviour that were logged, over all connections to one server."""
 
     tools_changed: Callable[[], None]
     log: Callable[[str, str], None]
+    told: set[str] = field(default_factory=set)
 
 
 Progress = Callable[[float, float | None, str], None]

@@ -47,6 +47,10 @@ UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
 RELIST_PAUSE = 0.1
 """Seconds in which further list_changed notices are one."""
+PROBLEMS_TOLD = 3
+"""Problems with a server's tools, above which only the first and their number are told."""
+LAST_WORDS = 160
+"""Characters of the last line that a server logged which are told when it ends."""
 LOGS_KEPT = 200
 """Log lines of one server that are shown in one connection; the rest is counted."""
 VET_SLICE = 0.005
@@ -96,6 +100,7 @@ class Supervisor:
         self._quick = 0
         self._logged = 0
         self._told_lost = False
+        self._told: set[str] = set()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._news = asyncio.Condition()
@@ -137,6 +142,11 @@ class Supervisor:
         """Return once the tools are known or the first attempt is over."""
         if not self._warm:
             await self.settled()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the tools are known or the first attempt is over."""
+        return self._warm or self._attempts > 0
 
     async def settled(self) -> None:
         """Return once there is a connection or the first attempt is over."""
@@ -188,7 +198,8 @@ class Supervisor:
         """Why there is no connection, with what the server logged last; clean and bounded."""
         health = self.health()
         reason = health.error or "it has not connected yet"
-        return f"{reason}\nIts last log lines:\n{health.stderr}" if health.stderr else reason
+        more = health.stderr and not reason.endswith(health.stderr)
+        return f"{reason}\nIts last log lines:\n{health.stderr}" if more else reason
 
     async def _attempt(self) -> None:
         """One connection, from its start to its end."""
@@ -225,7 +236,7 @@ class Supervisor:
         self._health = replace(self._health, pid=pid, stderr="")
         began = self._world.monotonic()
         changed = asyncio.Event()
-        hooks = Hooks(tools_changed=changed.set, log=self._log)
+        hooks = Hooks(tools_changed=changed.set, log=self._log, told=self._told)
         failed: ConnectFailedError | None = None
         why = ""
         async with connect(spec, process, hooks) as connection:
@@ -235,12 +246,12 @@ class Supervisor:
                     await connection.handshake(self.known_protocol)
                     await self._list(life)
                 await self._tell_connected(life, self._world.monotonic() - began)
-                why = await self._serve(life)
+                why = _last_words(await self._serve(life), connection)
             except ConnectFailedError as error:
                 # Kept, because the SDK's task group would wrap it.
                 failed = await _explained(error, connection)
             except TimeoutError:
-                text = f"it was not ready within {self.spec.connect_timeout:g} s"
+                text = f"it was not ready within {self.spec.connect_timeout:g} s (connect_timeout)"
                 failed = ConnectFailedError(text)
             finally:
                 self._life = None
@@ -309,17 +320,16 @@ class Supervisor:
             if self._world.monotonic() - since > VET_SLICE:
                 await asyncio.sleep(0)
                 since = self._world.monotonic()
-        self._take_tools(life, tuple(listed), tuple(problems))
+        self._take_tools(life, tuple(listed), tuple(dict.fromkeys(problems)))
         async with self._news:
             self._news.notify_all()
 
     def _take_tools(self, life: _Life, listed: tuple[Tool, ...], problems: tuple[str, ...]) -> None:
         first = not self._warm
         before = {tool.tool: tool.fingerprint for tool in self.tools}
-        for text in problems[:PROBLEMS_KEPT]:
-            if text not in self._health.problems:
-                self._world.observe(ServerLog(server=self.spec.name, level="warning", text=text))
-        self._health = replace(self._health, problems=problems[:PROBLEMS_KEPT])
+        problems = problems[:PROBLEMS_KEPT]
+        self._tell_problems([text for text in problems if text not in self._health.problems])
+        self._health = replace(self._health, problems=problems)
         self.listed, self.tools, self._warm = listed, self._offered(listed), True
         life.tools = {tool.tool: tool for tool in self.tools}
         after = {tool.tool: tool.fingerprint for tool in self.tools}
@@ -330,6 +340,13 @@ class Supervisor:
             self._world.observe(
                 ToolsChanged(server=self.spec.name, added=added, removed=removed, changed=changed)
             )
+
+    def _tell_problems(self, problems: list[str]) -> None:
+        if len(problems) > PROBLEMS_TOLD:
+            more = f"and {len(problems) - 1} more; `agent-host servers test {self.spec.name}`"
+            problems = [f"{problems[0]} ({more} shows them)"]
+        for text in problems:
+            self._world.observe(ServerLog(server=self.spec.name, level="warning", text=text))
 
     def _offered(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
         """The tools that the config includes, with what the config says of their server."""
@@ -405,7 +422,13 @@ async def _explained(error: ConnectFailedError, connection: Connection) -> Conne
     if not connection.ended:
         return error
     text = f"it ended before it was ready: {await connection.lost()}"
-    return ConnectFailedError(text, silent=error.silent)
+    return ConnectFailedError(_last_words(text, connection), silent=error.silent)
+
+
+def _last_words(why: str, connection: Connection) -> str:
+    """Why a server ended, with the last line that it logged: most often the actual reason."""
+    last = connection.stderr_tail().rstrip().rpartition("\n")[2]
+    return f"{why}; its last words: {clean_line(last, LAST_WORDS)}" if last else why
 
 
 def _flat(error: BaseException) -> str:

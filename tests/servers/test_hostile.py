@@ -99,7 +99,7 @@ def test_a_server_that_cannot_be_used_says_why(mode, part):
 def test_a_server_that_hangs_costs_its_connect_timeout(mode):
     began = time.monotonic()
     _, health, _, _ = run_one(mode, connect_timeout=0.6)
-    assert "not ready within 0.6 s" in health.error
+    assert "not ready within 0.6 s (connect_timeout)" in health.error
     assert time.monotonic() - began < 5
 
 
@@ -251,3 +251,35 @@ def test_a_flood_of_changes_is_one_list():
     error, events = asyncio.run(scenario())
     assert error is None
     assert len([e for e in events if isinstance(e, ServerConnected)]) == 1
+
+
+def test_many_problems_with_tools_are_told_in_one_line_and_kept_whole():
+    _, health, _, events = run_one("schemas,names,dup,huge_tool")
+    told = [e.text for e in events if isinstance(e, ServerLog)]
+    assert len(told) == 1
+    more = f"and {len(health.problems) - 1} more; `agent-host servers test h` shows them"
+    assert told == [f"{health.problems[0]} ({more})"]
+    assert len(set(health.problems)) == len(health.problems)
+    assert '"": the name is not legal; the tool is withheld' in health.problems
+
+
+@pytest.mark.parametrize(
+    ("mode", "word"), [("die", "no license"), ("die_initialize", "cannot reach the database")]
+)
+def test_a_server_that_ends_is_told_with_its_last_words(mode, word):
+    _, health, _, events = run_one(mode)
+    lost = [e.reason for e in events if isinstance(e, ServerLost)]
+    assert [word in reason for reason in lost] == [True]
+    assert "; its last words: " in health.error
+
+
+def test_the_same_misbehaviour_is_told_once_however_often_the_server_is_started():
+    async def scenario():
+        events = []
+        spec = hostile("banner,die_initialize")
+        async with running(spec, observe=events.append) as pool:
+            await until(lambda: pool.health()[0].restarts >= 2 and pool.health()[0].stderr)
+        return [e.text for e in events if isinstance(e, ServerLog)]
+
+    told = asyncio.run(scenario())
+    assert [text.partition(";")[0] for text in told] == ["sent a line that is no message"]

@@ -144,12 +144,14 @@ def test_a_forgotten_session_is_opened_again_and_the_call_is_made_once():
 
 def test_a_url_that_refuses_says_so():
     async def scenario():
-        async with running(spec_for(f"http://127.0.0.1:{free_port()}/mcp")) as pool:
+        async with running(spec_for(f"{origin}/mcp?key=hunter2")) as pool:
             return pool.health()[0]
 
+    origin = f"http://127.0.0.1:{free_port()}"
     health = asyncio.run(scenario())
     assert health.state == "failed"
-    assert "cannot connect" in health.error
+    assert f"cannot connect to {origin}: " in health.error
+    assert "hunter2" not in health.error
 
 
 def test_missing_rights_are_told_without_the_servers_text():

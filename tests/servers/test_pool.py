@@ -11,7 +11,8 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from agent_host.core.events import ServerConnected, ServerLost, ToolsChanged
+from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
+from agent_host.servers import pool as pool_module
 from agent_host.servers.lock import Lock
 from agent_host.servers.spec import StdioSpec
 from tests.fakes.hosting import call, context, hostile, make_pool, running, said, until
@@ -39,6 +40,22 @@ def test_a_slow_server_does_not_hold_up_calls_to_another():
             assert pool.health()[1].state == "starting"
 
     asyncio.run(scenario())
+
+
+def test_whoever_waits_for_a_slow_server_is_told(monkeypatch):
+    monkeypatch.setattr(pool_module, "SLOW", 0.2)
+
+    async def scenario():
+        events = []
+        slow = hostile("hang_initialize", name="slow", connect_timeout=1.5)
+        async with running(hostile(name="fast"), slow, observe=events.append) as pool:
+            assert "fast__echo" in pool.tools()
+        return [(e.server, e.text) for e in events if isinstance(e, ServerLog)]
+
+    told = dict(asyncio.run(scenario()))
+    assert told["slow"] == (
+        "has not answered yet; it is waited for, 1.5 s (connect_timeout) at most"
+    )
 
 
 def test_a_server_that_crashed_is_started_again_and_the_call_is_told_to_be_in_doubt(tmp_path):
