@@ -118,8 +118,8 @@ def _system(_: Facts) -> Iterator[Finding]:
     if sys.platform != "linux":
         yield Finding(
             level="note",
-            text=f"{text}: a server that ignores the end of its input may outlive a host that is "
-            "killed outright (no parent-death signal here)",
+            text=f"{text}: a server's process that leaves its process group may outlive the host "
+            "(only Linux lets a keeper find it)",
         )
     else:
         yield Finding(level="ok", text=f"{text}: parent-death signal and process groups")

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agent_host.config.file import locate_transcripts
+from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean, clean_line, clip
 from agent_host.core.types import JsonObject
@@ -66,7 +67,7 @@ def _positive(text: str) -> int:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    folder = locate_transcripts(options.config, os.environ, Path.cwd())
+    folder = locate_transcripts(options.config, os.environ, working_folder())
     if options.action == "list":
         return _list(folder, options)
     path = find(folder, options.id)

@@ -95,14 +95,18 @@ class TrustStore:
 
     def _write(self, files: Mapping[str, Any]) -> None:
         text = json.dumps({"version": 1, "files": files}, indent=1, sort_keys=True)
+        partial: Path | None = None
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(  # made with mode 0600
                 "w", dir=self.path.parent, prefix=".trust-", delete=False
             ) as new:
+                partial = Path(new.name)
                 new.write(text + "\n")
-            Path(new.name).replace(self.path)
+            partial.replace(self.path)
         except OSError as error:
+            if partial is not None:
+                partial.unlink(missing_ok=True)
             raise ConfigError(
                 f"{paths.shown(self.path)}: cannot be written ({error.strerror}); "
                 "make that folder writable"

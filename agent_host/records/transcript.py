@@ -327,15 +327,6 @@ class Redact(Protocol):
         """Return the artifact's bytes."""
 
 
-def artifact_path(folder: Path, name: str) -> Path:
-    """Return the file of an artifact that `Transcript.keep` named, or RecordError for a name that
-    it cannot have given."""
-    run_id, middle, leaf = name.partition(".artifacts/")
-    if not middle or not _RUN_ID.fullmatch(run_id) or not _RUN_ID.fullmatch(leaf):
-        raise RecordError(f"{clean_line(name, 100)!r} is no name of an artifact")
-    return folder / name
-
-
 def _path(folder: Path, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
         raise RecordError(

@@ -230,11 +230,6 @@ class StdioTransport:
         self._stdout: asyncio.ReadTransport | None = None
         self._stderr: asyncio.ReadTransport | None = None
 
-    @property
-    def process(self) -> ServerProcess:
-        """The process behind the streams."""
-        return self._process
-
     def stderr_tail(self) -> str:
         """The last of what the server logged, cleaned and bounded."""
         return self._log.tail()

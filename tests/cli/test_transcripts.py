@@ -179,6 +179,27 @@ def test_an_unknown_run_is_one_line_with_the_nearest(folder):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_working_folder_that_is_gone_is_one_line(folder):
+    gone = folder / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            'rmdir "$PWD" && exec "$0" -m agent_host transcripts list',
+            sys.executable,
+        ],
+        cwd=gone,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == ExitStatus.USAGE
+    assert done.stderr.count("\n") == 1
+    assert "the working folder does not exist any more" in done.stderr
+
+
 def test_an_unreadable_folder_is_one_line(folder):
     folder.rmdir()
     folder.write_text("a file")

@@ -242,6 +242,15 @@ def test_a_store_that_cannot_be_written_is_one_line(tmp_path, store):
         trust(loaded(tmp_path / "p", BASE), store)
 
 
+def test_a_store_that_cannot_be_replaced_leaves_nothing_half_written(tmp_path, store, monkeypatch):
+    config = loaded(tmp_path / "p", BASE)
+    store.path.mkdir(parents=True)
+    monkeypatch.setattr(store, "files", dict)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        trust(config, store)
+    assert [p.name for p in store.path.parent.iterdir()] == ["trust.json"]
+
+
 def test_the_refusal_names_what_and_how(tmp_path, store):
     config = loaded(tmp_path / "p", BASE)
     text = refusal(config, needs_trust(config, store))

@@ -19,7 +19,7 @@ from agent_host.records import transcript as module
 from agent_host.records.codec import encode
 from agent_host.records.reader import inspect, read, run_ids
 from agent_host.records.redact import Redactor
-from agent_host.records.transcript import Disk, Transcript, artifact_path
+from agent_host.records.transcript import Disk, Transcript
 from tests.records.samples import LEGAL, RUN, records
 
 ALL = records(*LEGAL)
@@ -503,16 +503,11 @@ def test_artifacts_have_safe_unique_names_and_come_back_whole(tmp_path):
     assert kept[1].startswith(f"{RUN}.artifacts/call-1-")
     assert kept[1].endswith(".txt")
     for n, name in enumerate(kept):
-        path = artifact_path(tmp_path, name)
+        path = tmp_path / name
         assert path.parent == tmp_path / f"{RUN}.artifacts"
         assert path.read_bytes() == str(n).encode()
     with Transcript.open(tmp_path, RUN) as transcript:
         assert transcript.keep("call-1.txt", b"later") not in kept
-
-
-@pytest.mark.parametrize("name", ["x", "../a.artifacts/b", "a.artifacts/../b", "a.artifacts/", ""])
-def test_an_artifact_is_never_looked_for_elsewhere(tmp_path, name):
-    refused(lambda: artifact_path(tmp_path, name), "no name of an artifact")
 
 
 def test_an_artifact_is_bounded_and_says_what_was_cut(tmp_path, monkeypatch):
