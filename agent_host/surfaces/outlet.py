@@ -45,6 +45,7 @@ class Outlet:
         self.at_line_start = True
         self._holds = 0
         self._held: list[str] = []
+        self._held_on_new_line = False
         self._transient = False
         self._pipe = _pipe_behind(stream)
 
@@ -109,8 +110,10 @@ class Outlet:
     def end_line(self) -> None:
         """Start a new line unless the cursor is at the start of one."""
         if self._holds:
-            open_line = bool(self._held) and not self._held[-1].endswith("\n")
-            if open_line or not (self._held or self.at_line_start):
+            if not self._held:
+                self._held.append("")
+                self._held_on_new_line = True
+            elif self._held[-1] and not self._held[-1].endswith("\n"):
                 self._held.append("\n")
         elif not self.at_line_start:
             self.write_now("\n")
@@ -144,7 +147,11 @@ class Outlet:
             self._holds -= 1
             if not self._holds and self._held:
                 text = "".join(self._held)
+                # Whether the cursor stands in a line is known only now: who answered ended it.
+                if self._held_on_new_line and not self.at_line_start:
+                    text = f"\n{text}"
                 self._held.clear()
+                self._held_on_new_line = False
                 self.write_now(text)
 
 

@@ -93,3 +93,14 @@ def test_the_size_is_the_screens_own_and_never_less_than_can_be_drawn_on() -> No
         assert (out.width, out.height) == (80, 24)
     assert outlet()[0].width == 80
     assert Outlet(sys.__stderr__, {}).width >= 20
+
+
+def test_a_line_that_an_answer_ended_is_not_ended_again() -> None:
+    out, screen = outlet(tty=True)
+    with held([out]):
+        out.write_now("approve? ")
+        out.end_line()
+        out.write("card\n")
+        screen.write("y\n")  # the terminal's echo
+        out.at_line_start = True
+    assert screen.getvalue() == "approve? y\ncard\n"
