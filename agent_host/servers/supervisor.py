@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from textwrap import shorten
 
 from agent_host.core.catalogue import changes
 from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
@@ -428,7 +429,9 @@ async def _explained(error: ConnectFailedError, connection: Connection) -> Conne
 def _last_words(why: str, connection: Connection) -> str:
     """Why a server ended, with the last line that it logged: most often the actual reason."""
     last = connection.stderr_tail().rstrip().rpartition("\n")[2]
-    return f"{why}; its last words: {clean_line(last, LAST_WORDS)}" if last else why
+    # Cut between words: what redacts a secret later does not know a part of it.
+    words = shorten(clean_line(last, len(last)), LAST_WORDS, placeholder=" …") if last else ""
+    return f"{why}; its last words: {words}" if words.strip(" …") else why
 
 
 def _flat(error: BaseException) -> str:

@@ -148,7 +148,11 @@ class _Log(asyncio.Protocol):
 
     def tail(self) -> str:
         """The last lines, cleaned."""
-        return clean(b"".join(self._parts)[-_STDERR_TAIL:].decode("utf-8", "replace")).strip()
+        data = b"".join(self._parts)
+        if len(data) > _STDERR_TAIL:
+            # Only whole words: what redacts a secret later does not know a part of it.
+            data = b"".join(data[-_STDERR_TAIL:].split(maxsplit=1)[1:])
+        return clean(data.decode("utf-8", "replace")).strip()
 
 
 class _Input(asyncio.Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -283,3 +284,26 @@ def test_the_same_misbehaviour_is_told_once_however_often_the_server_is_started(
 
     told = asyncio.run(scenario())
     assert [text.partition(";")[0] for text in told] == ["sent a line that is no message"]
+
+
+SPILLING = """import os, sys
+sys.stderr.write("x" * int(sys.argv[1]) + " " + os.environ["TOKEN"] + " y" * int(sys.argv[2]))
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), [(150, 0), (0, 994), (0, 0), (3000, 0)])
+def test_what_is_cut_out_of_a_servers_log_holds_no_part_of_a_word(before, after):
+    token = "hunter2-and-more"
+    spec = replace(
+        hostile(env={"TOKEN": token}), args=("-I", "-S", "-c", SPILLING, str(before), str(after))
+    )
+
+    async def scenario():
+        async with running(spec) as pool:
+            return pool.health()[0]
+
+    health = asyncio.run(scenario())
+    for text in (health.error, health.stderr):
+        whole = text.replace(token, "")
+        assert not any(part in whole for part in ("hunter", "2-and", "more"))
