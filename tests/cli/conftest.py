@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent_host.cli.main import main
+from tests.fakes import programs
 
-ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 def environment(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return programs.environment(home)
 
 
 @pytest.fixture

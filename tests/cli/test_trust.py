@@ -77,6 +77,7 @@ def test_what_is_trusted_is_listed_and_can_be_revoked(here, hostile, project, en
     store = Path(environment["HOME"]) / ".local/share/agent-host/trust.json"
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
     assert here("trust", "--revoke").stdout == "servers.toml is trusted no longer\n"
+    assert here("trust", "--revoke").stderr == "servers.toml was not trusted\n"
     assert here("servers", "list").returncode == 4
 
 
@@ -118,6 +119,14 @@ def test_at_a_terminal_anything_but_yes_starts_nothing(answer, hostile, project,
     status, shown = at_a_terminal(answer, ["servers", "list"], project, environment)
     assert status == 4
     assert "not trusted, so nothing was started" in shown
+    assert not hostile.exists()
+
+
+def test_who_is_shown_what_is_asked_may_say_no(hostile, project, environment, cli):
+    status, shown = at_a_terminal(b"n\n", ["trust"], project, environment)
+    assert status == 4
+    assert shown.rstrip().endswith("not trusted")
+    assert cli("servers", "list").returncode == 4
     assert not hostile.exists()
 
 

@@ -16,6 +16,8 @@ from typing import Self
 
 import pyte
 
+from tests.fakes.programs import environment
+
 _SHIM = (
     "import fcntl, os, sys, termios; fcntl.ioctl(2, termios.TIOCSCTTY, 0);"
     "os.execv(sys.argv[1], sys.argv[1:])"
@@ -54,9 +56,7 @@ class Terminal:
             stderr=child,
             cwd=cwd,
             env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-                "HOME": home,
+                **environment(cwd),
                 "XDG_DATA_HOME": f"{home}/data",
                 "XDG_CONFIG_HOME": f"{home}/config",
                 "TERM": "xterm-256color",
