@@ -36,6 +36,9 @@ from agent_host.records.show import Show, moment, tokens
 _NEWEST = 20
 _ANY_WIDTH = 10_000
 
+_NEEDS_WORDS = frozenset({"done", "refused", "waiting for the user"})
+"""Outcomes of runs that go on only once the user says something; others go on by themselves."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -137,10 +140,11 @@ def _show(path: Path, options: argparse.Namespace) -> int:
 
 
 def _total(found: Summary) -> str:
+    prompt = ' "..."' if found.outcome in _NEEDS_WORDS else ""
     return (
         f"{found.outcome}; {_count(found.turns, 'turn')}, {_count(found.calls, 'call')}, "
         f"{tokens(found.usage)}; "
-        f'go on with: agent-host run --resume {found.run_id} "..."'
+        f"go on with: agent-host run --resume {found.run_id}{prompt}"
     )
 
 

@@ -98,6 +98,8 @@ def test_show_tells_the_run_and_what_it_came_to(folder):
         assert "    Where is my order 12345? Refund the shipping." in lines
         assert lines[-1].startswith("waiting for the user; 2 turns, 3 calls, 240 tokens in")
         assert lines[-1].endswith(f'agent-host run --resume {OLD} "..."')
+    put(folder, NEW, *LEGAL[:4])
+    assert command(folder, "show", NEW).stdout.endswith(f"agent-host run --resume {NEW}\n")
 
 
 def test_show_as_json_and_raw_hold_everything(folder):
