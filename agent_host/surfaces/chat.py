@@ -18,6 +18,7 @@ from agent_host.core.errors import AgentHostError, ExitStatus
 from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.text import clean, clean_line, clip
 from agent_host.core.types import Message, Text, Tool
+from agent_host.surfaces.cards import title
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.plain import text_of
 from agent_host.surfaces.prose import clean_prose
@@ -276,8 +277,7 @@ class Chat:
         for tool in tools:
             about = clean_line(clean(tool.description[:400]).strip().partition("\n")[0], 100)
             sign = " (reads only)" if tool.read_only else ""
-            name = f"{clean_line(tool.server, 64)} · {clean_line(tool.tool, 128)}"
-            self._say_item(f"{sign}  {about}", bold=name)
+            self._say_item(f"{sign}  {about}", bold=title(tool.server, tool.tool))
 
     async def _servers(self, rest: str) -> None:
         servers = self._host.pool.health()
