@@ -4,7 +4,7 @@ Theory of operation: server processes are started first, and what has to be impo
 the one model SDK that is needed) is imported meanwhile in one thread, in the order in which it is
 needed: with every tool known from `servers.lock`, the model's first, so that the first request
 leaves before any server is up; else the MCP SDK's. References to secrets are resolved here, at
-the last moment, and their values are handed to the transcript's redaction.
+the last moment, and their values are redacted from the transcript and from what is shown.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ every run pays for it; `transcript.Transcript` appends such lines to a file that
 (`flock`), whole or not at all. `decode` turns lines into records again and is the only file that
 needs pydantic: reading code imports it, writing code never does. `reader` finds and reads
 transcripts and lists them; `show` renders one for people. `redact` keeps the values of known
-secrets out of every line and artifact. `ids` makes run ids that sort by time. A transcript may
-end in a torn line (a crash); that line is set aside, and nothing else is ever dropped in silence.
+secrets out of every line and artifact, and of what surfaces show. `ids` makes run ids that sort by
+time. A transcript may end in a torn line (a crash); that line is set aside, and nothing else is
+ever dropped in silence.
 """

@@ -1,4 +1,4 @@
-"""Keeps the values of known secrets out of records and artifacts.
+"""Keeps the values of known secrets out of records, artifacts and what surfaces show.
 
 Theory of operation: exact values only, each replaced by `[secret:NAME]`, which is the same in
 every record, so that people and models see that two places held the same thing. Most records
