@@ -11,10 +11,9 @@ one packet where they fit.
 
 import re
 import select
-import socket
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import httpcore2
 import httpx2
@@ -118,7 +117,14 @@ class Joiner:
         return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
 
 
-def _readable(connection: socket.socket) -> bool:
+class _Socket(Protocol):
+    """What is asked of a connection's socket."""
+
+    def fileno(self) -> int:
+        """Its descriptor; -1 once it is closed."""
+
+
+def _readable(connection: _Socket) -> bool:
     fd = connection.fileno()
     if fd < 0:
         return True
@@ -134,8 +140,9 @@ class JoiningStream(httpcore2.AsyncNetworkStream):
         self._stream = stream
         self._joiner = Joiner()
         self._unsent: list[bytes] = []
+        # The event loop hands out no socket but something that has its descriptor.
         found = stream.get_extra_info("socket")
-        self._socket = found if isinstance(found, socket.socket) and _HAS_POLL else None
+        self._socket: _Socket | None = found if _HAS_POLL and hasattr(found, "fileno") else None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """Return bytes for the parser, empty at the end of the stream."""

@@ -1,11 +1,14 @@
 """The joiner of HTTP chunks, judged by the parser that reads after it."""
 
+import socket
+from asyncio.trsock import TransportSocket
+
 import h11
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_host.models.chunks import Joiner
+from agent_host.models.chunks import Joiner, JoiningStream
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nTransfer-Encoding: Chunked\r\n\r\n"
 
@@ -117,3 +120,19 @@ def test_the_next_request_starts_over() -> None:
     joiner.feed(HEAD + chunked(b"abc"))
     joiner.start()
     assert joiner.feed(HEAD + chunked(b"a", b"b")) == HEAD + chunked(b"ab")
+
+
+def test_an_idle_connection_is_asked_itself_whether_it_was_closed():
+    ours, theirs = socket.socketpair()
+
+    class Idle:
+        def get_extra_info(self, info: str) -> object:
+            assert info == "socket"
+            return TransportSocket(ours)  # as an event loop hands it out
+
+    stream = JoiningStream(Idle())
+    assert stream.get_extra_info("is_readable") is False
+    theirs.close()
+    assert stream.get_extra_info("is_readable") is True
+    ours.close()
+    assert stream.get_extra_info("is_readable") is True
