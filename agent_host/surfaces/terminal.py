@@ -71,6 +71,9 @@ class _Source(Markdown):
         self.parsed = parser.parse(source)
         for token in self.parsed:
             for part in (token, *(token.children or ())):
+                if part.type == "softbreak":
+                    # Models and servers mean the lines that they write.
+                    part.type = "hardbreak"
                 # Before the layout, as an escape is longer than what it stands for.
                 part.content = clean_prose(part.content)
                 part.attrs = {

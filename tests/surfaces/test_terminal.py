@@ -67,6 +67,16 @@ def test_a_text_that_was_not_streamed_is_drawn_all_the_same() -> None:
     assert show(responded("# One\n\n- two"), NO_COLOR="1").split() == ["One", "•", "two"]
 
 
+def test_lines_stay_lines() -> None:
+    shown = show(responded("Order id: 12345\nStatus: shipped\n- mat\nNotes: none"), NO_COLOR="1")
+    assert [line.strip() for line in shown.splitlines() if line] == [
+        "Order id: 12345",
+        "Status: shipped",
+        "• mat",
+        "Notes: none",
+    ]
+
+
 def test_code_appears_line_by_line_as_it_is() -> None:
     sink, screen = surface(NO_COLOR="1")
     sink.emit(TextDelta(text="Run:\n\n```sh\nrm  -rf *x*\n"))
