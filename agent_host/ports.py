@@ -74,7 +74,8 @@ class ToolSource(Protocol):
 
     async def ready(self) -> None:
         """Return once each server's tools are known, from `servers.lock` or live, or its own
-        connect budget is spent. Must never raise for a server's fault."""
+        connect budget is spent. Where some are known, one that has not answered must not hold
+        them up for long: its tools come when they come. Must never raise for a server's fault."""
 
     def tools(self) -> Mapping[str, Tool]:
         """The tools by exposed name, in stable order. Must be cheap, and must return the same

@@ -17,6 +17,8 @@ from agent_host.records.redact import Redactor
 from agent_host.servers.pool import Pool
 
 _LOOK_SECONDS = 0.2
+_OWN_SECONDS = 5.0
+"""What our own imports and the start of the processes may take beside a server's budget."""
 _Result = TypeVar("_Result")
 
 
@@ -56,7 +58,7 @@ async def live_pool(
     budget = max((loaded.config.servers[name].connect_timeout for name in only), default=0.0)
     async with open_pool(loaded, os.environ, only=only, observe=observe, redactor=redactor) as pool:
         try:
-            async with asyncio.timeout(budget + 1):
+            async with asyncio.timeout(budget + _OWN_SECONDS):
                 await pool.ready()
                 while any(health.state == "starting" for health in pool.health()):
                     changed.clear()

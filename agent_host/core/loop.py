@@ -148,9 +148,9 @@ def _decide_calls(
     waiting = 0
     open_calls = [(place, s) for place, s in enumerate(c.calls) if s.result is None]
     for place, state in open_calls:
+        if state.started:
+            continue  # its own task ends it, also when its tool is no longer offered
         action = _refusal(c, state, tools, place, left) or _next(c, state, tools[state.call.name])
-        if action is None:
-            continue
         if action.key in deferred:
             waiting += 1
         else:
@@ -165,9 +165,7 @@ def _key(c: Conversation, kind: str, state: CallState) -> str:
     return f"{kind}:{c.requests}:{state.call.id}"
 
 
-def _next(c: Conversation, s: CallState, tool: Tool) -> Action | None:
-    if s.started:
-        return None
+def _next(c: Conversation, s: CallState, tool: Tool) -> Action:
     if s.decision is None:
         return CheckPolicy(key=_key(c, "policy", s), state=s, tool=tool)
     doubtful = s.in_doubt and not tool.repeatable
@@ -179,11 +177,8 @@ def _next(c: Conversation, s: CallState, tool: Tool) -> Action | None:
 def _refusal(
     c: Conversation, s: CallState, tools: Mapping[str, Tool], place: int, left: int
 ) -> Refuse | None:
-    """Return why the call is not to run, if so. What started in this process is not refused here:
-    its own task ends it."""
-    if s.started:
-        return None
-    reason = _stopped(c, s) or _unusable(s, tools) or _forbidden(s)
+    """Return why the call is not to run, if so."""
+    reason = _stopped(c, s) or _unusable(s, tools) or _forbidden(s) or _replaced(c, s, tools)
     if reason is None and place >= left:
         reason = ("limit", "not executed: the limit of tool calls for one message is reached")
     if reason is None:
@@ -224,6 +219,20 @@ def _forbidden(s: CallState) -> tuple[ToolErrorKind, str] | None:
         said = f": {s.feedback}" if s.feedback else ""
         return "denied", f"not executed: the user refused this call{said}"
     return None
+
+
+def _replaced(
+    c: Conversation, s: CallState, tools: Mapping[str, Tool]
+) -> tuple[ToolErrorKind, str] | None:
+    """A yes binds to the definition that was shown."""
+    if s.approval != "approve":
+        return None
+    shown = next((q for q in reversed(c.questions) if q.call_id == s.call.id), None)
+    if shown is None or shown.fingerprint == tools[s.call.name].fingerprint:
+        return None
+    if s.in_doubt:
+        return _UNKNOWN
+    return "changed", "not executed: the definition of the tool changed after a human approved it"
 
 
 _UNKNOWN: tuple[ToolErrorKind, str] = (

@@ -271,7 +271,7 @@ class Performer:
     async def _ask_approval(self, action: loop.AskApproval) -> None:
         session, state, tool = self._session, action.state, action.tool
         call_id = state.call.id
-        if not state.asked:
+        if not state.asked or _shown(session.conversation, call_id) != tool.fingerprint:
             session.record(
                 ApprovalRequested(
                     call_id=call_id,
@@ -305,6 +305,8 @@ class Performer:
         if isinstance(answer, Deferred):
             session.deferred.add(action.key)
             return
+        if not _unanswered(session.conversation, call_id):
+            return  # what was asked about is over; the answer came too late
         session.record(answer)
         if answer.decision == "approve" and answer.arguments is not None:
             self._check_edited(state, tool, answer.arguments)
@@ -427,6 +429,12 @@ def _cut(model: ModelAdapter, text: str) -> ModelResponse | ModelFailure:
 def _unanswered(conversation: Conversation, call_id: str) -> bool:
     state = conversation.call(call_id)
     return state is not None and state.approval is None and state.result is None
+
+
+def _shown(conversation: Conversation, call_id: str) -> str | None:
+    """The fingerprint of the definition that was last shown with a question about a call."""
+    asked = (q.fingerprint for q in reversed(conversation.questions) if q.call_id == call_id)
+    return next(asked, None)
 
 
 def _cancelled(call_id: str, *, sent: bool) -> ToolResult:

@@ -161,6 +161,8 @@ class Session:
                 if action.key in self._in_flight:
                     continue
                 work = self._performer.perform(action)
+                if isinstance(action, loop.Refuse):
+                    self._withdraw(action.state.call.id)
                 if work is not None:
                     self._spawn(group, action.key, work)
             # What was done at once may have opened the way for more.

@@ -24,8 +24,9 @@ from agent_host.servers.spec import LoadConnector, Progress, Reply, ServerHealth
 from agent_host.servers.supervisor import Supervisor, World
 from agent_host.servers.validation import Validation
 
-SLOW = 3.0
-"""Seconds of waiting for the tools after which it is said who is waited for."""
+PATIENCE = 4.0
+"""Seconds without any newcomer after which the first request leaves with the tools there are: a
+server that never answers must not hold up those that did."""
 PROGRESS_SHOWN = 0.1
 """Seconds between two progress reports of one call that are passed on."""
 MAX_REASON = 3000
@@ -108,24 +109,42 @@ class Pool:
 
     async def ready(self) -> None:
         """See `ports.ToolSource`."""
-        try:
-            async with asyncio.timeout(SLOW):
-                await self._all_known()
-        except TimeoutError:
-            self._tell_slow()
-            await self._all_known()
+        async with asyncio.TaskGroup() as group:
+            waiting = {
+                group.create_task(server.known())
+                for server in self._servers.values()
+                if not server.is_known
+            }
+            told = False
+            while waiting:
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    continue
+                go_on = any(server.tools for server in self._servers.values())
+                if go_on or not told:
+                    self._tell_slow(go_on=go_on)
+                    told = True
+                if go_on:
+                    break
+            for task in waiting:
+                task.cancel()
         self._save_lock()
 
-    async def _all_known(self) -> None:
-        await asyncio.gather(*(server.known() for server in self._servers.values()))
-
-    def _tell_slow(self) -> None:
-        """Say whom everybody waits for, lest it looks as if nothing happens."""
+    def _tell_slow(self, *, go_on: bool) -> None:
+        """Say who has not answered, lest it looks as if nothing happens."""
         for server in self._servers.values():
-            if not server.is_known:
-                most = f"{server.spec.connect_timeout:g} s (connect_timeout)"
-                text = f"has not answered yet; it is waited for, {most} at most"
-                self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
+            if server.is_known:
+                continue
+            most = f"{server.spec.connect_timeout:g} s (connect_timeout)"
+            what = (
+                "the run goes on, its tools are offered when it answers"
+                if go_on
+                else f"it is waited for, {most} at most"
+            )
+            text = f"has not answered yet; {what}"
+            self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
 
     def tools(self) -> Mapping[str, Tool]:
         """See `ports.ToolSource`."""

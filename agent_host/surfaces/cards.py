@@ -142,7 +142,8 @@ class Narrator:
         if count > _LOGS_SHOWN + 1:
             return ()
         text = clean_line(log.text) if count <= _LOGS_SHOWN else "more of its log is not shown"
-        return (Card(kind="notice", text=f"server {clean_line(log.server, 64)}: {text}"),)
+        who = f"server {clean_line(log.server, 64)}: " if log.server else ""
+        return (Card(kind="notice", text=f"{who}{text}"),)
 
     def _tell(self, event: Event, at: str) -> Iterator[Card]:
         match event:

@@ -362,3 +362,9 @@ def test_depth_is_counted_in_levels_of_lists_and_objects():
     assert deeper_than(nested(33), 64)
     assert deeper_than(nested(50_000), 64)
     assert not deeper_than({"a": 1, "b": []}, 1)
+
+
+def test_a_yes_to_another_definition_leaves_what_is_in_doubt_unknown():
+    yes = ApprovalGiven(call_id="a", decision="approve", by="x")
+    c = in_doubt(decided("a", "ask"), question("a"), yes)
+    assert [a.error for a in decide(c, tools=TOOLS, limits=Limits())] == ["outcome_unknown"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -665,3 +666,87 @@ def test_an_oversized_result_that_cannot_be_kept_is_still_a_result():
     s = play(lambda: session(Full(), plan=[["read"]], world=world))
     assert results(s)["c0.0"].artifact is None
     assert "could not be kept" in text(results(s)["c0.0"])
+
+
+def test_a_tool_that_is_withdrawn_while_it_runs_still_gives_its_result():
+    async def scene() -> Session:
+        world = World(
+            gates={"pay": asyncio.Event(), "read": asyncio.Event()},
+            started={"pay": asyncio.Event()},
+        )
+        made = session(MemoryJournal(), plan=[["pay", "read"]], world=world)
+        made.tell(UserSaid(message=said("hi")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(made.run())
+            await world.started["pay"].wait()
+            world.tools_table = {}
+            world.gates["read"].set()
+            await asyncio.sleep(0)
+            world.gates["pay"].set()
+        return made
+
+    c = asyncio.run(scene()).conversation
+    assert [r.error for m in c.messages for r in m.content if isinstance(r, ToolResult)] == [
+        None,
+        None,
+    ]
+    assert outcome(c) == "done"
+
+
+def test_a_tool_that_is_withdrawn_while_a_human_is_asked_is_not_run_whatever_the_answer():
+    async def scene() -> tuple[Session, World]:
+        approver = AnsweringApprover({"ask_me": (answered := asyncio.Event())})
+        world = World(gates={"read": asyncio.Event()})
+        made = session(MemoryJournal(), plan=[["ask_me", "read"]], world=world, approver=approver)
+        made.tell(UserSaid(message=said("hi")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(made.run())
+            await approver.asked.wait()
+            world.tools_table = {}
+            world.gates["read"].set()
+            await asyncio.sleep(0)
+            answered.set()
+        return made, world
+
+    made, world = asyncio.run(scene())
+    assert [name for _, name in world.done] == ["read"]
+    results = [
+        r.error for m in made.conversation.messages for r in m.content if isinstance(r, ToolResult)
+    ]
+    assert results == ["unknown_tool", None]
+    assert outcome(made.conversation) == "done"
+
+
+def test_a_yes_is_for_the_definition_that_was_shown():
+    async def scene() -> tuple[Session, World]:
+        approver = AnsweringApprover({"ask_me": (answered := asyncio.Event())})
+        world = World()
+        made = session(MemoryJournal(), plan=[["ask_me"]], world=world, approver=approver)
+        made.tell(UserSaid(message=said("hi")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(made.run())
+            await approver.asked.wait()
+            other = replace(world.tools_table["w__ask_me"], fingerprint="another")
+            world.tools_table = {**world.tools_table, "w__ask_me": other}
+            answered.set()
+        return made, world
+
+    made, world = asyncio.run(scene())
+    assert not world.done
+    assert [
+        r.error for m in made.conversation.messages for r in m.content if isinstance(r, ToolResult)
+    ] == ["changed"]
+
+
+def test_a_question_of_a_parked_run_is_asked_anew_for_another_definition():
+    journal = MemoryJournal()
+    park = AnsweringApprover({"ask_me": Deferred()})
+    play(lambda: session(journal, plan=[["ask_me"]], approver=park))
+    world = World()
+    other = replace(world.tools_table["w__ask_me"], fingerprint="another")
+    world.tools_table = {**world.tools_table, "w__ask_me": other}
+    made = play(lambda: session(journal, plan=[["ask_me"]], world=world))
+    asked = [r.event for r in journal.records if isinstance(r.event, ApprovalRequested)]
+    assert [q.fingerprint for q in asked] == ["print-of-ask_me", "another"]
+    assert [name for _, name in world.done] == ["ask_me"]
+    assert outcome(made.conversation) == "done"

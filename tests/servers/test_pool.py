@@ -42,20 +42,36 @@ def test_a_slow_server_does_not_hold_up_calls_to_another():
     asyncio.run(scenario())
 
 
-def test_whoever_waits_for_a_slow_server_is_told(monkeypatch):
-    monkeypatch.setattr(pool_module, "SLOW", 0.2)
+def test_a_server_that_never_answers_does_not_hold_up_those_that_did(monkeypatch):
+    monkeypatch.setattr(pool_module, "PATIENCE", 0.5)
 
     async def scenario():
         events = []
-        slow = hostile("hang_initialize", name="slow", connect_timeout=1.5)
+        slow = hostile("hang_initialize", name="slow", connect_timeout=60)
         async with running(hostile(name="fast"), slow, observe=events.append) as pool:
             assert "fast__echo" in pool.tools()
+            assert pool.health()[1].state == "starting"
         return [(e.server, e.text) for e in events if isinstance(e, ServerLog)]
 
     told = dict(asyncio.run(scenario()))
     assert told["slow"] == (
-        "has not answered yet; it is waited for, 1.5 s (connect_timeout) at most"
+        "has not answered yet; the run goes on, its tools are offered when it answers"
     )
+
+
+def test_where_there_is_nobody_else_a_slow_server_is_waited_for_and_that_is_told(monkeypatch):
+    monkeypatch.setattr(pool_module, "PATIENCE", 0.2)
+
+    async def scenario():
+        events = []
+        slow = hostile("hang_initialize", name="slow", connect_timeout=1.5)
+        async with running(slow, observe=events.append) as pool:
+            assert pool.health()[0].state == "failed"
+        return [(e.server, e.text) for e in events if isinstance(e, ServerLog)]
+
+    assert asyncio.run(scenario()) == [
+        ("slow", "has not answered yet; it is waited for, 1.5 s (connect_timeout) at most")
+    ]
 
 
 def test_a_server_that_crashed_is_started_again_and_the_call_is_told_to_be_in_doubt(tmp_path):

@@ -215,3 +215,8 @@ def test_large_values_are_cut_visibly_and_cheaply() -> None:
     assert len(brief_result(result)) == 160
     assert brief_result(ToolResult(call_id="c", content=())) == "(empty)"
     assert "(whole result: c.txt)" in lines(ToolFinished(result=result))[0]
+
+
+def test_a_warning_that_is_of_no_server_names_none():
+    log = ServerLog(server="", level="warning", text="servers.lock: cannot be written")
+    assert [card.text for card in Narrator().tell_log(log)] == ["servers.lock: cannot be written"]
