@@ -229,11 +229,13 @@ def _say_unwritten(screen: _Screen, host: HostSession) -> ExitStatus:
 
 class _Interrupts:
     """Ctrl-C once stops the step and keeps the conversation legal, twice leaves; being told to
-    end (SIGTERM, SIGHUP) leaves at once. Leaving ends every server."""
+    end (SIGTERM, SIGHUP) leaves at once. Leaving ends every server; whoever is told to leave while
+    leaving goes without waiting for that (the servers' keepers then end them)."""
 
-    def __init__(self) -> None:
+    def __init__(self, go: Callable[[int], object] = os._exit) -> None:
         self.host: HostSession | None = None
         self.left = False
+        self._go = go
         self._task: asyncio.Task[object] | None = None
 
     def listen(self) -> None:
@@ -258,6 +260,8 @@ class _Interrupts:
             host.session.tell(Interrupted(by=host.session.principal.id))
 
     def _leave(self) -> None:
+        if self.left:
+            self._go(ExitStatus.INTERRUPTED)
         self.left = True
         if self._task is not None:
             self._task.cancel()

@@ -1,6 +1,8 @@
 """`agent-host run` when it is told to stop: the status, a legal conversation, no server left."""
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from agent_host.cli import run as run_module
 from agent_host.records.reader import conversation
 from tests.fakes.chat_server import ChatServer, stream, text
 from tests.fakes.programs import agent_host, command, environment
@@ -127,3 +130,22 @@ def test_control_c_while_a_server_does_not_answer_the_handshake(tmp_path: Path) 
     assert run.servers
     assert run.end(signal.SIGINT) == 130
     assert run.events[-1]["reason"] == "interrupted"
+
+
+def test_who_is_told_to_leave_while_leaving_goes_at_once() -> None:
+    gone: list[int] = []
+
+    async def scene() -> None:
+        interrupts = run_module._Interrupts(gone.append)
+        interrupts.listen()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            # What would end servers hangs.
+            os.kill(os.getpid(), signal.SIGINT)
+            while not gone:
+                await asyncio.sleep(0)
+
+    asyncio.run(scene())
+    assert gone == [130]
