@@ -262,6 +262,7 @@ class _Interrupts:
     def _leave(self) -> None:
         if self.left:
             self._go(ExitStatus.INTERRUPTED)
+            return
         self.left = True
         if self._task is not None:
             self._task.cancel()
