@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agent_host.core.events import (
+    ApprovalGiven,
     ApprovalRequested,
     InputGiven,
     InputRequested,
@@ -14,7 +15,8 @@ from agent_host.core.events import (
 from agent_host.core.loop import AwaitUser, End, Park
 from agent_host.engine.perform import Performer
 from agent_host.engine.session import Session
-from tests.fakes.rooms import AnsweringApprover, MemoryJournal, said, session
+from agent_host.ports import ApprovalQuestion
+from tests.fakes.rooms import AnsweringApprover, MemoryJournal, World, said, session
 
 
 def events(s: Session, kind: type) -> list:
@@ -61,5 +63,36 @@ def test_what_only_waits_is_no_work_and_records_nothing(action):
         before = len(s.feed.journal.records)
         assert Performer(s).perform(action) is None
         assert len(s.feed.journal.records) == before
+
+    asyncio.run(scene())
+
+
+class Stubborn:
+    """Answers yes although it is told that the question is no longer asked."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def approve(self, question: ApprovalQuestion) -> ApprovalGiven:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return ApprovalGiven(call_id=question.call_id, decision="approve", by="tester")
+        raise AssertionError("nobody sets that")
+
+
+def test_an_answer_to_what_is_over_is_not_recorded():
+    async def scene():
+        approver, world = Stubborn(), World(gates={"read": asyncio.Event()})
+        s = session(MemoryJournal(), plan=[["ask_me", "read"]], world=world, approver=approver)
+        s.tell(UserSaid(message=said("hi")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.run())
+            await approver.asked.wait()
+            world.tools_table = {}
+            world.gates["read"].set()
+        assert not events(s, ApprovalGiven)
+        assert [f.result.error for f in events(s, ToolFinished)].count("unknown_tool") == 1
 
     asyncio.run(scene())
