@@ -305,11 +305,11 @@ class Performer:
         if isinstance(answer, Deferred):
             session.deferred.add(action.key)
             return
-        if not _unanswered(session.conversation, call_id):
-            return  # what was asked about is over; the answer came too late
-        session.record(answer)
-        if answer.decision == "approve" and answer.arguments is not None:
-            self._check_edited(state, tool, answer.arguments)
+        # An answer to what is over came too late.
+        if _unanswered(session.conversation, call_id):
+            session.record(answer)
+            if answer.decision == "approve" and answer.arguments is not None:
+                self._check_edited(state, tool, answer.arguments)
 
     def _check_edited(self, state: CallState, tool: Tool, arguments: JsonObject) -> None:
         """An edit may break the schema, or reach what policy denies to everybody."""
