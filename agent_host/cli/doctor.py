@@ -35,6 +35,7 @@ Level = Literal["ok", "note", "problem"]
 PACKAGES = (
     "mcp",
     "openai",
+    "anthropic",
     "pydantic",
     "rich",
     "prompt-toolkit",
