@@ -38,6 +38,14 @@ class SpawnFailure:
     reason: str
 
 
+_unreaped: "list[subprocess.Popen[bytes]]" = []
+"""Keepers that were told to end and may not have yet: whoever forgot them would leave zombies."""
+
+
+def _reap() -> None:
+    _unreaped[:] = [popen for popen in _unreaped if popen.poll() is None]
+
+
 class ServerProcess:
     """A running server: three pipes, and the certainty that it can be ended.
 
@@ -86,6 +94,7 @@ class ServerProcess:
             pipe.close()
         if self._popen.returncode is None:
             self.end()
+            _unreaped.append(self._popen)
         elif self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
@@ -135,6 +144,7 @@ def child_environment(spec: StdioSpec, environ: Mapping[str, str]) -> dict[str, 
 
 def start(spec: StdioSpec, environ: Mapping[str, str]) -> ServerProcess | SpawnFailure:
     """Start a server. What is wrong with the command comes back as a SpawnFailure."""
+    _reap()
     env = child_environment(spec, environ)
     found = _resolve(spec, env)
     if isinstance(found, SpawnFailure):

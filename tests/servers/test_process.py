@@ -1,6 +1,7 @@
 """Starting and ending one process, also where there is no keeper."""
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -164,3 +165,20 @@ def test_a_server_that_is_closed_before_any_handshake_is_gone():
         return found.exit_code()
 
     assert asyncio.run(scenario()) is not None
+
+
+def test_a_server_that_was_given_up_is_no_zombie_for_long(recwarn):
+    given_up = start(StdioSpec(name="a", command="sleep", args=("60",)), dict(os.environ))
+    assert isinstance(given_up, ServerProcess)
+    pid = given_up.pid
+    given_up.discard()
+    del given_up
+    gc.collect()
+    assert [w for w in recwarn if issubclass(w.category, ResourceWarning)] == []
+    # Its keeper ends it; the next start notices.
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    again = start(StdioSpec(name="b", command="true"), dict(os.environ))
+    assert isinstance(again, ServerProcess)
+    again.wait(10)
+    again.discard()
+    assert not psutil.pid_exists(pid)
