@@ -360,8 +360,7 @@ def _apply_call(c: Conversation, event: _CallEvent, call_id: str) -> Conversatio
             state = replace(state, started=True, arguments=event.arguments)
         case ToolFinished():
             state = replace(state, result=event.result)
-            if event.result.error == "denied":
-                c = replace(c, refusals=c.refusals + 1)
+            c = replace(c, refusals=c.refusals + int(event.result.error == "denied"))
         case _ as unreachable:
             assert_never(unreachable)
     calls = tuple(state if s.call.id == call_id else s for s in c.calls)
