@@ -337,7 +337,7 @@ async def open_session(
                 choice, model = await models.make(options.model)
                 rooms = Rooms(model=model, tools=pool, policy=policy, approver=approver)
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
-                session = _session(loaded, transcript, rooms, (*shown, gate), options)
+                session, notices = _session(loaded, transcript, rooms, (*shown, gate), options)
                 relay.connect(session.observe)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 yield HostSession(
@@ -347,7 +347,7 @@ async def open_session(
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
                     choice=choice,
-                    notices=[transcript.recovered] if transcript.recovered else [],
+                    notices=[*filter(None, [transcript.recovered]), *notices],
                     _models=models,
                 )
     finally:
@@ -379,7 +379,8 @@ def _session(
     rooms: Rooms,
     sinks: Sequence[EventSink],
     options: SessionOptions,
-) -> Session:
+) -> tuple[Session, list[str]]:
+    """Return the session, and what its user should know of how it begins."""
     resumed = options.resume is not None
     conversation = resumable(transcript.path) if resumed else Conversation()
     config = loaded.config
@@ -408,9 +409,12 @@ def _session(
     origin = rooms.model.origin
     if resumed:
         session.record(RunResumed(principal=principal))
-        if origin != conversation.origin:
-            session.change_model(rooms.model, by=principal.id)
-        return session
+        if origin == conversation.origin:
+            return session, []
+        session.change_model(rooms.model, by=principal.id)
+        was = clean_line(f"{conversation.origin.provider}:{conversation.origin.model}", 120)
+        now = clean_line(f"{origin.provider}:{origin.model}", 120)
+        return session, [f"{was} answered this run before; from here on {now} does (--model)"]
     session.record(
         RunStarted(
             run_id=transcript.run_id,
@@ -423,7 +427,7 @@ def _session(
             system=config.system,
         )
     )
-    return session
+    return session, []
 
 
 def make_policy(loaded: Loaded) -> RulePolicy:

@@ -234,6 +234,21 @@ def test_a_resumed_run_goes_on_in_its_file_and_records_another_model(tmp_path: P
     assert len(set(requests)) == len(requests) == 3
 
 
+def test_a_resumed_run_that_another_model_answers_says_so(tmp_path: Path) -> None:
+    stage(tmp_path, {"say": "One."}, {"say": "Two."})
+    loaded = loaded_from(tmp_path)
+
+    async def notices(host: HostSession) -> list[str]:
+        return host.notices
+
+    hold(loaded, hello, only=())
+    assert hold(loaded, notices, only=(), resume="last")[0] == []
+    [notice], _ = hold(loaded, notices, only=(), resume="last", model="offline")
+    assert notice == (
+        "script:actor answered this run before; from here on offline:offline does (--model)"
+    )
+
+
 def test_what_had_to_be_set_aside_of_a_transcript_is_told(tmp_path: Path) -> None:
     stage(tmp_path, {"say": "One."}, {"say": "Two."})
     loaded = loaded_from(tmp_path)
