@@ -4,6 +4,7 @@ status; nothing written that was not meant."""
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,23 +161,29 @@ def test_a_hundred_megabytes_of_input_are_refused_quickly_and_not_held(project: 
     big = project / "big"
     with big.open("wb") as file:
         file.truncate(100_000_000)
-    with (
-        big.open("rb") as data,
-        subprocess.Popen(
-            command("run", "Sum up:"),
+    # A small parent: a process counts what its parent held when it was started as its own.
+    measure = (
+        "import resource, subprocess, sys\n"
+        "status = subprocess.run(sys.argv[1:]).returncode\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        "sys.exit(status)"
+    )
+    with big.open("rb") as data:
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", measure, *command("run", "Sum up:")],
             cwd=project,
             env=environment(project),
             stdin=data,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as process,
-    ):
-        said = process.stderr.read().decode()
-        process.wait()
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert data.tell() < 10_000_000
-    assert process.returncode == 2
-    assert "more than 4 MiB" in said
-    assert said.count("\n") == 1
+    assert done.returncode == 2
+    assert "more than 4 MiB" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert int(done.stdout) < 150_000  # KiB
     assert not (project / "transcripts").exists()
 
 
