@@ -37,9 +37,10 @@ from agent_host.core.limits import Limits
 from agent_host.core.text import clean_line
 from agent_host.core.types import Principal
 from agent_host.engine.feed import Feed
-from agent_host.engine.perform import Rooms
+from agent_host.engine.rooms import Rooms
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.models.registry import module_of
 from agent_host.models.settings import AdapterSettings
 from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, ModelAdapter, Observer
@@ -53,14 +54,6 @@ from agent_host.servers.pool import Pool
 from agent_host.servers.spec import Connector, HttpSpec, StdioSpec
 
 LOCK_FILE = "servers.lock"
-
-ADAPTERS = {
-    "offline": "agent_host.models.offline",
-    "openai-chat": "agent_host.models.openai_chat",
-    "replay": "agent_host.models.replay",
-    "script": "agent_host.models.script",
-}
-"""Adapter -> the module whose `create` makes it."""
 
 _CONNECTION = "agent_host.servers.connection"
 
@@ -147,7 +140,7 @@ class _Models:
         """Return a choice and its adapter. Raises ConfigError."""
         choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
-        module = await self._loader.load(ADAPTERS[choice.settings.adapter])
+        module = await self._loader.load(module_of(choice.settings.adapter))
         adapter: ModelAdapter = module.create(settings)
         self.made.append(adapter)
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
@@ -326,7 +319,7 @@ async def open_session(
         models.settings(chosen, base=models.base(options.model, chosen))
         policy = make_policy(loaded)
         pool, warm = _spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
-        module = ADAPTERS[chosen.settings.adapter]
+        module = module_of(chosen.settings.adapter)
         loader.expected.add(module)
         if not warm:
             gate.open()

@@ -80,6 +80,13 @@ OVERRIDES = (
         convert=float,
         description="Seconds of work for one message.",
     ),
+    Override(
+        key="limits.max_cost",
+        variable="AGENT_HOST_MAX_COST",
+        flag="--max-cost",
+        convert=float,
+        description="US dollars that the whole run may cost.",
+    ),
 )
 """Everything that the environment can set, besides AGENT_HOST_CONFIG and providers' keys."""
 

@@ -99,6 +99,7 @@ Variables = dict[Annotated[str, AfterValidator(_variable)], Reference]
 Url = Annotated[Line, AfterValidator(_url)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Glob = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -137,6 +138,11 @@ class ModelConfig(BaseModel):
     )
     max_output_tokens: Count | None = Field(
         default=None, description="The most tokens of one answer. Default: the provider's."
+    )
+    fallback: list[Name] = Field(
+        default=[],
+        description="Models to ask instead, in this order, when this one fails before it has said "
+        "anything: names under `[models]`, or of known providers.",
     )
 
     @model_validator(mode="after")
@@ -264,6 +270,9 @@ class LimitsConfig(BaseModel):
     )
     max_seconds: Seconds | None = Field(
         default=None, description="Seconds of work for one message. Default: no limit."
+    )
+    max_cost: Dollars | None = Field(
+        default=None, description="US dollars that the whole run may cost. Default: no limit."
     )
 
 
