@@ -32,6 +32,7 @@ from agent_host.core.types import (
     Tool,
     ToolCall,
     ToolResult,
+    Usage,
 )
 
 
@@ -46,10 +47,16 @@ class ModelAdapter(Protocol):
     def simulated(self) -> bool:
         """True if no AI answers (offline, script, replay); said aloud and recorded."""
 
+    def withheld(self, tools: tuple[Tool, ...]) -> Mapping[str, str]:
+        """Return the exposed names of the tools that cannot be offered on this wire, and why, in
+        one sentence each. Must be cheap for a tuple that it was asked about before. A request
+        that holds one of them all the same is sent without it."""
+
     def stream(
         self, request: ModelRequest
-    ) -> AsyncGenerator[Delta | ModelResponse | ModelFailure, None]:
-        """Yield deltas, then exactly one ModelResponse or ModelFailure, and end.
+    ) -> AsyncGenerator[Delta | ServerLog | ModelResponse | ModelFailure, None]:
+        """Yield deltas (and what the user should know, as a ServerLog of no server), then exactly
+        one ModelResponse or ModelFailure, and end.
 
         Must never raise for the world's faults, never retry, never yield after the terminal item,
         never report a call that was cut off as sound. Closing the iterator early must end the
@@ -58,6 +65,29 @@ class ModelAdapter(Protocol):
 
     async def aclose(self) -> None:
         """Release connections. Must never raise, and may be called twice."""
+
+
+class Pricing(Protocol):
+    """What models cost."""
+
+    async def ready(self) -> None:
+        """Return once `cost` may be asked: the prices are read. Must never raise."""
+
+    def cost(self, origin: Origin, usage: Usage, served: str = "") -> float | None:
+        """Return US dollars, None if the price is not known: never a guess, and 0 only for what
+        costs nothing. `served`: the model as the provider called it. Must be cheap."""
+
+
+class Fallback(Protocol):
+    """Who answers when a model does not."""
+
+    @property
+    def waiting(self) -> bool:
+        """True while there may be another model."""
+
+    async def next(self) -> ModelAdapter | None:
+        """Return the next model to ask, each at most once, or None when there is no other. Must
+        never raise: one that cannot be made is passed over, and the user told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,9 @@ DEPTH_LIMIT = 64
 
 def view(conversation: Conversation) -> tuple[Message, ...]:
     """Return the messages that the model is sent."""
-    compacted = conversation.compacted
-    if compacted is None:
+    compacted, summary = conversation.compacted, conversation.summary
+    if compacted is None or summary is None:
         return conversation.messages
-    summary = Message(role="user", content=(Text(text=compacted.summary),))
     return (summary, *conversation.messages[compacted.messages :])
 
 

@@ -40,12 +40,15 @@ from agent_host.core.events import (
     ToolStarted,
     UserSaid,
 )
+from agent_host.core.size import characters
 from agent_host.core.types import (
     Decision,
     JsonObject,
     Message,
     Origin,
     Principal,
+    StopReason,
+    Text,
     ToolCall,
     ToolResult,
     Usage,
@@ -95,9 +98,13 @@ class Conversation:
 
     `phase` is where the dialogue stands; `calls` are those of the open turn, in source order, and
     empty between turns; `turns` and `tool_calls` count from the user's last message, `usage` over
-    the whole run; `refusals` are the denied calls since the user's last message; `requested` is
-    the model request under way; `failure` is why the model did not answer; `questions` are the
-    approval requests of the open turn (what a yes binds to).
+    the whole run, as `cost` does (US dollars; `unpriced` are the answers whose price is not known);
+    `refusals` are the denied calls since the user's last message; `requested` is the model request
+    under way; `failure` is why the model did not answer; `questions` are the approval requests of
+    the open turn (what a yes binds to). `stop_reason` is the last answer's, `summary` is the
+    message that stands for what was `compacted`. `silent` says that it held neither text nor calls.
+    `counted` are the tokens of prompt and answer that the provider counted last, 0 for none, and
+    `uncounted` the characters that came after that.
     """
 
     run_id: str = ""
@@ -116,11 +123,18 @@ class Conversation:
     limit: LimitReached | None = None
     interrupted: bool = False
     compacted: ContextCompacted | None = None
+    summary: Message | None = None
     turns: int = 0
     tool_calls: int = 0
     refusals: int = 0
     requests: int = 0
     usage: Usage = Usage()
+    cost: float = 0.0
+    unpriced: int = 0
+    stop_reason: StopReason | None = None
+    silent: bool = False
+    counted: int = 0
+    uncounted: int = 0
     ended: RunEnded | None = None
 
     @property
@@ -255,6 +269,8 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         turns=0,
         tool_calls=len(calls),
         refusals=0,
+        stop_reason=None,
+        silent=False,
         ended=None,
     )
 
@@ -287,6 +303,9 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
                 turns=0,
                 tool_calls=0,
                 refusals=0,
+                uncounted=c.uncounted + characters(event.message),
+                stop_reason=None,
+                silent=False,
             )
         case ModelRequested():
             _require(c.requested is None, "a model request is already under way")
@@ -302,9 +321,18 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
         case ContextCompacted():
             if not 0 < event.messages <= len(c.messages):
                 raise UsageError(f"{event.messages} messages cannot be compacted")
-            return replace(c, compacted=event)
+            return _compacted(c, event)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _compacted(c: Conversation, event: ContextCompacted) -> Conversation:
+    """What the provider counted is not what the model will be sent."""
+    left = sum(map(characters, c.messages[event.messages :]))
+    summary = Message(role="user", content=(Text(text=event.summary),))
+    return replace(
+        c, compacted=event, summary=summary, counted=0, uncounted=left + len(event.summary)
+    )
 
 
 def _answered(c: Conversation, request_id: str) -> Conversation:
@@ -326,6 +354,7 @@ def _responded(c: Conversation, event: ModelResponded) -> Conversation:
     )
     if len({s.call.id for s in calls}) != len(calls):
         raise UsageError("two calls of one response share an id")
+    counted = event.usage.input_tokens and event.usage.input_tokens + event.usage.output_tokens
     # Providers refuse an assistant message without content.
     messages = (*c.messages, event.message) if event.message.content else c.messages
     return replace(
@@ -337,6 +366,12 @@ def _responded(c: Conversation, event: ModelResponded) -> Conversation:
         turns=c.turns + 1,
         tool_calls=c.tool_calls + len(calls),
         usage=c.usage + event.usage,
+        cost=c.cost + (event.cost or 0.0),
+        unpriced=c.unpriced + int(event.cost is None),
+        stop_reason=event.stop_reason,
+        silent=not calls and not any(isinstance(b, Text) and b.text for b in event.message.content),
+        counted=counted or c.counted,
+        uncounted=0 if counted else c.uncounted + characters(event.message),
     )
 
 
@@ -402,9 +437,11 @@ def _close_turn(c: Conversation) -> Conversation:
     if len(results) != len(c.calls):
         return c
     stopped = c.interrupted or c.limit is not None
+    message = Message(role="tool", content=results)
     return replace(
         c,
-        messages=(*c.messages, Message(role="tool", content=results)),
+        messages=(*c.messages, message),
+        uncounted=c.uncounted + characters(message),
         calls=(),
         questions=(),
         phase="user" if stopped else "model",

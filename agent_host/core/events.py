@@ -31,7 +31,7 @@ session; the same tool with any arguments for the rest of the session."""
 EndReason = Literal["done", "failed", "limit", "refused", "model_unavailable", "interrupted"]
 """Why a run ended; see `ExitStatus`."""
 
-LimitName = Literal["turns", "tool_calls", "tokens", "seconds"]
+LimitName = Literal["turns", "tool_calls", "tokens", "seconds", "cost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,9 @@ class ModelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelResponded:
-    """Outcome: the model's whole answer. `model_asked` and `model_served` may differ."""
+    """Outcome: the model's whole answer. `model_asked` and `model_served` may differ. `cost`: of
+    this answer in US dollars, None if the price is not known. `provider_request_id`: what the
+    provider's support asks for."""
 
     request_id: str
     message: Message
@@ -88,6 +90,8 @@ class ModelResponded:
     response_id: str = ""
     model_asked: str = ""
     model_served: str = ""
+    cost: float | None = None
+    provider_request_id: str = ""
     type: Literal["model_responded"] = "model_responded"
 
 
@@ -200,13 +204,14 @@ class ContextCompacted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChanged:
-    """From here on another model answers."""
+    """From here on another model answers. `reason`: why, if nobody asked for it (a fallback)."""
 
     provider: str
     model: str
     adapter: str
     by: str
     simulated: bool = False
+    reason: str = ""
     type: Literal["model_changed"] = "model_changed"
 
 

@@ -102,11 +102,13 @@ def decide(
     tools: Mapping[str, Tool],
     limits: Limits,
     elapsed: float = 0.0,
+    next_cost: float = 0.0,
     deferred: AbstractSet[str] = frozenset(),
 ) -> tuple[Action, ...]:
     """Return every action that may start now, in the order of the calls.
 
-    `elapsed`: seconds worked since the user's last message; `deferred`: keys of the questions
+    `elapsed`: seconds worked since the user's last message; `next_cost`: what the next model call
+    is estimated to cost, in US dollars; `deferred`: keys of the questions
     that were put to someone and not answered. Empty while all that is left is in flight.
     """
     c = conversation
@@ -117,7 +119,7 @@ def decide(
     if c.phase == "model":
         if c.requested is not None:
             return ()
-        limit = reached(c, limits, elapsed)
+        limit = reached(c, limits, elapsed, next_cost)
         if limit is not None:
             return (ReachLimit(key="limit", event=limit),)
         return (CallModel(key="model"),)
@@ -137,7 +139,13 @@ def outcome(conversation: Conversation) -> EndReason | None:
         return "failed" if c.failure.kind in {"script", "bad_request"} else "model_unavailable"
     if c.limit is not None:
         return "limit"
-    return "refused" if c.refusals else "done"
+    if c.refusals or c.stop_reason == "refusal":
+        return "refused"
+    if c.stop_reason == "max_tokens":
+        return "limit"
+    if c.silent or c.stop_reason in ("unknown", "context_window_exceeded"):
+        return "failed"
+    return "done"
 
 
 def _decide_calls(

@@ -249,27 +249,44 @@ class Tool:
         )
 
 
+ToolChoice = str
+"""`auto`: as the model likes; `none`: no call; `required`: at least one; else the exposed name of
+the tool that must be called."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """What a model is asked. `messages` and `tools` keep their identity from turn to turn, so
-    that an adapter may serialize each of them once."""
+    that an adapter may serialize each of them once.
+
+    `tool_choice` is a wish where a provider cannot be told. `output_schema` (JSON Schema): what
+    the text of the final answer has to be; the adapter says it as strictly as its wire can, and
+    whoever asks validates. `conversation` names the run, for a provider's prompt cache.
+    """
 
     request_id: str
     system: str
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
     max_output_tokens: int | None = None
+    tool_choice: ToolChoice = "auto"
+    output_schema: JsonObject | None = None
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelResponse:
-    """A model's whole answer: the terminal item of a stream that worked."""
+    """A model's whole answer: the terminal item of a stream that worked.
+
+    `response_id` is the answer's own id, `provider_request_id` what the provider's support asks
+    for (a response header)."""
 
     message: Message
     stop_reason: StopReason
     usage: Usage = Usage()
     response_id: str = ""
     model_served: str = ""
+    provider_request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,33 +2,25 @@
 
 Theory of operation: an action is performed by recording its intent, having the effect, and
 recording its outcome. What can be done at once (policy, refusals, limits) is done at once; the
-rest is a coroutine that the session runs as a task. Cancelled by an interruption or a limit, a
-coroutine records how its intent ended and returns; cancelled by anything else, it lets go.
-An effect that must not happen twice starts only when its intent is on disk.
+rest is a coroutine that the session runs as a task (asking the model: see `question`). Cancelled
+by an interruption or a limit, a coroutine records how its intent ended and returns; cancelled by
+anything else, it lets go. An effect that must not happen twice starts only when its intent is on
+disk.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Protocol, assert_never
-
-import tenacity
+from typing import Any, assert_never
 
 from agent_host.core import loop
-from agent_host.core.context import DEPTH_LIMIT, bound_content, deeper_than, view
+from agent_host.core.context import DEPTH_LIMIT, bound_content, deeper_than
 from agent_host.core.conversation import CallState, Conversation, granted
 from agent_host.core.errors import RecordError
 from agent_host.core.events import (
     ApprovalRequested,
-    Event,
-    ModelFailed,
-    ModelRequested,
-    ModelResponded,
     PolicyDecided,
-    TextDelta,
-    ToolArgumentsDelta,
     ToolFinished,
     ToolProgress,
     ToolStarted,
@@ -37,67 +29,17 @@ from agent_host.core.types import (
     Audio,
     Image,
     JsonObject,
-    Message,
-    ModelFailure,
-    ModelRequest,
-    ModelResponse,
-    Principal,
     Resource,
     Text,
     Tool,
     ToolErrorKind,
     ToolResult,
 )
-from agent_host.engine.feed import Feed
-from agent_host.ports import (
-    ApprovalQuestion,
-    Approver,
-    CallContext,
-    Deferred,
-    ModelAdapter,
-    Policy,
-    PolicyAnswer,
-    ToolSource,
-)
+from agent_host.engine.question import Question
+from agent_host.engine.rooms import Host
+from agent_host.ports import ApprovalQuestion, CallContext, Deferred, PolicyAnswer
 
 Work = Coroutine[Any, Any, None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often a model is asked again: at most `attempts` times within `seconds` in all, and
-    only while nothing of an answer was shown. A provider's Retry-After is honoured within that."""
-
-    attempts: int = 4
-    seconds: float = 120.0
-    first_wait: float = 0.5
-    longest_wait: float = 20.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
-    """The adapters of a session."""
-
-    model: ModelAdapter
-    tools: ToolSource
-    policy: Policy
-    approver: Approver
-
-
-class Host(Protocol):
-    """What a performer needs of its session."""
-
-    conversation: Conversation
-    feed: Feed
-    principal: Principal
-    retry: Retry
-    new_id: Callable[[], str]
-    deferred: set[str]
-    stopping: bool
-    rooms: Rooms
-
-    def record(self, event: Event) -> None:
-        """Record a fact and apply it."""
 
 
 class Performer:
@@ -106,13 +48,13 @@ class Performer:
     def __init__(self, session: Host) -> None:
         self._session = session
         self._asking = 0
-        self._offered: tuple[Any, tuple[Tool, ...]] = (None, ())
+        self._question = Question(session)
 
     def perform(self, action: loop.Action) -> Work | None:
         """Do what can be done at once and return None, or return the work that takes a while."""
         match action:
             case loop.CallModel():
-                return self._call_model()
+                return self._question.ask()
             case loop.CheckPolicy():
                 self._check_policy(action.state, action.tool)
             case loop.AskApproval():
@@ -181,90 +123,6 @@ class Performer:
     def _finish(self, call_id: str, error: ToolErrorKind, text: str) -> None:
         result = ToolResult(call_id=call_id, content=(Text(text=text),), error=error)
         self._session.record(ToolFinished(result=result))
-
-    # -- the model -------------------------------------------------------------------------
-
-    async def _call_model(self) -> None:
-        policy = self._session.retry
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(policy.attempts)
-            | tenacity.stop_before_delay(policy.seconds),
-            wait=_wait(policy),
-            retry=tenacity.retry_if_result(_may_ask_again),
-            before_sleep=self._note_attempt,
-            retry_error_callback=_outcome_of,
-        )
-        outcome: _Outcome = await retrying(self._attempt)
-        self._close_request(outcome)
-
-    async def _attempt(self) -> "_Outcome":
-        """Ask the model once. Cancelled by a stop, it closes its request with what has come."""
-        session = self._session
-        model = session.rooms.model
-        request_id = session.new_id()
-        tools = session.rooms.tools.tools()
-        if self._offered[0] is not tools:
-            self._offered = (tools, tuple(tools.values()))
-        request = ModelRequest(
-            request_id=request_id,
-            system=session.conversation.system,
-            messages=view(session.conversation),
-            tools=self._offered[1],
-        )
-        origin = model.origin
-        session.record(
-            ModelRequested(request_id=request_id, provider=origin.provider, model=origin.model)
-        )
-        shown: list[str] = []
-        try:
-            async with aclosing(model.stream(request)) as stream:
-                async for item in stream:
-                    if isinstance(item, ModelResponse | ModelFailure):
-                        return _Outcome(request_id=request_id, item=item, shown=bool(shown))
-                    session.feed.show(item)
-                    # Pieces of arguments are no answer: a call that was cut off is asked again.
-                    if not isinstance(item, ToolArgumentsDelta):
-                        shown.append(item.text if isinstance(item, TextDelta) else "")
-        except asyncio.CancelledError:
-            if not session.stopping:
-                raise
-            return _Outcome(request_id=request_id, item=_cut(model, "".join(shown)), shown=True)
-        missing = ModelFailure(kind="protocol", message="the model adapter gave no answer")
-        return _Outcome(request_id=request_id, item=missing, shown=True)
-
-    def _note_attempt(self, state: tenacity.RetryCallState) -> None:
-        outcome = _outcome_of(state)
-        assert isinstance(outcome.item, ModelFailure)  # nothing else is asked again
-        sleep = 0.0 if state.next_action is None else state.next_action.sleep
-        self._record_failure(outcome.request_id, outcome.item, sleep)
-
-    def _record_failure(self, request_id: str, failure: ModelFailure, wait: float | None) -> None:
-        self._session.record(
-            ModelFailed(
-                request_id=request_id,
-                kind=failure.kind,
-                message=failure.message,
-                final=wait is None,
-                retry_after=failure.retry_after if wait is None else wait,
-            )
-        )
-
-    def _close_request(self, outcome: "_Outcome") -> None:
-        item = outcome.item
-        if isinstance(item, ModelFailure):
-            self._record_failure(outcome.request_id, item, None)
-            return
-        self._session.record(
-            ModelResponded(
-                request_id=outcome.request_id,
-                message=item.message,
-                stop_reason=item.stop_reason,
-                usage=item.usage,
-                response_id=item.response_id,
-                model_asked=self._session.rooms.model.origin.model,
-                model_served=item.model_served,
-            )
-        )
 
     # -- humans ----------------------------------------------------------------------------
 
@@ -384,46 +242,6 @@ class Performer:
             "ask for less, or for a part of it]"
         )
         return replace(result, content=(*content, Text(text=note)), artifact=artifact)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """How one request ended; `shown`: something of it was already on a screen."""
-
-    request_id: str
-    item: ModelResponse | ModelFailure
-    shown: bool
-
-
-def _may_ask_again(outcome: _Outcome) -> bool:
-    item = outcome.item
-    return isinstance(item, ModelFailure) and item.retryable and not outcome.shown
-
-
-def _outcome_of(state: tenacity.RetryCallState) -> _Outcome:
-    assert state.outcome is not None  # tenacity calls back after an attempt
-    outcome: _Outcome = state.outcome.result()
-    return outcome
-
-
-def _wait(policy: Retry) -> Callable[[tenacity.RetryCallState], float]:
-    backoff = tenacity.wait_exponential_jitter(
-        multiplier=policy.first_wait, max=policy.longest_wait, jitter=policy.first_wait
-    )
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        item = _outcome_of(state).item
-        asked = item.retry_after if isinstance(item, ModelFailure) else None
-        return max(backoff(state), asked or 0.0)
-
-    return wait
-
-
-def _cut(model: ModelAdapter, text: str) -> ModelResponse | ModelFailure:
-    if not text:
-        return ModelFailure(kind="cancelled", message="stopped before the model answered")
-    message = Message(role="assistant", content=(Text(text=text),), origin=model.origin)
-    return ModelResponse(message=message, stop_reason="interrupted")
 
 
 def _unanswered(conversation: Conversation, call_id: str) -> bool:

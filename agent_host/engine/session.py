@@ -29,10 +29,15 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.limits import Limits
-from agent_host.core.types import Principal
+from agent_host.core.size import tokens
+from agent_host.core.types import JsonObject, Principal, Tool, ToolChoice, Usage
 from agent_host.engine.feed import Feed
-from agent_host.engine.perform import Performer, Retry, Rooms, Work
+from agent_host.engine.perform import Performer, Work
+from agent_host.engine.rooms import Retry, Rooms
 from agent_host.ports import ModelAdapter, Observation
+
+USUAL_ANSWER = 500
+"""Tokens of an answer in the estimate of what a call will cost."""
 
 Inbound = UserSaid | ApprovalGiven | InputGiven | Interrupted
 """What a session can be told."""
@@ -57,6 +62,8 @@ class Session:
         new_id: Callable[[], str],
         limits: Limits = Limits(),
         retry: Retry = Retry(),
+        tool_choice: ToolChoice = "auto",
+        output_schema: JsonObject | None = None,
     ) -> None:
         self.conversation = conversation
         self.feed = feed
@@ -64,6 +71,8 @@ class Session:
         self.principal = principal
         self.limits = limits
         self.retry = retry
+        self.tool_choice = tool_choice
+        self.output_schema = output_schema
         self.new_id = new_id
         self.monotonic = monotonic
         self.deferred: set[str] = set()
@@ -74,6 +83,7 @@ class Session:
         self._ready = False
         self._fault: RecordError | None = None
         self._began = monotonic()
+        self._sized: tuple[object, int] = (None, 0)
 
     def record(self, event: Event) -> None:
         """Record a fact and apply it. Raises UsageError, before anything is recorded, if it is
@@ -108,7 +118,7 @@ class Session:
         elif isinstance(event, Interrupted):
             self._stop_all()
 
-    def change_model(self, model: ModelAdapter, by: str) -> None:
+    def change_model(self, model: ModelAdapter, by: str, reason: str = "") -> None:
         """Let another model answer from here on. Raises UsageError while one is being asked."""
         origin = model.origin
         self.record(
@@ -118,6 +128,7 @@ class Session:
                 adapter=origin.adapter,
                 simulated=model.simulated,
                 by=by,
+                reason=reason,
             )
         )
         self.rooms = replace(self.rooms, model=model)
@@ -174,6 +185,8 @@ class Session:
         return not c.interrupted and c.limit is None and (bool(c.calls) or c.phase == "model")
 
     async def _prepare(self) -> None:
+        if self.limits.max_cost is not None and self.rooms.prices is not None:
+            await self.rooms.prices.ready()
         await self.rooms.tools.ready()
         self._ready = True
 
@@ -183,8 +196,24 @@ class Session:
             tools=self.rooms.tools.tools(),
             limits=self.limits,
             elapsed=self.monotonic() - self._began,
+            next_cost=self._next_cost(),
             deferred=self.deferred,
         )
+
+    def _next_cost(self) -> float:
+        """What the next model call may cost in US dollars: the prompt as it is estimated, and an
+        answer of the usual length. Infinite if the price is not known: a limit on money that
+        cannot be kept stops the run."""
+        c, prices = self.conversation, self.rooms.prices
+        if self.limits.max_cost is None or c.phase != "model" or c.requested is not None:
+            return 0.0
+        tools = self.rooms.tools.tools()
+        if self._sized[0] is not tools:
+            self._sized = (tools, sum(map(_definition_size, tools.values())))
+        size = c.uncounted if c.counted else c.uncounted + len(c.system) + self._sized[1]
+        usage = Usage(input_tokens=c.counted + tokens(size), output_tokens=USUAL_ANSWER)
+        cost = None if prices is None else prices.cost(self.rooms.model.origin, usage)
+        return float("inf") if cost is None else cost
 
     def _spawn(self, group: asyncio.TaskGroup, key: str, work: Work) -> None:
         if key in self._in_flight:
@@ -223,6 +252,11 @@ class Session:
         if self.conversation.awaiting not in {"user", "nothing"} and not self.stopping:
             self.record(LimitReached(name="seconds", limit=seconds))
             self._stop_all()
+
+
+def _definition_size(tool: Tool) -> int:
+    """About how many characters a tool's definition is in a request."""
+    return len(tool.name) + len(tool.description) + len(str(tool.input_schema)) + 64
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

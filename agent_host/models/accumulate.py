@@ -12,7 +12,7 @@ becomes a call with a `fault`, never a guess. All of it is bounded; `AnswerTooLa
 import json
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
@@ -38,6 +38,14 @@ _MAX_PIECES = 100_000
 """Pieces under changing ids that never get a name, see `_joined`."""
 
 Fault = Literal["malformed_call", "truncated_call"]
+
+
+Restore = Callable[[str, JsonObject], JsonObject]
+
+
+def as_it_came(_name: str, arguments: JsonObject) -> JsonObject:
+    """Return the arguments as they are: the model was shown the server's own schema."""
+    return arguments
 
 
 class AnswerTooLargeError(Exception):
@@ -170,7 +178,7 @@ class Answer:
 
     def opaque(self, data: JsonObject) -> None:
         """Keep the provider's own data about the answer as a whole."""
-        if _small(data):
+        if is_small(data):
             self._opaque = {**(self._opaque or {}), **data}
 
     def call(
@@ -185,13 +193,13 @@ class Answer:
     ) -> None:
         """Add a piece of a call. `apart`: it came beside other pieces in one event, so that a
         name without an index begins a call of its own."""
-        piece = arguments if isinstance(arguments, str) else _as_json(arguments)
+        piece = arguments if isinstance(arguments, str) else json_text(arguments)
         call = self._owner(index, call_id, name, piece, apart=apart)
         if call is None:
             if opaque is not None:
                 self.opaque(opaque)
             return
-        if opaque is not None and _small(opaque):
+        if opaque is not None and is_small(opaque):
             call.opaque = {**(call.opaque or {}), **opaque}
         if not piece or (call_id and call.repeated(piece)):
             return
@@ -292,9 +300,12 @@ class Answer:
                 deltas.append(delta)
         return deltas
 
-    def blocks(self, *, sound: bool, taken: Collection[str]) -> tuple[Block, ...]:
+    def blocks(
+        self, *, sound: bool, taken: Collection[str], restore: Restore = as_it_came
+    ) -> tuple[Block, ...]:
         """The answer as blocks: reasoning, text, calls. `sound`: the provider said that the calls
-        are whole. `taken`: call ids of the conversation so far, which new ones must not repeat."""
+        are whole. `taken`: call ids of the conversation so far, which new ones must not repeat.
+        `restore`: turns a tool's arguments back into what its own schema calls them."""
         blocks: list[Block] = []
         if reasoning := whole("".join(self._reasoning)):
             blocks.append(Reasoning(text=reasoning))
@@ -306,18 +317,28 @@ class Answer:
             blocks.append(Text(text=text, opaque=opaque))
         used = set(taken)
         for call in calls:
-            call.id = _unused(call.id, used)
+            call.id = unused_id(call.id, used)
             used.add(call.id)
-            blocks.append(_tool_call(call, sound=sound))
+            blocks.append(
+                tool_call(
+                    call.id,
+                    call.name,
+                    "".join(call.pieces),
+                    sound=sound,
+                    opaque=call.opaque,
+                    restore=restore,
+                )
+            )
         return tuple(blocks)
 
 
-def _small(data: JsonObject) -> bool:
-    return len(_as_json(data)) <= MAX_OPAQUE
+def is_small(data: JsonObject) -> bool:
+    """Return whether a provider's own data about a block is within its bound."""
+    return len(json_text(data)) <= MAX_OPAQUE
 
 
-def _as_json(value: Json) -> str:
-    """Arguments that came as a value instead of text; None is no piece at all."""
+def json_text(value: Json) -> str:
+    """Return arguments that came as a value instead of text; None is no piece at all."""
     if value is None:
         return ""
     try:
@@ -341,7 +362,7 @@ def _joined(calls: Iterable[_Call]) -> list[_Call]:
     return result
 
 
-def _unused(wanted: str, used: Collection[str]) -> str:
+def unused_id(wanted: str, used: Collection[str]) -> str:
     """A legal id that no other call has: the provider's own if it is one."""
     if _LEGAL_ID.fullmatch(wanted) and wanted not in used:
         return wanted
@@ -352,19 +373,29 @@ def _unused(wanted: str, used: Collection[str]) -> str:
     return f"{stem}_{number}"
 
 
-def _tool_call(call: _Call, *, sound: bool) -> ToolCall:
-    raw = whole("".join(call.pieces))
-    arguments = parse_arguments(raw) if call.name else None
+def tool_call(
+    call_id: str,
+    name: str,
+    raw: str,
+    *,
+    sound: bool,
+    opaque: JsonObject | None = None,
+    restore: Restore = as_it_came,
+) -> ToolCall:
+    """Return a call from the text of its arguments, with a fault if it cannot be executed."""
+    raw = whole(raw)
+    arguments = parse_arguments(raw) if name else None
     fault: Fault | None = None
     if not sound:
         fault = "truncated_call"
     elif arguments is None:
         fault = "malformed_call"
+    name = whole(name) or "unnamed"
     return ToolCall(
-        id=call.id,
-        name=whole(call.name) or "unnamed",
-        arguments=arguments if fault is None and arguments is not None else {},
+        id=call_id,
+        name=name,
+        arguments=restore(name, arguments) if fault is None and arguments is not None else {},
         fault=fault,
         raw=None if fault is None else clip(raw, _RAW_LIMIT),
-        opaque=call.opaque,
+        opaque=opaque,
     )

@@ -1,31 +1,20 @@
 """Our messages and tools as the bytes of a Chat Completions request.
 
-Theory of operation: a message never changes, so its bytes are made once and kept by identity; a
-request is then a join of bytes, and what a turn costs does not grow with the conversation but by
-those bytes. The cache holds each message strongly (an identity is only valid while its object
-lives) in two generations: what was used since the last turn-over is young, the rest is dropped at
-the next one, so that one adapter can serve many conversations within a bound.
-
-The conversion makes any legal conversation legal for this wire: one `tool` message a result in
-order, pictures and sounds of results moved behind the whole batch into a user message (a `tool`
-message carries text alone), a provider's own data and reasoning sent back to their origin only,
-arguments of calls that could not be executed replaced by `{}`.
+Theory of operation: `encoding` joins and keeps the bytes; this file writes one message. The
+conversion makes any legal conversation legal for this wire: one `tool` message a result in order,
+pictures and sounds of results moved behind the whole batch into a user message (a `tool` message
+carries text alone), a provider's own data and reasoning sent back to their origin only, arguments
+of calls that could not be executed replaced by `{}`, a turn of the assistant put where a provider's
+order of roles demands one.
 """
 
-import binascii
-import hashlib
 import json
-import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from operator import is_
 
 from agent_host.core.text import clip
 from agent_host.core.types import (
     Audio,
-    Block,
-    Content,
     Image,
     Json,
     JsonObject,
@@ -34,91 +23,24 @@ from agent_host.core.types import (
     Reasoning,
     Resource,
     Text,
-    Tool,
     ToolCall,
     ToolResult,
 )
-from agent_host.models.profiles import Profile
-from agent_host.models.schemas import parameters
+from agent_host.models.call_ids import wire_id, wire_name
+from agent_host.models.content import SOUNDS, as_text, document, picture, result_text, sound
+from agent_host.models.encoding import (
+    MAX_CACHED,
+    ConversationBytes,
+    Encoded,
+    EncodedCache,
+    Role,
+    encode,
+)
+from agent_host.models.schemas import OfferedTool, ToolTable, tool_table
+from agent_host.profiles.profile import Profile
 
-MAX_CACHED = 64 * 1024 * 1024
-"""Bytes of one generation of the cache."""
-
-_MAX_ENTRIES = 100_000
-_MAX_DESCRIPTION = 16_384
-_MAX_BEGUN = 256
-"""Conversations whose joined messages are kept."""
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
-_NOT_IN_AN_ID = re.compile(r"[^\x21-\x7e]")
-_SOUNDS = {
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-}
-_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-
-def encode(value: Json) -> bytes:
-    """Return compact JSON in UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes `?`.
-
-    Raises ValueError for NaN and infinities.
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A message as bytes. `after`: what must follow once the batch of results is complete."""
-
-    source: object
-    body: bytes
-    after: tuple[JsonObject, ...] = ()
-    call_ids: tuple[str, ...] = ()
-
-
-class _Cache:
-    """Encoded values by identity, in two generations."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._young: dict[int, _Encoded] = {}
-        self._old: dict[int, _Encoded] = {}
-        self._size = 0
-
-    def get(self, source: object) -> _Encoded | None:
-        """Return the encoding of exactly this object, if it is kept."""
-        found = self._young.get(id(source))
-        if found is None:
-            found = self._old.get(id(source))
-            if found is not None and found.source is source:
-                return self.keep(found)
-        return found if found is not None and found.source is source else None
-
-    def keep(self, encoded: _Encoded) -> _Encoded:
-        """Keep an encoding, and return it."""
-        if self._size > self._limit or len(self._young) >= _MAX_ENTRIES:
-            self._old, self._young, self._size = self._young, {}, 0
-        self._young[id(encoded.source)] = encoded
-        self._size += len(encoded.body)
-        return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A conversation's messages up to some point, joined; a later request only adds to it.
-
-    `call_ids` grows with the conversation and belongs to the newest of its states.
-    """
-
-    system: str
-    messages: tuple[Message, ...]
-    body: bytes
-    call_ids: set[str]
-    waiting: tuple[JsonObject, ...]
+_FILLER = encode({"role": "assistant", "content": "..."})
+"""Said for the assistant where a provider's order of roles wants it to speak."""
 
 
 class ChatEncoder:
@@ -127,81 +49,66 @@ class ChatEncoder:
     def __init__(self, origin: Origin, profile: Profile, limit: int = MAX_CACHED) -> None:
         self._origin = origin
         self._profile = profile
-        self._cache = _Cache(limit)
-        self._conversations: dict[int, _Begun] = {}
-        self._limit = limit
+        self._tools = EncodedCache()
+        self._table = tool_table((), profile.schema)
+        self._joined = ConversationBytes(self._encode, self._between, limit)
 
-    def messages(self, system: str, messages: Sequence[Message]) -> tuple[bytes, AbstractSet[str]]:
+    def messages(
+        self, system: str, messages: Sequence[Message], table: ToolTable | None = None
+    ) -> tuple[bytes, AbstractSet[str]]:
         """Return the JSON array of messages, and the ids of all calls in it (as we know them)."""
-        known = self._begun(system, messages)
-        parts = [known.body] if known.body else []
-        call_ids, waiting = known.call_ids, list(known.waiting)
-        for message in messages[len(known.messages) :]:
-            encoded = self._cache.get(message) or self._cache.keep(self._encode(message))
-            if waiting and message.role != "tool":
-                parts.append(encode({"role": "user", "content": waiting}))
-                waiting = []
-            if encoded.body:
-                parts.append(encoded.body)
-            if encoded.after:
-                waiting.extend(encoded.after)
-            if encoded.call_ids:
-                call_ids.update(encoded.call_ids)
-        body = b",".join(parts)
-        self._keep_begun(_Begun(system, tuple(messages), body, call_ids, tuple(waiting)))
-        if waiting:
-            last = encode({"role": "user", "content": waiting})
-            body = b"%b,%b" % (body, last) if body else last
-        return b"[%b]" % body, call_ids
+        if table is not None and table is not self._table:
+            if table.renamed or self._table.renamed:
+                self._joined.forget()
+            self._table = table
+        role = self._profile.system_role
+        head = encode({"role": role, "content": system}) if system else b""
+        return self._joined.join(head, messages)
 
-    def _begun(self, system: str, messages: Sequence[Message]) -> "_Begun":
-        """Return what an earlier request of this conversation has made of its first messages."""
-        found = self._conversations.get(id(messages[0])) if messages else None
-        if (
-            found is not None
-            and found.system == system
-            and len(found.messages) <= len(messages)
-            and all(map(is_, found.messages, messages))
-        ):
-            return found
-        start = encode({"role": "system", "content": system}) if system else b""
-        return _Begun(system, (), start, set(), ())
-
-    def _keep_begun(self, begun: "_Begun") -> None:
-        if not begun.messages:
-            return
-        size = sum(len(kept.body) for kept in self._conversations.values())
-        if len(self._conversations) >= _MAX_BEGUN or size > self._limit:
-            self._conversations.clear()
-        self._conversations[id(begun.messages[0])] = begun
-
-    def tools(self, tools: tuple[Tool, ...]) -> bytes:
+    def tools(self, table: ToolTable) -> bytes:
         """Return the JSON array of tool definitions."""
-        found = self._cache.get(tools)
+        found = self._tools.get(table)
         if found is None:
-            found = self._cache.keep(_Encoded(tools, encode([*map(_tool, tools)])))
+            wire = [_tool(one, strict=self._profile.strict_field) for one in table.offered]
+            found = self._tools.keep(Encoded(table, encode(wire)))
         return found.body
 
-    def _encode(self, message: Message) -> _Encoded:
+    def _between(self, last: Role, following: Role, waiting: Sequence[JsonObject]) -> list[bytes]:
+        """What a result holds beside text, and turns that the provider's order wants."""
+        parts: list[bytes] = []
+        if waiting:
+            if self._profile.after_tools == "assistant" and last == "tool":
+                parts.append(_FILLER)
+            parts.append(encode({"role": "user", "content": list(waiting)}))
+            last = "user"
+        same = self._profile.merge_users and last == following and last in ("user", "assistant")
+        after = self._profile.after_tools == "assistant" and (last, following) == ("tool", "user")
+        if after or (same and last == "user"):
+            parts.append(_FILLER)
+        elif same:
+            parts.append(encode({"role": "user", "content": "Go on."}))
+        return parts
+
+    def _encode(self, message: Message) -> Encoded:
         if message.role == "assistant":
             wire = self._assistant(message)
             ids = tuple(block.id for block in message.content if isinstance(block, ToolCall))
-            return _Encoded(message, encode(wire) if wire else b"", call_ids=ids)
+            return Encoded(message, encode(wire) if wire else b"", call_ids=ids)
         if message.role == "tool":
             return self._results(message)
-        return _Encoded(message, encode({"role": "user", "content": _user_content(message)}))
+        return Encoded(message, encode({"role": "user", "content": self._user_content(message)}))
 
     def _assistant(self, message: Message) -> JsonObject | None:
         """One assistant message; None if it holds nothing that this provider may see."""
         own = message.origin == self._origin
-        text = "".join(_as_text(block) for block in message.content if _is_content(block))
+        text = "".join(map(as_text, message.content))
         calls = [block for block in message.content if isinstance(block, ToolCall)]
         if not text and not calls:
             return None
         wire: JsonObject = {"role": "assistant", "content": text or None}
-        if self._profile.echo_reasoning:
+        if key := self._profile.echo_reasoning:
             thoughts = [block.text for block in message.content if isinstance(block, Reasoning)]
-            wire["reasoning_content"] = "".join(thoughts) if own else ""
+            wire[key] = "".join(thoughts) if own else ""
         if calls:
             wire["tool_calls"] = [self._call(call, own=own) for call in calls]
             signature = self._profile.thought_signature
@@ -216,122 +123,80 @@ class ChatEncoder:
         return wire
 
     def _call(self, call: ToolCall, *, own: bool) -> JsonObject:
-        arguments: JsonObject = {} if call.fault else call.arguments
+        arguments: JsonObject = {}
+        if not call.fault:
+            arguments = self._table.adapt(call.name, call.arguments)
+        sent: Json = arguments
+        if not self._profile.arguments_as_object:
+            sent = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
         wire: JsonObject = {
-            "id": self._call_id(call.id),
+            "id": wire_id(call.id, self._profile.call_ids),
             "type": "function",
-            "function": {
-                "name": _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unnamed",
-                "arguments": json.dumps(arguments, ensure_ascii=False, separators=(",", ":")),
-            },
+            "function": {"name": wire_name(call.name), "arguments": sent},
         }
         return {**call.opaque, **wire} if own and call.opaque else wire
 
-    def _call_id(self, call_id: str) -> str:
-        """The id that the provider takes: its own where possible, always the same for one id."""
-        kind = self._profile.call_ids
-        if kind == "mistral":
-            if len(call_id) == 9 and call_id.isascii() and call_id.isalnum():
-                return call_id
-            number = int.from_bytes(hashlib.sha256(call_id.encode("utf-8", "replace")).digest())
-            return "".join(_BASE62[number // 62**place % 62] for place in range(9))
-        longest = 40 if kind == "short" else 128
-        if call_id and len(call_id) <= longest and not _NOT_IN_AN_ID.search(call_id):
-            return call_id
-        return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]
-
-    def _results(self, message: Message) -> _Encoded:
+    def _results(self, message: Message) -> Encoded:
         bodies: list[bytes] = []
         after: list[JsonObject] = []
         for result in message.content:
             if isinstance(result, ToolResult):
-                call_id = self._call_id(result.call_id)
-                content, moved = _result_content(result)
+                call_id = wire_id(result.call_id, self._profile.call_ids)
+                content, moved = self._result_content(result)
                 bodies.append(encode({"role": "tool", "tool_call_id": call_id, "content": content}))
                 if moved:
                     after.append({"type": "text", "text": f"From the result of {call_id}:"})
                     after.extend(moved)
-        return _Encoded(message, b",".join(bodies), tuple(after))
+        return Encoded(message, b",".join(bodies), tuple(after))
 
-
-def _tool(tool: Tool) -> JsonObject:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool.name,
-            "description": clip(tool.description, _MAX_DESCRIPTION),
-            "parameters": parameters(tool.input_schema),
-        },
-    }
-
-
-def _is_content(block: Block) -> bool:
-    return isinstance(block, Text | Image | Audio | Resource)
-
-
-def _as_text(block: Block) -> str:
-    """A block where only text may stand."""
-    match block:
-        case Text():
-            return block.text
-        case Image() | Audio():
-            return f"[{block.type} {block.media_type}]"
-        case Resource():
-            where = f"{block.name} {block.uri}".strip()
-            if block.text is not None:
-                return f"[resource {where}]\n{block.text}"
-            return f"[resource {where} {block.media_type}]".replace(" ]", "]")
-        case _:
-            return ""
-
-
-def _part(block: Content) -> JsonObject:
-    """A block as a part of a user message's content."""
-    match block:
-        case Image() if _is_picture(block):
-            url = f"data:{block.media_type};base64,{block.data}"
+    def _part(self, block: Text | Image | Audio | Resource) -> JsonObject:
+        """A block as a part of a user message's content."""
+        if self._profile.images and (image := picture(block)) is not None:
+            url = f"data:{image.media_type};base64,{image.data}"
             return {"type": "image_url", "image_url": {"url": url}}
-        case Audio() if block.media_type in _SOUNDS:
-            sound = {"data": block.data, "format": _SOUNDS[block.media_type]}
-            return {"type": "input_audio", "input_audio": sound}
-        case Resource(data=str(data)) if block.media_type in _PICTURES:
-            return _part(Image(data=data, media_type=block.media_type))
-        case _:
-            return {"type": "text", "text": _as_text(block)}
+        if self._profile.audio and (audio := sound(block)) is not None:
+            heard = {"data": audio.data, "format": SOUNDS[audio.media_type]}
+            return {"type": "input_audio", "input_audio": heard}
+        if self._profile.files and (file := document(block)) is not None:
+            data = f"data:{file.media_type};base64,{file.data}"
+            return {"type": "file", "file": {"filename": _file_name(file), "file_data": data}}
+        return {"type": "text", "text": as_text(block)}
+
+    def _user_content(self, message: Message) -> Json:
+        """A string where it can be one: every server takes that."""
+        parts = [
+            self._part(block)
+            for block in message.content
+            if isinstance(block, Text | Image | Audio | Resource)
+        ]
+        if all(part["type"] == "text" for part in parts):
+            return "\n".join(part["text"] for part in parts) or "(empty)"
+        return parts
+
+    def _result_content(self, result: ToolResult) -> tuple[str, list[JsonObject]]:
+        """The text of a result, and the parts that have to stand in a user message."""
+        texts: list[str] = []
+        moved: list[JsonObject] = []
+        for block in result.content:
+            part = self._part(block)
+            if part["type"] == "text":
+                texts.append(part["text"])
+            else:
+                moved.append(part)
+                texts.append(f"{as_text(block)} (shown in the next user message)")
+        return result_text(result, texts), moved
 
 
-def _is_picture(image: Image) -> bool:
-    """One bad picture would cost every later request of the conversation."""
-    if image.media_type not in _PICTURES:
-        return False
-    try:
-        return bool(binascii.a2b_base64(image.data, strict_mode=True))
-    except ValueError:
-        return False
+def _file_name(file: Resource) -> str:
+    return clip(file.name or file.uri.rpartition("/")[2] or "document.pdf", 120)
 
 
-def _user_content(message: Message) -> Json:
-    """A string where it can be one: every server takes that."""
-    parts = [
-        _part(block)
-        for block in message.content
-        if isinstance(block, Text | Image | Audio | Resource)
-    ]
-    if all(part["type"] == "text" for part in parts):
-        return "\n".join(part["text"] for part in parts) or "(empty)"
-    return parts
-
-
-def _result_content(result: ToolResult) -> tuple[str, list[JsonObject]]:
-    """The text of a result, and the parts that have to stand in a user message."""
-    texts: list[str] = []
-    moved: list[JsonObject] = []
-    for block in result.content:
-        part = _part(block)
-        if part["type"] == "text":
-            texts.append(part["text"])
-        else:
-            moved.append(part)
-            texts.append(f"{_as_text(block)} (shown in the next user message)")
-    text = "\n".join(texts) or "(no output)"
-    return (f"Error ({result.error}): {text}" if result.error else text), moved
+def _tool(tool: OfferedTool, *, strict: bool) -> JsonObject:
+    function: JsonObject = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.compiled.schema,
+    }
+    if strict:
+        function["strict"] = False
+    return {"type": "function", "function": function}

@@ -67,6 +67,14 @@ _ADVICE: Mapping[FailureKind, str] = {
 }
 
 
+class RefusedError(Exception):
+    """There is no answer; the failure says why."""
+
+    def __init__(self, failure: ModelFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Who is asked, for messages. `secrets`: texts that no message may hold."""
@@ -251,6 +259,15 @@ def timed_out(endpoint: Endpoint, seconds: float) -> ModelFailure:
         message=f"{endpoint.provider} at {endpoint.place} did not answer within {seconds:g} s; "
         "raise `timeout` if the model is slow",
         retryable=True,
+    )
+
+
+def never_ends(endpoint: Endpoint, seconds: float) -> ModelFailure:
+    """The answer went on beyond its bound."""
+    return ModelFailure(
+        kind="timeout",
+        message=f"{endpoint.provider} at {endpoint.place} did not end its answer within "
+        f"{seconds:g} s; raise `answer_timeout` if that may take longer",
     )
 
 

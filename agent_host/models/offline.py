@@ -12,7 +12,7 @@ the model that tests and load runs use.
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,10 @@ class OfflineModel:
             stop_reason="tool_use" if calls else "end_turn",
             model_served=self.origin.model,
         )
+
+    def withheld(self, tools: tuple[Tool, ...]) -> Mapping[str, str]:
+        """Return nothing: any tool can be called by its name."""
+        return {}
 
     async def aclose(self) -> None:
         """Nothing is held open."""

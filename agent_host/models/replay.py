@@ -9,7 +9,7 @@ here, as plain JSON; the line format is that of `records` (SCHEMA).
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -32,6 +32,7 @@ from agent_host.core.types import (
     Reasoning,
     StopReason,
     Text,
+    Tool,
     ToolCall,
     Usage,
 )
@@ -101,6 +102,10 @@ class ReplayModel:
             response_id=step.response_id,
             model_served=step.model_served,
         )
+
+    def withheld(self, tools: tuple[Tool, ...]) -> Mapping[str, str]:
+        """Return nothing: any tool can be called by its name."""
+        return {}
 
     async def aclose(self) -> None:
         """Nothing is held open."""

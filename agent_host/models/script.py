@@ -8,7 +8,7 @@ came. The file format: `script_file` and docs/scripts.md.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from agent_host.core.types import (
     Reasoning,
     Resource,
     Text,
+    Tool,
     ToolCall,
     ToolResult,
 )
@@ -96,6 +97,10 @@ class ScriptModel:
                 piece = text[start : start + turn.chunk]
                 yield ToolArgumentsDelta(index=place, name=call.name, text=piece)
         yield self._response(turn, request)
+
+    def withheld(self, tools: tuple[Tool, ...]) -> Mapping[str, str]:
+        """Return nothing: any tool can be called by its name."""
+        return {}
 
     async def aclose(self) -> None:
         """Nothing is held open."""

@@ -1,7 +1,7 @@
 """The rows of `profiles.toml`, with a user's own laid over them, and the way to find one."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -11,24 +11,30 @@ from urllib.parse import urlsplit
 
 from agent_host.profiles.profile import KEYS, Profile
 
-_SUBTABLES = frozenset({"adapters", "models", "match"})
 Row = Mapping[str, Any]
 
 
 class Profiles:
-    """All rows. `own`: a user's tables by provider, in the form of the built-in ones."""
+    """All rows. `own`: tables by provider, in the form of the built-in ones, each laid over those
+    before it."""
 
-    def __init__(self, own: Mapping[str, Row] | None = None) -> None:
+    def __init__(self, *own: Mapping[str, Row]) -> None:
         built_in = _built_in()
         self._adapters: Mapping[str, Row] = built_in["adapters"]
-        self._rows: dict[str, Row] = dict(built_in["providers"])
-        for name, row in (own or {}).items():
-            self._rows[name] = _laid_over(self._rows.get(name, {}), row)
+        self._rows: dict[str, list[Row]] = {}
+        for tables in (built_in["providers"], *own):
+            for name, row in tables.items():
+                self._rows.setdefault(name, []).append(row)
 
     @cached_property
     def providers(self) -> tuple[Profile, ...]:
         """One profile a provider, in the order of `auto`, for no model in particular."""
         return tuple(self.of(name, "") for name in self._rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The providers' names, in the order of `auto`."""
+        return tuple(self._rows)
 
     def named(self, name: str) -> Profile | None:
         """Return a provider's own profile, or None."""
@@ -37,18 +43,17 @@ class Profiles:
     def of(self, provider: str, model: str, adapter: str = "") -> Profile:
         """Return the profile of a model of a provider (one that is not known has the dialect's
         row alone), spoken to by its usual adapter or by another one."""
-        row = self._rows.get(provider, {})
-        adapter = adapter or str(row.get("adapter") or Profile().adapter)
-        layers = [
-            self._adapters.get(adapter, {}),
-            row,
-            row.get("adapters", {}).get(adapter, {}),
-            *(one for one in row.get("models", ()) if _matches(model, one.get("match", ()))),
-        ]
+        adapter = adapter or self._usual_adapter(provider, model)
         keys: dict[str, Any] = {}
-        for layer in layers:
-            keys |= {key: _value(value) for key, value in layer.items() if key in KEYS}
+        for row in (self._adapters.get(adapter, {}), *self._own(provider, model, adapter)):
+            keys |= {key: _value(value) for key, value in row.items() if key in KEYS}
         return replace(Profile(), **{**keys, "provider": provider, "adapter": adapter})
+
+    def stated(self, provider: str, model: str, adapter: str = "") -> frozenset[str]:
+        """Return the keys that are said of a model itself: what `of` has of the others comes from
+        its dialect, and may be otherwise."""
+        adapter = adapter or self._usual_adapter(provider, model)
+        return frozenset(key for row in self._own(provider, model, adapter) for key in row)
 
     def at(self, base_url: str) -> Profile | None:
         """Return the profile of the provider whose API is at a URL, or None."""
@@ -64,17 +69,39 @@ class Profiles:
         return None
 
     def find(self, base_url: str, model: str, adapter: str = "") -> Profile:
-        """Return the profile of a model behind a base URL, by its host."""
+        """Return the profile of a model behind a base URL, by its host; where a provider has a
+        URL for each dialect, that says the adapter."""
         known = self.at(base_url)
-        return self.of(known.provider if known else "", model, adapter)
+        provider = known.provider if known else ""
+        return self.of(provider, model, adapter or self._adapter_at(provider, model, base_url))
+
+    def _usual_adapter(self, provider: str, model: str) -> str:
+        usual = Profile().adapter
+        for row in self._rows.get(provider, ()):
+            for one in (row, *_of_models(row, model)):
+                usual = str(one.get("adapter") or usual)
+        return usual
+
+    def _adapter_at(self, provider: str, model: str, base_url: str) -> str:
+        """The adapter whose own root is the longest beginning of a URL, else the usual one."""
+        url = base_url.rstrip("/") + "/"
+        usual = self._usual_adapter(provider, model)
+        others = [name for row in self._rows.get(provider, ()) for name in row.get("adapters", {})]
+        roots = {name: self.of(provider, model, name).base_url for name in (usual, *others)}
+        known = {name: root for name, root in roots.items() if root and url.startswith(f"{root}/")}
+        return max(known, key=lambda name: len(known[name]), default=usual)
+
+    def _own(self, provider: str, model: str, adapter: str) -> Iterator[Row]:
+        """The rows of a provider that apply: the built-in ones, then a user's, and of each the
+        most general first."""
+        for row in self._rows.get(provider, ()):
+            yield row
+            yield row.get("adapters", {}).get(adapter, {})
+            yield from _of_models(row, model)
 
 
-def _laid_over(row: Row, own: Row) -> Row:
-    """A user's table over a built-in one; their rows for models come last, and so win."""
-    merged = {**row, **own}
-    merged["models"] = [*row.get("models", ()), *own.get("models", ())]
-    merged["adapters"] = {**row.get("adapters", {}), **own.get("adapters", {})}
-    return merged
+def _of_models(row: Row, model: str) -> list[Row]:
+    return [one for one in row.get("models", ()) if _matches(model, one.get("match", ()))]
 
 
 def _value(value: Any) -> Any:
@@ -99,11 +126,6 @@ def _built_in() -> dict[str, dict[str, Row]]:
     text = Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
     tables: dict[str, dict[str, Row]] = tomllib.loads(text)
     return tables
-
-
-def unknown_keys(row: Row) -> tuple[str, ...]:
-    """Return the keys of a provider's table that no row has."""
-    return tuple(key for key in row if key not in KEYS | _SUBTABLES)
 
 
 @cache

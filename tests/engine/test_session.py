@@ -26,7 +26,7 @@ from agent_host.core.events import (
 from agent_host.core.limits import Limits
 from agent_host.core.loop import outcome
 from agent_host.core.types import Image, ModelFailure, Resource, Text, ToolResult
-from agent_host.engine.perform import Retry
+from agent_host.engine.rooms import Retry
 from agent_host.engine.session import Session
 from agent_host.ports import Deferred
 from tests.fakes.rooms import (

@@ -5,6 +5,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent_host.core.conversation import Conversation, fold
 from agent_host.core.errors import RecordError
@@ -34,7 +35,7 @@ from agent_host.core.types import (
     Usage,
 )
 from agent_host.engine.feed import Feed
-from agent_host.engine.perform import Retry, Rooms
+from agent_host.engine.rooms import Retry, Rooms
 from agent_host.engine.session import Session
 from agent_host.ports import ApprovalQuestion, CallContext, Deferred, PolicyAnswer
 
@@ -154,11 +155,12 @@ class PlannedModel:
     A turn of the plan is a list of tool names to call, a ModelResponse, or a list of stream items.
     """
 
-    origin = ORIGIN
     simulated = True
 
-    def __init__(self, plan: Sequence[object]) -> None:
+    def __init__(self, plan: Sequence[object], origin: Origin = ORIGIN) -> None:
         self.plan = plan
+        self.origin = origin
+        self.cannot: Mapping[str, str] = {}
         self.requests: list[ModelRequest] = []
         self.hold: asyncio.Event | None = None
         self.reached = asyncio.Event()
@@ -186,6 +188,9 @@ class PlannedModel:
         finally:
             self.closed += 1
 
+    def withheld(self, tools: tuple[Tool, ...]) -> Mapping[str, str]:
+        return self.cannot
+
     async def aclose(self) -> None:
         pass
 
@@ -197,6 +202,40 @@ def answer(text: str, *calls: ToolCall, **more: object) -> ModelResponse:
         stop_reason=more.get("stop_reason", "tool_use" if calls else "end_turn"),
         usage=Usage(input_tokens=1, output_tokens=1),
     )
+
+
+class PriceList:
+    """Prices by model: US dollars for an input and an output token; None is not known."""
+
+    def __init__(self, table: Mapping[str, tuple[float, float] | None]) -> None:
+        self.table = table
+        self.read = False
+        self.asked: list[tuple[Origin, Usage, str]] = []
+
+    async def ready(self) -> None:
+        self.read = True
+
+    def cost(self, origin: Origin, usage: Usage, served: str = "") -> float | None:
+        assert self.read
+        self.asked.append((origin, usage, served))
+        price = self.table.get(origin.model)
+        if price is None:
+            return None
+        return usage.input_tokens * price[0] + usage.output_tokens * price[1]
+
+
+class Substitutes:
+    """The models that stand by, in order."""
+
+    def __init__(self, *models: PlannedModel) -> None:
+        self.models = list(models)
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.models)
+
+    async def next(self) -> PlannedModel | None:
+        return self.models.pop(0) if self.models else None
 
 
 class TablePolicy:
@@ -270,6 +309,9 @@ def session(
     limits: Limits | None = None,
     monotonic: Callable[[], float] = lambda: 0.0,
     retry: Retry | None = None,
+    fallback: Substitutes | None = None,
+    prices: PriceList | None = None,
+    **options: Any,
 ) -> Session:
     """A session on what the journal holds; it starts the run, or takes it over."""
     ids = itertools.count(len(journal.records))
@@ -289,12 +331,15 @@ def session(
             tools=world or World(),
             policy=policy or TablePolicy(),
             approver=approver or AnsweringApprover(),
+            fallback=fallback,
+            prices=prices,
         ),
         principal=TESTER,
         monotonic=monotonic,
         new_id=lambda: f"r{next(ids)}",
         limits=limits or Limits(max_turns=6),
         retry=retry or Retry(first_wait=0.0, longest_wait=0.0),
+        **options,
     )
     if not journal.records:
         made.record(

@@ -1,0 +1,61 @@
+"""What a session works with, and what its performers need of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent_host.core.conversation import Conversation
+from agent_host.core.events import Event
+from agent_host.core.types import JsonObject, Principal, ToolChoice
+from agent_host.engine.feed import Feed
+from agent_host.ports import Approver, Fallback, ModelAdapter, Policy, Pricing, ToolSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often a model is asked again: at most `attempts` times within `seconds` in all, and
+    only while nothing of an answer was shown. A provider's Retry-After is honoured within that.
+    While another model stands by: at most `attempts_before_fallback` times within
+    `seconds_before_fallback`."""
+
+    attempts: int = 4
+    seconds: float = 120.0
+    first_wait: float = 0.5
+    longest_wait: float = 20.0
+    attempts_before_fallback: int = 2
+    seconds_before_fallback: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The adapters of a session. `fallback` and `prices` may be missing: then no other model is
+    asked, and no cost is known."""
+
+    model: ModelAdapter
+    tools: ToolSource
+    policy: Policy
+    approver: Approver
+    fallback: Fallback | None = None
+    prices: Pricing | None = None
+
+
+class Host(Protocol):
+    """What a performer needs of its session. `tool_choice` holds for the first request after a
+    user's message; `output_schema` for every request."""
+
+    conversation: Conversation
+    feed: Feed
+    principal: Principal
+    retry: Retry
+    new_id: Callable[[], str]
+    deferred: set[str]
+    stopping: bool
+    rooms: Rooms
+    tool_choice: ToolChoice
+    output_schema: JsonObject | None
+
+    def record(self, event: Event) -> None:
+        """Record a fact and apply it."""
+
+    def change_model(self, model: ModelAdapter, by: str, reason: str = "") -> None:
+        """Let another model answer from here on."""
