@@ -124,6 +124,9 @@ class Profile:
     body_model: bool = _key(True, "The model's name goes into the body.")
     body: dict[str, object] = _key({}, "Further keys of each request's body.")
 
+    prices: str = _key(
+        "", "The provider's name in the genai-prices package, empty for its own name here."
+    )
     context_window: int = _key(0, "Tokens of prompt and answer together, 0 if not known.")
     silent_cut: bool = _key(
         False,
