@@ -70,8 +70,9 @@ class ModelAdapter(Protocol):
 class Pricing(Protocol):
     """What models cost."""
 
-    async def ready(self) -> None:
-        """Return once `cost` may be asked: the prices are read. Must never raise."""
+    async def ready(self, origin: Origin) -> None:
+        """Return once `cost` may be asked of that model: its price is read, or there is none.
+        Must never raise."""
 
     def cost(self, origin: Origin, usage: Usage, served: str = "") -> float | None:
         """Return US dollars, None if the price is not known: never a guess, and 0 only for what

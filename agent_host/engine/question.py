@@ -197,7 +197,7 @@ class Question:
     async def _known(self, prices: Pricing) -> bool:
         """Whether the prices are read. An answer is recorded also when a stop comes meanwhile."""
         try:
-            await prices.ready()
+            await prices.ready(self._session.rooms.model.origin)
         except asyncio.CancelledError:
             if not self._session.stopping:
                 raise

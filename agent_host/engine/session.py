@@ -186,7 +186,7 @@ class Session:
 
     async def _prepare(self) -> None:
         if self.limits.max_cost is not None and self.rooms.prices is not None:
-            await self.rooms.prices.ready()
+            await self.rooms.prices.ready(self.rooms.model.origin)
         await self.rooms.tools.ready()
         self._ready = True
 

@@ -62,8 +62,10 @@ class Prices:
         self._found: dict[tuple[str, str], Any] = {}
         self._reading: asyncio.Future[Any] | None = None
 
-    async def ready(self) -> None:
-        """Return once the prices are read, in a thread."""
+    async def ready(self, origin: Origin) -> None:
+        """Return once the prices are read, in a thread, if that model could have one there."""
+        if not self._is_listed(origin.provider) or origin.adapter in _FREE:
+            return
         if self._reading is None or self._reading.cancelled():
             loop = asyncio.get_running_loop()
             self._reading = loop.run_in_executor(None, _package)
@@ -117,12 +119,16 @@ class Prices:
         found: tuple[Any, Any] | None = self._found[key]
         return found
 
-    def _look_up(self, provider: str, model: str) -> tuple[Any, Any] | None:
+    def _is_listed(self, provider: str) -> bool:
+        """Whether the package may know a provider: no server of one's own, no unknown URL."""
         profile = self._profiles.named(provider)
-        if profile is None:
+        return profile is not None and not profile.port
+
+    def _look_up(self, provider: str, model: str) -> tuple[Any, Any] | None:
+        if not self._is_listed(provider):
             return None
         snapshot = _package().data_snapshot.get_snapshot()
-        name = profile.prices or profile.provider
+        name = self._profiles.of(provider, model).prices or provider
         try:
             found: tuple[Any, Any] = snapshot.find_provider_model(model, None, name, None)
         except LookupError:

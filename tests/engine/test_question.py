@@ -277,7 +277,7 @@ class _Reading(PriceList):
         super().__init__({"planned": (1.0, 1.0)})
         self.reached = asyncio.Event()
 
-    async def ready(self) -> None:
+    async def ready(self, origin: Origin) -> None:
         self.reached.set()
         await asyncio.Event().wait()
 

@@ -212,7 +212,7 @@ class PriceList:
         self.read = False
         self.asked: list[tuple[Origin, Usage, str]] = []
 
-    async def ready(self) -> None:
+    async def ready(self, origin: Origin) -> None:
         self.read = True
 
     def cost(self, origin: Origin, usage: Usage, served: str = "") -> float | None:

@@ -70,8 +70,8 @@ def test_reading_the_prices_twice_at_once_and_again_is_one_reading():
     prices = Prices()
 
     async def read() -> None:
-        await asyncio.gather(prices.ready(), prices.ready())
-        await prices.ready()
+        await asyncio.gather(prices.ready(CLAUDE), prices.ready(CLAUDE))
+        await prices.ready(CLAUDE)
 
     asyncio.run(read())
     assert prices.cost(CLAUDE, MILLION)
@@ -81,12 +81,12 @@ def test_a_reading_that_was_given_up_can_be_waited_for_again():
     prices = Prices()
 
     async def read() -> None:
-        task = asyncio.ensure_future(prices.ready())
+        task = asyncio.ensure_future(prices.ready(CLAUDE))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await prices.ready()
+        await prices.ready(CLAUDE)
 
     asyncio.run(read())
 
@@ -97,6 +97,21 @@ def test_the_room_is_imported_without_the_package_that_knows_the_prices():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Origin(provider="127.0.0.1:8080", model="gpt-5", adapter="openai-chat"),
+        Origin(provider="anthropic", model="x", adapter="script"),
+        Origin(provider="ollama", model="x", adapter="openai-chat"),
+    ],
+    ids=["a URL", "a script", "a server on this machine"],
+)
+def test_a_model_that_can_have_no_price_reads_none(origin: Origin):
+    prices = Prices()
+    asyncio.run(prices.ready(origin))
+    assert prices._reading is None
 
 
 def test_money_is_shown_with_what_is_not_known():

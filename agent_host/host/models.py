@@ -1,0 +1,162 @@
+"""Model adapters out of what a config or a user names."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agent_host.config.choose import ModelChoice, choose_model
+from agent_host.config.load import Loaded
+from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean_line
+from agent_host.core.types import Usage
+from agent_host.engine.startup import Loader
+from agent_host.host.secrets import Secrets
+from agent_host.models.registry import module_of
+from agent_host.models.settings import AdapterSettings
+from agent_host.ports import ModelAdapter
+from agent_host.prices import Price, Prices
+
+
+class Models:
+    """Makes model adapters from what the config or a user names. `choice` is the newest one."""
+
+    choice: ModelChoice
+
+    def __init__(self, loaded: Loaded, secrets: Secrets, loader: Loader) -> None:
+        self._loaded = loaded
+        self._secrets = secrets
+        self._loader = loader
+        self.made: list[ModelAdapter] = []
+
+    def choose(self, name: str | None, origin: str = "--model") -> ModelChoice:
+        """Return what a name stands for, by default the config's. Raises ConfigError, which says
+        that the name came from `origin`."""
+        origin = origin if name is not None else self._loaded.origin("model")
+        return choose_model(self._loaded.config, self._secrets.environ, name=name, origin=origin)
+
+    async def make(
+        self, name: str | None, origin: str = "--model"
+    ) -> tuple[ModelChoice, ModelAdapter]:
+        """Return a choice and its adapter. Raises ConfigError."""
+        choice = self.choose(name, origin)
+        settings = self.settings(choice, base=self.base(name, choice))
+        module = await self._loader.load(module_of(choice.settings.adapter))
+        adapter: ModelAdapter = module.create(settings)
+        self.made.append(adapter)
+        prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
+        if prepare is not None:
+            await self._loader.call(prepare)
+        self.choice = choice
+        return choice, adapter
+
+    def own_prices(self) -> dict[tuple[str, str], Price]:
+        """Return the prices that the config states, by provider and model."""
+        prices: dict[tuple[str, str], Price] = {}
+        for name, config in self._loaded.config.models.items():
+            if config.price is None:
+                continue
+            # A model without its key can still have a price.
+            with contextlib.suppress(ConfigError):
+                choice = self.choose(name)
+                key = (choice.provider, choice.settings.model or name)
+                prices[key] = Price(**config.price.model_dump())
+        return prices
+
+    def base(self, name: str | None, choice: ModelChoice) -> Path:
+        """Return the folder that a choice's paths start from: that of the file that says them."""
+        loaded = self._loaded
+        from_file = name is None and ("model",) not in loaded.origins
+        return loaded.folder if from_file or choice.name in loaded.config.models else Path()
+
+    def settings(self, choice: ModelChoice, *, base: Path) -> AdapterSettings:
+        """Return an adapter's settings with every reference resolved. Raises ConfigError, also
+        for a script or recording that is not there."""
+        config, loaded = choice.settings, self._loaded
+        declared = choice.name in loaded.config.models
+        path = None if config.path is None else base / Path(config.path).expanduser()
+        if path is not None and not path.is_file():
+            at = loaded.at("models", choice.name, "path") if declared else f"model {choice.name}"
+            raise ConfigError(f"{clean_line(at)}: there is no file {path}; check the path")
+
+        def value(key: str, text: str) -> str:
+            at = loaded.at("models", choice.name, key) if declared else f"--model {choice.name}"
+            return self._secrets.resolve(text, base, at)
+
+        return AdapterSettings(
+            provider=choice.provider,
+            model=config.model or choice.name,
+            base_url=None if config.base_url is None else value("base_url", config.base_url),
+            api_key=None if config.api_key is None else value("api_key", config.api_key),
+            path=path,
+            timeout=config.timeout,
+            headers={name: value("headers", text) for name, text in config.headers.items()},
+            max_output_tokens=config.max_output_tokens,
+        )
+
+
+class Fallbacks:
+    """Implements `ports.Fallback`: the models that stand by for `choice`, as its table says.
+
+    One that cannot be made (no key, no such model), or whose price is not known while money is
+    limited, is passed over; `passed_over` says why.
+    """
+
+    def __init__(
+        self, models: Models, choice: ModelChoice, prices: Prices, max_cost: float | None
+    ) -> None:
+        self._models = models
+        self._left = list(choice.settings.fallback)
+        self._origin = f"fallback of {choice.name}"
+        self._prices = prices
+        self._max_cost = max_cost
+        self.passed_over: list[str] = []
+
+    @property
+    def waiting(self) -> bool:
+        """True while there may be another model."""
+        return bool(self._left)
+
+    async def next(self) -> ModelAdapter | None:
+        """Return the next model that can be made, or None; see `ports.Fallback`."""
+        while self._left:
+            name = self._left.pop(0)
+            before = self._models.choice
+            try:
+                _, adapter = await self._models.make(name, origin=self._origin)
+            except ConfigError as error:
+                self.passed_over.append(str(error))
+                continue
+            problem = "" if self._max_cost is None else await unpriced(self._prices, adapter)
+            if not problem:
+                return adapter
+            self._models.choice = before
+            self.passed_over.append(problem)
+        return None
+
+
+async def unpriced(prices: Prices, model: ModelAdapter) -> str:
+    """Return why a limit of money could not be kept with a model, empty if it can."""
+    await prices.ready(model.origin)
+    if prices.cost(model.origin, Usage(input_tokens=1, output_tokens=1)) is not None:
+        return ""
+    who = clean_line(f"{model.origin.provider}:{model.origin.model}", 120)
+    return (
+        f"max_cost cannot be kept: the price of {who} is not known; say it in its [models.x] table "
+        "as price = { input = 1.0, output = 2.0 } (US dollars for a million tokens)"
+    )
+
+
+@asynccontextmanager
+async def open_model(
+    loaded: Loaded, environ: Mapping[str, str], name: str | None = None
+) -> AsyncIterator[tuple[ModelChoice, ModelAdapter]]:
+    """Make one model's adapter, by default the config's; leaving closes it. Raises ConfigError."""
+    loader = Loader()
+    models = Models(loaded, Secrets(environ), loader)
+    try:
+        yield await models.make(name)
+    finally:
+        for adapter in models.made:
+            await adapter.aclose()
+        loader.close()

@@ -1,0 +1,23 @@
+"""References to secrets, resolved at the last moment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent_host.config.secrets import references, resolve
+from agent_host.records.redact import Redactor
+
+
+class Secrets:
+    """Resolves references, and tells the redactor of the values as they become known."""
+
+    def __init__(self, environ: Mapping[str, str], redactor: Redactor | None = None) -> None:
+        self.environ = environ
+        self.redactor = redactor or Redactor({})
+
+    def resolve(self, text: str, base: Path, key: str) -> str:
+        """Return `text` with its references resolved. Raises ConfigError."""
+        resolved = resolve(text, self.environ, base, key=key)
+        for name in references(text):
+            value = resolve(f"${{{name}}}", self.environ, base, key=key)
+            self.redactor.add({name.removeprefix("env:"): value})
+        return resolved

@@ -1,0 +1,144 @@
+"""Servers out of what a config says."""
+
+import json
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from agent_host.config.load import Loaded
+from agent_host.config.schema import ServerConfig
+from agent_host.config.trust import demo_command, is_demo
+from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.host.secrets import Secrets
+from agent_host.ports import Observer
+from agent_host.records.redact import Redactor
+from agent_host.servers.lock import Lock
+from agent_host.servers.pool import Pool
+from agent_host.servers.spec import Connector, HttpSpec, StdioSpec
+
+LOCK_FILE = "servers.lock"
+
+CONNECTION = "agent_host.servers.connection"
+
+
+def open_pool(
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    *,
+    only: Collection[str] | None = None,
+    observe: Observer | None = None,
+    redactor: Redactor | None = None,
+) -> AbstractAsyncContextManager[Pool]:
+    """Start the config's servers, all at once; leaving ends them all.
+
+    `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
+    of the secrets that the servers get. Raises ConfigError for references
+    that cannot be resolved; what goes wrong with a server is that server's state.
+    """
+    secrets = Secrets(environ, redactor)
+    return _open_pool(loaded, secrets, only=only, observe=observe)
+
+
+@asynccontextmanager
+async def _open_pool(
+    loaded: Loaded,
+    secrets: Secrets,
+    *,
+    only: Collection[str] | None,
+    observe: Observer | None,
+) -> AsyncIterator[Pool]:
+    loader = Loader()
+    try:
+        gate = Gate()
+        pool, _ = spawned(loaded, secrets, loader, gate, only=only, observe=observe or Relay())
+        gate.open()
+        async with pool:
+            yield pool
+    finally:
+        loader.close()
+
+
+def spawned(
+    loaded: Loaded,
+    secrets: Secrets,
+    loader: Loader,
+    gate: Gate,
+    *,
+    only: Collection[str] | None,
+    observe: Observer,
+) -> tuple[Pool, bool]:
+    """Return a pool whose processes are starting, and whether every server's tools are known."""
+
+    async def connector() -> Connector:
+        await gate.wait()
+        module: Any = await loader.load(CONNECTION)
+        connect: Connector = module.connect
+        return connect
+
+    specs = server_specs(loaded, secrets, only)
+    if specs:
+        loader.expected.add(CONNECTION)
+    lock = Lock.read(loaded.folder / LOCK_FILE)
+    pool = Pool(
+        specs,
+        lock=lock,
+        observe=observe,
+        connector=connector,
+        environ=secrets.environ,
+        monotonic=time.monotonic,
+        chance=random.random,
+    )
+    pool.spawn()
+    return pool, all(lock.recall(spec) is not None for spec in specs)
+
+
+def server_specs(
+    loaded: Loaded, secrets: Secrets, only: Collection[str] | None
+) -> tuple[StdioSpec | HttpSpec, ...]:
+    """Return the specs of the servers to start, in the config's order. Raises ConfigError."""
+    return tuple(
+        _spec(name, server, loaded, secrets)
+        for name, server in loaded.config.servers.items()
+        if (server.enabled if only is None else name in only)
+    )
+
+
+def _spec(
+    name: str, server: ServerConfig, loaded: Loaded, secrets: Secrets
+) -> StdioSpec | HttpSpec:
+    def value(key: tuple[str, ...], text: str) -> str:
+        return secrets.resolve(text, loaded.folder, loaded.at("servers", name, *key))
+
+    common: dict[str, Any] = {
+        "name": name,
+        "connect_timeout": server.connect_timeout,
+        "call_timeout": server.timeout,
+        "include": tuple(server.tools.include),
+        "exclude": tuple(server.tools.exclude),
+        "trust_annotations": server.trust_annotations,
+        "parallel": server.parallel,
+        "protocol": server.protocol,
+        "identity": _identity(server),
+    }
+    if server.url is not None:
+        headers = {k: value(("headers", k), text) for k, text in server.headers.items()}
+        return HttpSpec(url=value(("url",), server.url), headers=headers, **common)
+    command, args = server.command or "", tuple(server.args)
+    if is_demo(server):
+        # The bundled server is this very program, whatever PATH holds.
+        command, *rest = demo_command(sys.executable)
+        args = tuple(rest)
+    folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
+    env = {k: value(("env", k), text) for k, text in server.env.items()}
+    return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
+
+
+def _identity(server: ServerConfig) -> str:
+    """What decides which server this is, as the config has it: the same on every machine that
+    shares it, and without any secret."""
+    parts = [server.command, server.args, server.cwd, sorted(server.env)]
+    return json.dumps([*parts, server.url, sorted(server.headers)])

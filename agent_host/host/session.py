@@ -1,0 +1,287 @@
+"""A session with everything that belongs to it.
+
+Theory of operation: server processes are started first, and what has to be imported (the MCP SDK,
+the one model SDK that is needed) is imported meanwhile in one thread, in the order in which it is
+needed: with every tool known from `servers.lock`, the model's first, so that the first request
+leaves before any server is up; else the MCP SDK's. Prices are read last of all.
+"""
+
+import asyncio
+import getpass
+import os
+import shlex
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent_host.config.choose import ModelChoice
+from agent_host.config.load import Loaded
+from agent_host.core.conversation import Conversation
+from agent_host.core.errors import AgentHostError, ConfigError, RecordError
+from agent_host.core.events import RunResumed, RunStarted
+from agent_host.core.limits import Limits
+from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject, Principal, ToolChoice
+from agent_host.engine.feed import Feed
+from agent_host.engine.rooms import Rooms
+from agent_host.engine.session import Session
+from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.host.models import Fallbacks, Models, unpriced
+from agent_host.host.secrets import Secrets
+from agent_host.host.servers import CONNECTION, spawned
+from agent_host.models.registry import module_of
+from agent_host.policy.rules import Rule, RulePolicy
+from agent_host.ports import Approver, EventSink, ModelAdapter
+from agent_host.prices import Prices
+from agent_host.records.ids import new_run_id
+from agent_host.records.reader import conversation as resumable
+from agent_host.records.reader import find
+from agent_host.records.redact import RedactedSink
+from agent_host.records.transcript import Transcript
+from agent_host.servers.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What a surface asks for. `model`: another one than the config's; `resume`: a run's id or
+    the beginning of it; `only`: the names of the servers to use; `tool_choice`: of the first
+    request after a user's message; `output_schema`: what an answer has to be."""
+
+    model: str | None = None
+    resume: str | None = None
+    only: Collection[str] | None = None
+    tool_choice: ToolChoice = "auto"
+    output_schema: JsonObject | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HostSession:
+    """A session with what belongs to it. `notices` are for the user, at the start."""
+
+    session: Session
+    pool: Pool
+    loaded: Loaded
+    run_id: str
+    transcript_path: Path
+    prices: Prices
+    notices: list[str] = field(default_factory=list)
+    _models: Models
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The model that answers now."""
+        return self._models.choice
+
+    async def change_model(self, name: str) -> ModelChoice:
+        """Let another model answer. Raises ConfigError if it cannot, and then changes nothing;
+        UsageError while the present one is being asked."""
+        before = self._models.choice
+        choice, adapter = await self._models.make(name, origin="/model")
+        try:
+            await _check_price(self.prices, adapter, self.session.limits.max_cost)
+            self.session.change_model(adapter, by=self.session.principal.id)
+        except AgentHostError:
+            self._models.choice = before
+            raise
+        return choice
+
+    def resume_options(self) -> str:
+        """Return the options that go on with this run, with the model that answers now."""
+        try:
+            usual = self._models.choose(None).name
+        except ConfigError:
+            usual = ""
+        model = "" if self.choice.name == usual else f" --model {shlex.quote(self.choice.name)}"
+        return f"--resume {self.run_id}{model}"
+
+    def models(self) -> list[str]:
+        """Return the names that `change_model` takes, those of the config first."""
+        return [*self.loaded.config.models, "offline"]
+
+
+@asynccontextmanager
+async def open_session(
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    options: SessionOptions,
+    *,
+    sinks: Sequence[EventSink],
+    approver: Approver,
+) -> AsyncIterator[HostSession]:
+    """Make a session: a new run, or one taken over. Leaving ends every server.
+
+    Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
+    """
+    secrets, loader, relay, gate = Secrets(environ), Loader(), Relay(), Gate()
+    models = Models(loaded, secrets, loader)
+    try:
+        chosen = models.choose(options.model)
+        models.settings(chosen, base=models.base(options.model, chosen))
+        policy = make_policy(loaded)
+        pool, warm = spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
+        module = module_of(chosen.settings.adapter)
+        loader.expected.add(module)
+        if not warm:
+            gate.open()
+            loader.start(CONNECTION)
+        loader.start(module)
+        with _transcript(loaded, options.resume, secrets, pool) as transcript:
+            async with pool:
+                choice, model = await models.make(options.model)
+                prices = Prices(models.own_prices())
+                await _check_price(prices, model, loaded.config.limits.max_cost)
+                rooms = Rooms(
+                    model=model,
+                    tools=pool,
+                    policy=policy,
+                    approver=approver,
+                    fallback=Fallbacks(models, choice, prices, loaded.config.limits.max_cost),
+                    prices=prices,
+                )
+                shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
+                session, notices = _session(loaded, transcript, rooms, (*shown, gate), options)
+                relay.connect(session.observe)
+                asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
+                yield HostSession(
+                    session=session,
+                    pool=pool,
+                    loaded=loaded,
+                    run_id=transcript.run_id,
+                    transcript_path=transcript.path,
+                    prices=prices,
+                    notices=[*filter(None, [transcript.recovered]), *notices],
+                    _models=models,
+                )
+    finally:
+        for adapter in models.made:
+            await adapter.aclose()
+        loader.close()
+
+
+async def _check_price(prices: Prices, model: ModelAdapter, max_cost: float | None) -> None:
+    """Raise ConfigError for a limit of money that could not be kept."""
+    if max_cost is None:
+        return
+    problem = await unpriced(prices, model)
+    if problem:
+        raise ConfigError(problem)
+
+
+def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool) -> Transcript:
+    """Make or open the file; if that fails, end the servers that are starting already."""
+    try:
+        return _opened(loaded, resume, secrets)
+    except RecordError:
+        pool.discard()
+        raise
+
+
+def _opened(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcript:
+    if resume is not None:
+        path = find(loaded.transcripts, resume)
+        return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), secrets.redactor)
+    run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10))
+    return Transcript.create(loaded.transcripts, run_id, secrets.redactor)
+
+
+def _session(
+    loaded: Loaded,
+    transcript: Transcript,
+    rooms: Rooms,
+    sinks: Sequence[EventSink],
+    options: SessionOptions,
+) -> tuple[Session, list[str]]:
+    """Return the session, and what its user should know of how it begins."""
+    resumed = options.resume is not None
+    conversation = resumable(transcript.path) if resumed else Conversation()
+    config = loaded.config
+    principal = Principal(id=user_name())
+    feed = Feed(
+        run_id=transcript.run_id,
+        journal=transcript,
+        sinks=sinks,
+        clock=_now,
+        next_seq=transcript.seq,
+    )
+    session = Session(
+        conversation=conversation,
+        feed=feed,
+        rooms=rooms,
+        principal=principal,
+        monotonic=time.monotonic,
+        new_id=_Counter(transcript.seq),
+        limits=Limits(
+            max_turns=config.limits.max_turns,
+            max_tool_calls=config.limits.max_tool_calls,
+            max_tokens=config.limits.max_tokens,
+            max_seconds=config.limits.max_seconds,
+            max_cost=config.limits.max_cost,
+        ),
+        tool_choice=options.tool_choice,
+        output_schema=options.output_schema,
+    )
+    origin = rooms.model.origin
+    if resumed:
+        session.record(RunResumed(principal=principal))
+        if origin == conversation.origin:
+            return session, []
+        session.change_model(rooms.model, by=principal.id)
+        was = clean_line(f"{conversation.origin.provider}:{conversation.origin.model}", 120)
+        now = clean_line(f"{origin.provider}:{origin.model}", 120)
+        return session, [f"{was} answered this run before; from here on {now} does (--model)"]
+    session.record(
+        RunStarted(
+            run_id=transcript.run_id,
+            principal=principal,
+            provider=origin.provider,
+            model=origin.model,
+            adapter=origin.adapter,
+            simulated=rooms.model.simulated,
+            config_fingerprint=loaded.fingerprint,
+            system=config.system,
+        )
+    )
+    return session, []
+
+
+def make_policy(loaded: Loaded) -> RulePolicy:
+    """Return the policy that a config describes. Raises ConfigError."""
+    policy = loaded.config.policy
+    rules = [
+        Rule(
+            id=rule.id,
+            effect=rule.effect,
+            server=rule.server,
+            tools=tuple(rule.tools),
+            reason=rule.reason,
+            where=loaded.where("policy", "rules", place),
+        )
+        for place, rule in enumerate(policy.rules)
+    ]
+    return RulePolicy(rules, policy.default)
+
+
+class _Counter:
+    """Names model requests; unique in a run, also after it was resumed."""
+
+    def __init__(self, start: int) -> None:
+        self._next = start
+
+    def __call__(self) -> str:
+        self._next += 1
+        return f"request-{self._next}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def user_name() -> str:
+    """Return the name of this process's user, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
