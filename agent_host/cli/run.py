@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from agent_host.cli.answers import AnswerSchema, in_schema, read_schema, shown_json
 from agent_host.cli.live import enabled
 from agent_host.cli.stdin import read_prompt
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
@@ -20,8 +21,9 @@ from agent_host.config.local import local_hint
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.loop import outcome
+from agent_host.core.money import shown_cost
 from agent_host.core.text import clean
-from agent_host.core.types import Message, Text
+from agent_host.core.types import Json, Message, Text
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.ports import EventSink
 from agent_host.records.codec import encode_value
@@ -46,6 +48,7 @@ _LIMITS = {
     "max_turns": "limits.max_turns",
     "max_tool_calls": "limits.max_tool_calls",
     "max_tokens": "limits.max_tokens",
+    "max_cost": "limits.max_cost",
     "max_time": "limits.max_seconds",
 }
 
@@ -75,7 +78,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-turns", metavar="N", help="at most N answers of the model")
     parser.add_argument("--max-tool-calls", metavar="N", help="at most N tool calls")
     parser.add_argument("--max-tokens", metavar="N", help="at most N tokens, in and out")
+    parser.add_argument("--max-cost", metavar="DOLLARS", help="at most this much money")
     parser.add_argument("--max-time", metavar="SECONDS", help="at most this long")
+    parser.add_argument(
+        "--schema",
+        metavar="FILE",
+        help="the answer has to be JSON under this JSON Schema; an invalid one is sent back once",
+    )
+    parser.add_argument(
+        "--tool-choice",
+        metavar="CHOICE",
+        default="auto",
+        help="whether the model calls a tool first: auto, none, required, or a tool's name",
+    )
     add_trust_option(parser)
 
 
@@ -85,9 +100,10 @@ def execute(options: argparse.Namespace) -> int:
     prompt = read_prompt(options.prompt)
     if not prompt and options.resume is None:
         raise UsageError("the prompt is empty; say something: agent-host run 'What can you do?'")
+    schema = None if options.schema is None else read_schema(options.schema)
     only = enabled(loaded, options.server or ())
     ensure_trusted(loaded, flag=options.trust)
-    return asyncio.run(_run(options, loaded, prompt, only))
+    return asyncio.run(_run(options, loaded, prompt, only, schema))
 
 
 def overrides(options: argparse.Namespace) -> dict[str, str]:
@@ -117,10 +133,11 @@ class _Screen:
         self.notes.finish()
 
 
-def _screen(output: str) -> _Screen:
+def _screen(output: str, *, held: bool) -> _Screen:
+    """`held`: the answer is written by whoever has validated it."""
     answer, notes = Outlet(sys.stdout, os.environ), Outlet(sys.stderr, os.environ)
     if output == "text":
-        text = PlainText(answer=answer, notes=notes)
+        text = PlainText(answer=answer, notes=notes, held=held)
         return _Screen(answer, notes, [text], lambda _host, _status: text.close())
     if output == "stream-json":
         lines = JsonLines(answer, encode=encode_value)
@@ -135,9 +152,13 @@ def _screen(output: str) -> _Screen:
 
 
 async def _run(
-    options: argparse.Namespace, loaded: Loaded, prompt: str, only: Collection[str]
+    options: argparse.Namespace,
+    loaded: Loaded,
+    prompt: str,
+    only: Collection[str],
+    schema: AnswerSchema | None,
 ) -> int:
-    screen = _screen(options.output)
+    screen = _screen(options.output, held=schema is not None)
     approver = make_approver(
         options.approve,
         by=user_name(),
@@ -145,7 +166,13 @@ async def _run(
         hold=(screen.answer, screen.notes),
         sign=secrets.token_hex(2),
     )
-    wanted = SessionOptions(model=options.model, resume=options.resume, only=only)
+    wanted = SessionOptions(
+        model=options.model,
+        resume=options.resume,
+        only=only,
+        tool_choice=options.tool_choice,
+        output_schema=None if schema is None else schema.schema,
+    )
     interrupts = _Interrupts()
     interrupts.listen()
     try:
@@ -156,11 +183,15 @@ async def _run(
                 screen.notes.write(f"agent-host: {clean(notice)}\n")
             interrupts.host = host
             reason = await _answer(host, prompt)
+            detail = ""
+            if reason == "done" and schema is not None:
+                reason, detail = await _validated(host, schema, screen, options.output)
             status = _status(host, reason)
             if reason is not None:
-                host.session.end(reason)
+                host.session.end(reason, detail)
             await screen.drain()
             screen.close(host, status)
+            _say_cost(screen.notes, host)
             _say_how_to_go_on(screen.notes, host, reason)
             _say_dropped(screen.notes, host)
             if screen.answer.failure:
@@ -200,6 +231,30 @@ async def _answer(host: HostSession, prompt: str) -> EndReason | None:
             await session.run()
         session.tell(UserSaid(message=Message(role="user", content=(Text(text=prompt),))))
     return outcome(await session.run())
+
+
+async def _validated(
+    host: HostSession, schema: AnswerSchema, screen: _Screen, output: str
+) -> tuple[EndReason | None, str]:
+    """Have the answer validated, and in text mode written."""
+
+    def hand_out(value: Json) -> None:
+        if output == "text":
+            screen.answer.write(shown_json(value) + "\n")
+
+    return await in_schema(host.session, schema, hand_out)
+
+
+def _say_cost(notes: Outlet, host: HostSession) -> None:
+    """What the run has used so far, where somebody pays for it."""
+    c = host.session.conversation
+    if c.simulated or not (c.usage.input_tokens or c.usage.output_tokens):
+        return
+    cached = f" ({c.usage.cache_read_tokens:,} cached)" if c.usage.cache_read_tokens else ""
+    notes.write(
+        f"agent-host: {c.usage.input_tokens:,} tokens in{cached}, "
+        f"{c.usage.output_tokens:,} out, {shown_cost(c.cost, c.unpriced, c.answers)}\n"
+    )
 
 
 def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None) -> None:

@@ -98,7 +98,7 @@ class Conversation:
 
     `phase` is where the dialogue stands; `calls` are those of the open turn, in source order, and
     empty between turns; `turns` and `tool_calls` count from the user's last message, `usage` over
-    the whole run, as `cost` does (US dollars; `unpriced` are the answers whose price is not known);
+    the whole run, as `answers` and `cost` do (US dollars; of `unpriced` answers it is not known);
     `refusals` are the denied calls since the user's last message; `requested` is the model request
     under way; `failure` is why the model did not answer; `questions` are the approval requests of
     the open turn (what a yes binds to). `stop_reason` is the last answer's, `summary` is the
@@ -128,6 +128,7 @@ class Conversation:
     tool_calls: int = 0
     refusals: int = 0
     requests: int = 0
+    answers: int = 0
     usage: Usage = Usage()
     cost: float = 0.0
     unpriced: int = 0
@@ -366,6 +367,7 @@ def _responded(c: Conversation, event: ModelResponded) -> Conversation:
         turns=c.turns + 1,
         tool_calls=c.tool_calls + len(calls),
         usage=c.usage + event.usage,
+        answers=c.answers + 1,
         cost=c.cost + (event.cost or 0.0),
         unpriced=c.unpriced + int(event.cost is None),
         stop_reason=event.stop_reason,

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from agent_host.core.money import shown_cost
 from agent_host.core.types import Origin, Usage
 from agent_host.profiles.table import Profiles, built_in
+
+__all__ = ["PER", "Price", "Prices", "price_of", "shown_cost"]
 
 PER = 1_000_000
 """Tokens that a price is for."""
@@ -162,15 +165,6 @@ def _calculated(found: tuple[Any, Any], usage: Usage) -> float | None:
 def price_of(provider: str, model: str) -> Price | None:
     """Return the price of a provider's model, or None if it is not known."""
     return _SHARED.price(provider, model)
-
-
-def shown_cost(cost: float, unpriced: int, answers: int = 1) -> str:
-    """Return money for people; `unpriced`: answers among them whose price is not known."""
-    if answers and unpriced >= answers:
-        return "cost unknown"
-    digits = 4 if cost < 1 else 2
-    text = f"${cost:.{digits}f}"
-    return f"{text} and {unpriced} of unknown cost" if unpriced else text
 
 
 _SHARED = Prices()

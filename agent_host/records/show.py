@@ -38,6 +38,7 @@ from agent_host.core.events import (
     ToolStarted,
     UserSaid,
 )
+from agent_host.core.money import shown_cost
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import (
     Audio,
@@ -121,6 +122,7 @@ class Show:
             case ModelChanged():
                 model = _model(event.provider, event.model, event.adapter, event.simulated)
                 yield f"model changed to {model}, by {clean_line(event.by, 60)}"
+                yield from self._labelled("reason", event.reason)
             case LimitReached():
                 yield f"limit reached: {event.name} ({event.limit:g})"
             case Interrupted():
@@ -144,7 +146,8 @@ class Show:
                 served = clean_line(event.model_served, 60)
                 by = f" by {served}" if served and served != event.model_asked else ""
                 took = self._took(event.request_id)
-                yield f"model{by}, {event.stop_reason}{took}, {tokens(event.usage)}"
+                cost = f", {shown_cost(event.cost)}" if event.cost else ""
+                yield f"model{by}, {event.stop_reason}{took}, {tokens(event.usage)}{cost}"
                 yield from self._message(event.message)
             case ModelFailed():
                 again = "" if event.final else ", asked again"

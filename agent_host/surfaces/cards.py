@@ -49,10 +49,10 @@ _SIMULATED = {
     "replay": "a recorded run answers",
 }
 _UNFINISHED: Mapping[StopReason, str] = {
-    "max_tokens": "the answer was cut off: out of output tokens",
+    "max_tokens": "the answer was cut off: out of output tokens; max_output_tokens allows more",
     "context_window_exceeded": "the answer was cut off: the model's context is full",
-    "refusal": "the model declined to answer",
-    "unknown": "the answer may be incomplete: the model did not say why it stopped",
+    "refusal": "the model declined to answer; say it in another way, or ask another model",
+    "unknown": "the answer may be incomplete: the model did not say why it stopped; ask again",
 }
 _LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
 _LOGS_SHOWN = 20
@@ -177,8 +177,7 @@ class Narrator:
                 for block in event.message.content:
                     if isinstance(block, ToolCall):
                         self._calls[block.id] = _Call(clean_line(block.name, 128))
-                if event.stop_reason in _UNFINISHED:
-                    yield Card(kind="notice", text=_UNFINISHED[event.stop_reason])
+                yield from _tell_end(event)
             case ToolStarted():
                 call = self._calls.setdefault(event.call_id, _Call(""))
                 call.title = title(event.server, event.tool)
@@ -232,6 +231,17 @@ class Narrator:
                 assert_never(unreachable)
 
 
+def _tell_end(event: ModelResponded) -> Iterator[Card]:
+    """What is wrong with an answer, and what to do."""
+    if event.stop_reason in _UNFINISHED:
+        yield Card(kind="notice", text=_UNFINISHED[event.stop_reason])
+    elif event.stop_reason != "interrupted" and not any(
+        isinstance(block, ToolCall) or (isinstance(block, Text) and block.text)
+        for block in event.message.content
+    ):
+        yield Card(kind="failure", text="the model answered nothing; ask again, or another model")
+
+
 def _seconds(start: str, end: str) -> str:
     try:
         took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
@@ -260,6 +270,9 @@ def _tell_server(event: ServerConnected | ServerLost | ToolsChanged) -> Iterator
 def _tell_model(event: RunStarted | RunResumed | ModelChanged | ModelFailed) -> Iterator[Card]:
     match event:
         case RunStarted() | ModelChanged():
+            if isinstance(event, ModelChanged) and event.reason:
+                who = clean_line(f"{event.provider}:{event.model}", 120)
+                yield Card(kind="notice", text=f"model: {who} answers from here on")
             if event.simulated:
                 who = _SIMULATED.get(event.adapter, "a stand-in answers")
                 yield Card(kind="notice", text=f"{clean_line(event.adapter, 64)}: no AI: {who}")
@@ -270,8 +283,8 @@ def _tell_model(event: RunStarted | RunResumed | ModelChanged | ModelFailed) -> 
             if event.final:
                 yield Card(kind="failure", text=text)
             else:
-                wait = f" in {event.retry_after:.1f} s" if event.retry_after else ""
-                yield Card(kind="notice", text=f"{text} (asked again{wait})")
+                wait = f" (asked again in {event.retry_after:.1f} s)" if event.retry_after else ""
+                yield Card(kind="notice", text=f"{text}{wait}")
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -281,8 +294,10 @@ def _tell_run(
 ) -> Iterator[Card]:
     match event:
         case LimitReached():
-            name = event.name.replace("_", " ")
-            yield Card(kind="notice", text=f"limit reached: {event.limit:g} {name}")
+            what = f"{event.limit:g} {event.name.replace('_', ' ')}"
+            if event.name == "cost":
+                what = f"${event.limit:g}, with the next request's estimate"
+            yield Card(kind="notice", text=f"limit reached: {what}")
         case Interrupted():
             yield Card(kind="notice", text="interrupted")
         case ContextCompacted():

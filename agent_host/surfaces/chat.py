@@ -16,6 +16,7 @@ from typing import Protocol
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import AgentHostError, ExitStatus
 from agent_host.core.events import EndReason, Interrupted, UserSaid
+from agent_host.core.money import shown_cost
 from agent_host.core.text import clean, clean_line, clip
 from agent_host.core.types import Message, Text, Tool
 from agent_host.surfaces.cards import title
@@ -136,7 +137,11 @@ def status(conversation: Conversation) -> str:
     if conversation.simulated:
         who = f"{clean_line(origin.adapter, 30)} (no AI)"
     usage = conversation.usage
-    return f"{who} · {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    counted = f"{who} · {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    if conversation.simulated or not conversation.answers:
+        return counted
+    cost = shown_cost(conversation.cost, conversation.unpriced, conversation.answers)
+    return f"{counted} · {cost}"
 
 
 class Chat:

@@ -14,6 +14,7 @@ from agent_host.core.events import (
     EndReason,
     Ephemeral,
     LimitReached,
+    ModelChanged,
     ModelFailed,
     ModelResponded,
     ReasoningDelta,
@@ -110,7 +111,8 @@ class JsonSummary:
 
     Keys: `run_id`, `answer` (text of the last turn without calls, "" if none), `outcome` (the end
     reason, or "parked"), `detail`, `exit_status`, `provider`, `model`, `simulated`, `usage` (sum
-    over the model calls of this process), `calls` (each `id`, `name`, `server`, `tool`,
+    over the model calls of this process), `cost` (US dollars of them, null where the price of any
+    is not known), `calls` (each `id`, `name`, `server`, `tool`,
     `arguments`, `error`, `content`, `artifact`), `transcript` (path, or null).
     """
 
@@ -119,9 +121,10 @@ class JsonSummary:
         self._encode = encode
         self._answer = ""
         self._usage = Usage()
+        self._cost: float | None = 0.0
         self._calls: dict[str, JsonObject] = {}
         self._closed: list[JsonObject] = []
-        self._started: RunStarted | None = None
+        self._started: RunStarted | ModelChanged | None = None
         self._outcome: EndReason | None = None
         self._detail = ""
 
@@ -133,7 +136,7 @@ class JsonSummary:
     def _take(self, record: Record) -> None:
         event = record.event
         match event:
-            case RunStarted():
+            case RunStarted() | ModelChanged():
                 self._started = event
             case UserSaid():
                 self._answer = ""
@@ -153,6 +156,8 @@ class JsonSummary:
 
     def _respond(self, event: ModelResponded) -> None:
         self._usage += event.usage
+        if self._cost is not None:
+            self._cost = None if event.cost is None else self._cost + event.cost
         calls = [block for block in event.message.content if isinstance(block, ToolCall)]
         for call in calls:
             self._calls[call.id] = {"id": call.id, "name": call.name, "arguments": call.arguments}
@@ -190,6 +195,7 @@ class JsonSummary:
             "model": started.model if started else None,
             "simulated": started.simulated if started else None,
             "usage": self._usage,
+            "cost": self._cost,
             "calls": [absent | call for call in [*self._closed, *self._calls.values()]],
             "transcript": transcript,
         }

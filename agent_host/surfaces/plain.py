@@ -47,10 +47,12 @@ def write_card(outlet: Outlet, card: Card) -> None:
 
 
 class PlainText:
-    """EventSink of `run --output text`. `answer` is stdout, `notes` is stderr."""
+    """EventSink of `run --output text`. `answer` is stdout, `notes` is stderr. `held`: whoever
+    validates the answer writes it, and no other text reaches stdout."""
 
-    def __init__(self, *, answer: Outlet, notes: Outlet) -> None:
+    def __init__(self, *, answer: Outlet, notes: Outlet, held: bool = False) -> None:
         self._answer = answer
+        self._held = held
         self._notes = notes
         self._narrator = Narrator()
         self._pending: list[str] = []
@@ -62,7 +64,7 @@ class PlainText:
         if isinstance(item, Record):
             self._emit_record(item)
         elif isinstance(item, TextDelta):
-            if self._answer.tty:
+            if self._answer.tty and not self._held:
                 self._pending.append(item.text)
                 if len(self._pending) == 1:
                     soon(self._flush)
@@ -106,7 +108,10 @@ class PlainText:
         if streamed or not text:
             return
         last = not any(isinstance(block, ToolCall) for block in message.content)
-        outlet = self._answer if last or self._answer.tty else self._notes
+        if last and self._held:
+            return
+        shown = last or (self._answer.tty and not self._held)
+        outlet = self._answer if shown else self._notes
         outlet.write(clean_prose(text))
         outlet.end_line()
 

@@ -161,7 +161,10 @@ def test_the_status_names_model_and_tokens_and_says_when_nobody_thinks() -> None
     host = desk([])
     chat(host, "hello")
     conversation = host.session.conversation
-    assert status(conversation) == "planned · 1 tokens in, 1 out"
+    assert status(conversation) == "planned · 1 tokens in, 1 out · cost unknown"
+    known = replace(conversation, cost=0.0123, unpriced=0)
+    assert status(known) == "planned · 1 tokens in, 1 out · $0.0123"
+    assert status(replace(known, answers=2, unpriced=1)).endswith("$0.0123 and 1 of unknown cost")
     assert status(replace(conversation, simulated=True)).startswith("planned (no AI) · ")
 
 

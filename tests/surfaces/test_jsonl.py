@@ -173,6 +173,7 @@ def test_the_summary_holds_the_answer_and_what_was_done_for_it() -> None:
         "provider": "offline",
         "model": "m",
         "simulated": True,
+        "cost": None,
         "usage": {
             "input_tokens": 20,
             "output_tokens": 4,
