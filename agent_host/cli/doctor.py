@@ -8,6 +8,7 @@ said it. Exit status 1 if any finding is a problem.
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -20,11 +21,12 @@ from typing import Literal
 
 from agent_host import __version__
 from agent_host.cli.commands import resolve_command
+from agent_host.cli.facts import ModelFacts, facts_of, known_prices
 from agent_host.config import paths
-from agent_host.config.choose import available, choose_model
+from agent_host.config.choose import ModelChoice, available, choose_model
 from agent_host.config.load import OVERRIDES, Loaded, load
 from agent_host.config.local import local_hint
-from agent_host.config.problems import nearest
+from agent_host.config.near import nearest
 from agent_host.config.secrets import is_reference, resolve
 from agent_host.config.trust import TrustStore, items_of, needs_trust
 from agent_host.core.errors import ConfigError, ExitStatus
@@ -42,7 +44,13 @@ PACKAGES = (
     "jsonschema-rs",
     "tenacity",
     "platformdirs",
+    "genai-prices",
 )
+EXTRAS = {
+    "aws": ("boto3", "the package boto3", "AWS"),
+    "google": ("google.auth", "the package google-auth", "Google"),
+}
+"""What a cloud's signature needs: the module, its package, whose credentials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,8 +246,9 @@ def _model(facts: Facts) -> Iterator[Finding]:
     if facts.loaded is None:
         return
     loaded = facts.loaded
+    origin = loaded.origin("model")
     try:
-        choice = choose_model(loaded.config, os.environ, origin=loaded.origin("model"))
+        choice = choose_model(loaded.config, os.environ, loaded.profiles, origin=origin)
         if choice.settings.api_key and is_reference(choice.settings.api_key):
             key = f"the key of {choice.name}"
             resolve(choice.settings.api_key, os.environ, loaded.folder, key=key)
@@ -255,9 +264,45 @@ def _model(facts: Facts) -> Iterator[Finding]:
         yield Finding(level="note", text=f"{text}: no AI, it matches words", fix=fix)
     else:
         yield Finding(level="ok", text=text)
-    others = [p.name for p in available(os.environ) if p.name != choice.provider]
+    yield from _cloud(choice)
+    if not choice.settings.path and choice.provider != "offline":
+        yield Finding(level="ok", text=_known(facts_of(loaded, choice.name, known_prices(loaded))))
+    others = [
+        p.provider
+        for p in available(os.environ, loaded.profiles)
+        if p.provider != choice.profile.provider
+    ]
     if others:
         yield Finding(level="ok", text=f"keys are there too for: {', '.join(others)}")
+
+
+def _cloud(choice: ModelChoice) -> Iterator[Finding]:
+    """What a cloud's own signature needs."""
+    extra = EXTRAS.get(choice.profile.auth)
+    if extra is not None and not _is_there(extra[0]):
+        yield Finding(
+            level="problem",
+            text=f"{choice.name} is asked with {extra[2]} credentials, which need {extra[1]}",
+            fix=f"pip install agent-host[{choice.profile.auth}]",
+        )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its outer package
+        return False
+
+
+def _known(facts: ModelFacts) -> str:
+    """What is known of the model in use, in one line."""
+    parts = [f"{facts.adapter} at {facts.where}" if facts.where else facts.adapter]
+    if facts.key_found is not None:
+        parts.append(facts.key)
+    if facts.context_window is not None:
+        parts.append(f"{facts.context_window:,} tokens")
+    parts.append(f"{facts.price.shown} a million tokens" if facts.price else "price unknown")
+    return ", ".join(parts)
 
 
 def _local(_: Facts) -> Iterator[Finding]:

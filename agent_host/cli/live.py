@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO, TypeVar, cast
 
 from agent_host.config.load import Loaded
-from agent_host.config.problems import nearest
+from agent_host.config.near import nearest
 from agent_host.core.errors import AgentHostError, UsageError
 from agent_host.core.events import Ephemeral, Event
 from agent_host.core.text import clean_line

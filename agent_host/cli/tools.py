@@ -16,7 +16,7 @@ from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import load
-from agent_host.config.problems import nearest
+from agent_host.config.near import nearest
 from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import (

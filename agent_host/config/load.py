@@ -3,12 +3,13 @@
 Theory of operation: files < environment < flags. The file is read once, bounded, parsed by
 tomllib and validated whole; what the environment and the command line say is laid over it and
 validated again, so one place knows what a value may be. `Loaded` keeps the text, so that the line
-of any key can be found when somebody asks, and costs nothing when nobody does. What the *file*
-says stays available as `declared`: trust is about the file, not about what its user typed.
+of any key can be found when somebody asks, and costs nothing when nobody does. What the *file* says
+stays available as `declared`: trust is about the file, not about what its user typed. The user's
+own profiles.toml is read beside it: its tables of providers lie below those of the file.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agent_host.config import paths
+from agent_host.config import paths, rows
 from agent_host.config.file import parse, read
 from agent_host.config.lines import KeyPath, line_of, locate
-from agent_host.config.problems import dotted, explain, explain_override
+from agent_host.config.near import nearest
+from agent_host.config.problems import dotted, explain, explain_override, sentences
+from agent_host.config.resolve import problems
 from agent_host.config.schema import Config
 from agent_host.core.text import clean_line
+from agent_host.profiles.table import Profiles, built_in
 
 _Convert = Callable[[str], Any]
 
@@ -98,7 +102,7 @@ class Loaded:
     `config` is in effect; `declared` is what the file alone says. `path` is absolute, `name` is
     it for people. `fingerprint` is the SHA-256 (hex) of the file's bytes. `origins` names the
     variable or flag of each value that did not come from the file. `transcripts` is the absolute
-    folder of transcripts.
+    folder of transcripts. `own_profiles` are the tables of the user's own profiles.toml.
     """
 
     config: Config
@@ -108,12 +112,23 @@ class Loaded:
     fingerprint: str
     transcripts: Path
     text: str = field(repr=False)
+    own_profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     origins: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    @property
+    def own_profiles_name(self) -> str:
+        """The user's own profiles.toml, for people."""
+        return paths.shown(paths.user_profiles_file())
 
     @property
     def folder(self) -> Path:
         """The folder that relative paths in the file start from."""
         return self.path.parent
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What is known of providers: the built-in rows, the user's own, and the file's."""
+        return Profiles(self.own_profiles, self.config.providers)
 
     @cached_property
     def _lines(self) -> Mapping[KeyPath, int]:
@@ -152,10 +167,10 @@ def load(
     name = paths.shown(found, cwd)
     data, text = read(found, name)
     table = parse(text, name)
-    try:
-        declared = Config.model_validate(table)
-    except ValidationError as error:
-        raise explain(error, text, name) from None
+    declared = _validated(table, text, name)
+    own = _own_profiles(cwd)
+    if wrong := list(_wrong_models(declared, own)):
+        raise explain(wrong, text, name)
     config, origins = _overridden(table, declared, environ, overrides or {})
     flag = (overrides or {}).get("transcripts")
     folder = (
@@ -172,7 +187,66 @@ def load(
         transcripts=folder,
         text=text,
         origins=origins,
+        own_profiles=own,
     )
+
+
+def _validated(table: dict[str, Any], text: str, name: str) -> Config:
+    wrong: list[tuple[KeyPath, str]] = []
+    try:
+        declared = Config.model_validate(table)
+    except ValidationError as error:
+        wrong = sentences(error.errors(include_url=False))
+    if table.get("providers"):
+        wrong += sentences(rows.problems_of(table["providers"]))
+    if wrong:
+        raise explain(wrong, text, name)
+    return declared
+
+
+def _own_profiles(cwd: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return the tables of the user's own profiles.toml, if there is one."""
+    path = paths.user_profiles_file()
+    if not path.exists():
+        return {}
+    name = paths.shown(path, cwd)
+    text = read(path, name)[1]
+    table = parse(text, name)
+    wrong: list[tuple[KeyPath, str]] = [
+        ((key,), f"unknown key {dotted((key,))}; this file holds [providers.x] tables only")
+        for key in table
+        if key != "providers"
+    ]
+    wrong += sentences(rows.problems_of(table.get("providers", {})))
+    if wrong:
+        raise explain(wrong, text, name)
+    found: Mapping[str, Mapping[str, Any]] = table.get("providers", {})
+    return found
+
+
+def _wrong_models(
+    config: Config, own: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what only the profiles can tell to be wrong; they are read only if they are needed."""
+    tables = {
+        name: table
+        for name, table in config.models.items()
+        if table.provider is not None or table.effort is not None or table.fallback
+    }
+    profiles = Profiles(own, config.providers) if tables else built_in()
+    for name, table in tables.items():
+        path = ("models", name)
+        for key, sentence in problems(table, profiles):
+            yield (*path, key), f"{dotted((*path, key))} {sentence}"
+        for index, other in enumerate(table.fallback):
+            place = (*path, "fallback", index)
+            if other == name:
+                yield place, f"{dotted(place)} is the model itself; name another"
+            elif other not in config.models and other != "offline":
+                profile = profiles.named(other)
+                if profile is None or not profile.default_model:
+                    known = nearest(other, [n for n in config.models if n != name])
+                    yield place, f'{dotted(place)} is "{other}", which is no model here{known}'
 
 
 def _overridden(

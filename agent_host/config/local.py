@@ -12,8 +12,8 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent_host.config.providers import PROVIDERS
 from agent_host.core.text import clean_line
+from agent_host.profiles.table import built_in
 
 _CONNECT_SECONDS = 0.02
 _ANSWER_SECONDS = 0.25
@@ -37,13 +37,13 @@ class LocalServer:
 
 def usual_ports() -> tuple[int, ...]:
     """Return the ports that model servers on this machine usually listen on."""
-    return tuple(p.port for p in PROVIDERS if p.port is not None)
+    return tuple(p.port for p in built_in().providers if p.port)
 
 
 def local_hint(ports: Iterable[int] | None = None) -> tuple[LocalServer, ...]:
     """Return the model servers that answer on 127.0.0.1. Takes at most about two seconds for
     a port whose server dribbles, a quarter of one for a silent one, nothing for a closed one."""
-    names = {p.port: p.title for p in PROVIDERS if p.port is not None}
+    names = {p.port: p.title for p in built_in().providers if p.port}
     found = []
     for port in ports if ports is not None else usual_ports():
         models = _models(port)

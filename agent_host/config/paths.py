@@ -4,8 +4,9 @@ Theory of operation: one servers.toml is used, the first of: `--config`, `$AGENT
 `servers.toml` in the working folder, `servers.toml` in the user's config folder. Folders above
 the working folder are not searched on purpose: a file decides which programs start and what they
 may do, so it is either named or in plain sight. Relative paths inside the file start from the
-file's own folder. The user's folders come from platformdirs, which reads the process environment
-(XDG_CONFIG_HOME, XDG_DATA_HOME).
+file's own folder. Beside the user's own servers.toml may be a `profiles.toml`: what it says of
+providers holds whatever servers.toml is used. The user's folders come from platformdirs, which
+reads the process environment (XDG_CONFIG_HOME, XDG_DATA_HOME).
 """
 
 import os
@@ -19,6 +20,7 @@ from agent_host.core.text import clean_line
 
 APP = "agent-host"
 FILE = "servers.toml"
+PROFILES_FILE = "profiles.toml"
 CONFIG_VARIABLE = "AGENT_HOST_CONFIG"
 TRANSCRIPTS_VARIABLE = "AGENT_HOST_TRANSCRIPTS"
 
@@ -26,6 +28,11 @@ TRANSCRIPTS_VARIABLE = "AGENT_HOST_TRANSCRIPTS"
 def user_config_file() -> Path:
     """Return the place of the user's own servers.toml, there or not."""
     return platformdirs.user_config_path(APP, appauthor=False) / FILE
+
+
+def user_profiles_file() -> Path:
+    """Return the place of the user's own tables of providers, there or not."""
+    return user_config_file().with_name(PROFILES_FILE)
 
 
 def user_data_folder() -> Path:

@@ -5,15 +5,17 @@ line; the type gives the sentence; an unknown key gets the nearest known key of 
 are quoted only where a secret cannot be.
 """
 
-import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from agent_host.config.lines import KeyPath, line_of, locate
-from agent_host.config.schema import NAME, table_at
+from agent_host.config.near import nearest
+from agent_host.config.rows import keys_at
+from agent_host.config.schema import table_at
+from agent_host.config.values import NAME
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 
@@ -27,7 +29,6 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
 }
-_LISTED = 16
 _SECRET_TABLES = ("env", "headers")
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
@@ -52,23 +53,15 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """Return `; did you mean "x"?` for the known word most like `word`, else what is known."""
-    close = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1, cutoff=0.55)
-    for candidate in known:
-        if close and candidate.lower() == close[0]:
-            return f'; did you mean "{candidate}"?'
-    listed = ", ".join(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
-    return f"; known: {listed}" if known else ""
+def sentences(errors: Iterable[Any]) -> list[tuple[KeyPath, str]]:
+    """Return what pydantic's errors say, each with its place."""
+    return [_sentence(details) for details in errors]
 
 
-def explain(error: ValidationError, text: str, file: str) -> ConfigError:
+def explain(problems: Iterable[tuple[KeyPath, str]], text: str, file: str) -> ConfigError:
     """Return the first problem, by line, of a file as an error; further ones are counted."""
     lines = locate(text)
-    found = sorted(
-        (line_of(lines, path), sentence)
-        for path, sentence in (_sentence(e) for e in error.errors(include_url=False))
-    )
+    found = sorted({(line_of(lines, path), sentence) for path, sentence in problems})
     line, sentence = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ConfigError(f"{file}:{line}: {clean_line(sentence, 600)}{more}")
@@ -121,7 +114,7 @@ def _guess(details: Any) -> str:
 def _unknown_key(path: KeyPath) -> str:
     table, key = path[:-1], str(path[-1])
     model = table_at(table)
-    known = list(model.model_fields) if model else []
+    known = list(model.model_fields) if model else keys_at(table) or []
     return f"unknown key {dotted((key,))} in {_table(table)}{nearest(key, known)}"
 
 

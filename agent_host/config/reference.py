@@ -8,13 +8,15 @@ out of date, fails.
 import json
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
+from agent_host.config import rows
 from agent_host.config.load import OVERRIDES
 from agent_host.config.paths import CONFIG_VARIABLE
-from agent_host.config.providers import PROVIDERS
 from agent_host.config.schema import TABLES, Config
+from agent_host.profiles.profile import Profile
+from agent_host.profiles.table import built_in
 
 _HEAD = f"""# servers.toml
 
@@ -34,7 +36,9 @@ prints every value in effect and where it came from.
 _SECRETS = """## Secrets
 
 `${env:NAME}` stands for an environment variable, `${file:PATH}` for the text of a file without
-its last line break, `$${` for a plain `${`. References are resolved when a server is started or a
+its last line break, `${keyring:SERVICE/NAME}` for an entry of the system's keyring (which needs
+`pip install agent-host[keyring]`; `keyring set SERVICE NAME` makes one), `$${` for a plain `${`.
+References are resolved when a server is started or a
 request is made, and are kept nowhere. They may stand in `api_key`, `base_url`, `url`, and in the
 values of `env` and `headers`; not in `args`, which every user of the machine can read.
 
@@ -52,7 +56,7 @@ def reference() -> str:
     parts = [_HEAD]
     for place, model in TABLES:
         parts.append(_table(place, model))
-    parts += [_SECRETS, _environment(), _providers()]
+    parts += [_provider_rows(), _SECRETS, _environment(), _providers()]
     return "\n".join(parts)
 
 
@@ -61,6 +65,9 @@ def json_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "servers.toml"
+    providers = rows.json_schema()
+    schema["$defs"] |= providers.pop("$defs")
+    schema["properties"]["providers"] = providers
     return schema
 
 
@@ -72,16 +79,41 @@ def _heading(place: tuple[str, ...]) -> str:
 
 
 def _table(place: tuple[str, ...], model: type[BaseModel]) -> str:
-    rows = [_heading(place), "", (model.__doc__ or "").strip(), ""]
-    rows += ["| key | type | default | |", "|---|---|---|---|"]
+    lines = [_heading(place), "", (model.__doc__ or "").strip(), ""]
+    lines += ["| key | type | default | |", "|---|---|---|---|"]
     properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         if not field.description:  # a table of its own
             continue
         default = "needed" if field.is_required() else _default(field.default)
         kind = _kind(properties[name])
-        rows.append(f"| `{name}` | {kind} | {default} | {field.description} |")
-    return "\n".join([*rows, ""])
+        lines.append(f"| `{name}` | {kind} | {default} | {field.description} |")
+    return "\n".join([*lines, ""])
+
+
+def _provider_rows() -> str:
+    """Every key of a provider's table."""
+    table = [
+        "## `[providers.NAME]`",
+        "",
+        "What is said of a provider, over what is known of it, or of a new one. Every key may",
+        "also stand in `[providers.NAME.adapters.ADAPTER]`, where it holds for that adapter only,",
+        "and in `[[providers.NAME.models]]`, where it holds for the models that the globs of",
+        "`match` name (in lower case; later tables win). The same tables may stand in",
+        "`profiles.toml` beside your own servers.toml, where they hold for every project; a",
+        "project's go before them.",
+        "[docs/providers.md](../providers.md) has one to paste for each provider.",
+        "",
+        "| key | type | default | |",
+        "|---|---|---|---|",
+    ]
+    usual = Profile()
+    for key in rows.KEYS:
+        kind = _kind(TypeAdapter(rows.kind_of(key)).json_schema())
+        default = getattr(usual, key)
+        shown = _default(list(default) if isinstance(default, tuple) else default)
+        table.append(f"| `{key}` | {kind} | {shown} | {rows.meaning(key)} |")
+    return "\n".join([*table, ""])
 
 
 def _default(value: Any) -> str:
@@ -92,7 +124,7 @@ def _default(value: Any) -> str:
 
 def _kind(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"])
+        return " or ".join(f"`{value}`" for value in schema["enum"] if value)
     if "anyOf" in schema:
         return next(_kind(s) for s in schema["anyOf"] if s.get("type") != "null")
     match schema.get("type"):
@@ -109,24 +141,25 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _environment() -> str:
-    rows = ["## The environment", "", "| variable | key | |", "|---|---|---|"]
-    rows.append(f"| `{CONFIG_VARIABLE}` | | The servers.toml to use. |")
-    rows += [f"| `{o.variable}` | `{o.key}` | {o.description} |" for o in OVERRIDES]
-    return "\n".join([*rows, ""])
+    lines = ["## The environment", "", "| variable | key | |", "|---|---|---|"]
+    lines.append(f"| `{CONFIG_VARIABLE}` | | The servers.toml to use. |")
+    lines += [f"| `{o.variable}` | `{o.key}` | {o.description} |" for o in OVERRIDES]
+    return "\n".join([*lines, ""])
 
 
 def _providers() -> str:
-    rows = [
+    lines = [
         "## Known providers",
         "",
         '`model = "auto"` takes the first whose key is in the environment.',
-        "`NAME:MODEL` asks for another of its models; a `[models.x]` table says everything else.",
+        "`NAME:MODEL` asks for another of its models, `ADAPTER+NAME:MODEL` through another",
+        "adapter; a `[models.x]` table says everything else.",
         "",
-        "| name | key | model of `auto` | URL |",
-        "|---|---|---|---|",
+        "| name | adapter | key | model of `auto` | URL |",
+        "|---|---|---|---|---|",
     ]
-    for p in PROVIDERS:
+    for p in built_in().providers:
         key = f"`{p.key_variable}`" if p.key_variable else "none"
         model = f"`{p.default_model}`" if p.default_model else "never taken by `auto`"
-        rows.append(f"| `{p.name}` | {key} | {model} | {p.base_url} |")
-    return "\n".join([*rows, ""])
+        lines.append(f"| `{p.provider}` | {p.adapter} | {key} | {model} | {p.base_url} |")
+    return "\n".join([*lines, ""])

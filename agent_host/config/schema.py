@@ -4,46 +4,40 @@ Theory of operation: the config room turns one TOML file, a few environment vari
 command line into one frozen `Config`. `paths` says which file; `load` reads it, lays the
 environment and the flags over it and remembers where each value came from; `lines` finds the
 line of any key; `problems` turns what is wrong into one sentence; `schema` (this file) is the
-list of keys: their descriptions are the generated reference. `secrets` resolves references at
-the last moment, `choose` picks the model, `trust` decides whether a project's file may start
-anything. Values are checked strictly: a number in quotes is an error, not a number.
+list of keys: their descriptions are the generated reference; `rows` is that for what is said of
+providers. `secrets` resolves references at the last moment, `choose` picks the model and `resolve`
+says how it is spoken to, `trust` decides whether a project's file may start anything. Values are
+checked strictly: a number in quotes is an error, not a number.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from agent_host.config.secrets import check_references, has_reference
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""A server's, model's or rule's name."""
+from agent_host.config.values import (
+    Adapter,
+    Argument,
+    Count,
+    Dollars,
+    Glob,
+    Headers,
+    Line,
+    Name,
+    Rate,
+    Reference,
+    Seconds,
+    Url,
+    Variables,
+    no_secret,
+)
+from agent_host.profiles.adapters import WIRES
 
 RESERVED_RULES = ("default", "trusted-read-only")
 """Ids of rules that policy has by itself."""
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110, section 5.6.2
 _PROTOCOL = re.compile(r"(?:auto|legacy|\d{4}-\d{2}-\d{2})\Z")
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
-
-
-def _one_line(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    if text != text.strip() or not text.isprintable():
-        raise ValueError("has a blank at an end, or a character that cannot be seen")
-    return text
-
-
-def _no_secret(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not hold a NUL character")
-    if has_reference(text):
-        raise ValueError(
-            "must not hold a reference: every user of this machine can read a command line; "
-            "hand the secret over in `env`"
-        )
-    return text
 
 
 def _protocol(text: str) -> str:
@@ -52,55 +46,25 @@ def _protocol(text: str) -> str:
     return text
 
 
-def _header(name: str) -> str:
-    if not _HEADER.match(name):
-        raise ValueError("is not the name of an HTTP header")
-    return name
-
-
-def _variable(name: str) -> str:
-    if not name or "=" in name or "\0" in name:
-        raise ValueError("is not the name of an environment variable")
-    return name
-
-
-def _value(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not hold a NUL character")
-    return check_references(text)
-
-
-def _header_value(text: str) -> str:
-    if "\n" in text or "\r" in text:
-        raise ValueError("must be one line")
-    return _value(text)
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return check_references(text)
-
-
 def _rule_id(text: str) -> str:
     if text in RESERVED_RULES:
         raise ValueError(f'is "{text}", the name of a built-in rule; choose another')
     return text
 
 
-Name = Annotated[str, Field(pattern=NAME)]
-Line = Annotated[str, AfterValidator(_one_line)]
-Argument = Annotated[str, AfterValidator(_no_secret)]
-Reference = Annotated[str, AfterValidator(_value)]
-Headers = dict[
-    Annotated[str, AfterValidator(_header)], Annotated[str, AfterValidator(_header_value)]
-]
-Variables = dict[Annotated[str, AfterValidator(_variable)], Reference]
-Url = Annotated[Line, AfterValidator(_url)]
-Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-Glob = Annotated[str, Field(min_length=1, max_length=256)]
+class PriceConfig(BaseModel):
+    """US dollars for a million tokens."""
+
+    model_config = _FROZEN
+
+    input: Rate = Field(description="Of input.")
+    output: Rate = Field(description="Of output.")
+    cache_read: Rate | None = Field(
+        default=None, description="Of input from a prompt cache. Default: as other input."
+    )
+    cache_write: Rate | None = Field(
+        default=None, description="Of input written to a prompt cache. Default: as other input."
+    )
 
 
 class ModelConfig(BaseModel):
@@ -108,23 +72,31 @@ class ModelConfig(BaseModel):
 
     model_config = _FROZEN
 
-    adapter: Literal["openai-chat", "offline", "script", "replay"] = Field(
-        description="How the model is spoken to: `openai-chat` for any OpenAI-compatible URL; "
-        "`offline` is no AI, it matches words; `script` plays a file of turns; `replay` plays "
-        "a recorded transcript."
+    provider: Name | None = Field(
+        default=None,
+        description="Whose model it is: a known provider, or one of a `[providers.x]` table. "
+        "Default: the one that `base_url` belongs to.",
+    )
+    adapter: Adapter | None = Field(
+        default=None,
+        description="How the model is spoken to: `openai-chat` (Chat Completions, of any "
+        "compatible server), `openai-responses`, `anthropic` (Messages), or what an installed "
+        "package brings; `offline` is no AI, it matches words; `script` plays a file of turns; "
+        "`replay` plays a recorded transcript. Default: the provider's, else `openai-chat`.",
     )
     model: Line | None = Field(
-        default=None, description="The model's name at its provider. Needed for `openai-chat`."
+        default=None,
+        description="The model's name at its provider. Default: the provider's default model.",
     )
     base_url: Url | None = Field(
         default=None,
-        description="The API's root, with `/v1` where the provider has it. Default: OpenAI's. "
-        "May hold references.",
+        description="The API's root, with `/v1` where the provider has it. Default: the "
+        "provider's. May hold references.",
     )
     api_key: Reference | None = Field(
         default=None,
-        description="The key, best as a reference: `${env:NAME}` or `${file:PATH}`. Default: the "
-        "usual variable of the provider that `base_url` belongs to.",
+        description="The key, best as a reference: `${env:NAME}`, `${keyring:SERVICE/NAME}` or "
+        "`${file:PATH}`. Default: the usual variable of the provider.",
     )
     headers: Headers = Field(
         default={}, description="Further HTTP headers of each request. May hold references."
@@ -136,21 +108,38 @@ class ModelConfig(BaseModel):
     timeout: Seconds = Field(
         default=120, description="Seconds the model may take to send the next piece of its answer."
     )
+    answer_timeout: Seconds = Field(
+        default=1800, description="Seconds the model may take for a whole answer."
+    )
     max_output_tokens: Count | None = Field(
         default=None, description="The most tokens of one answer. Default: the provider's."
     )
-    fallback: list[Name] = Field(
+    effort: Line | None = Field(
+        default=None,
+        description="How much the model should think, in its provider's word, as `low` or "
+        "`high`. Default: the provider's.",
+    )
+    fallback: list[Line] = Field(
         default=[],
         description="Models to ask instead, in this order, when this one fails before it has said "
-        "anything: names under `[models]`, or of known providers.",
+        "anything: whatever `model` can be.",
+    )
+    price: PriceConfig | None = Field(
+        default=None,
+        description="What it costs, for limits and reports, where that is not known or another "
+        "price was agreed on.",
     )
 
     @model_validator(mode="after")
     def _complete(self) -> "ModelConfig":
-        if self.adapter == "openai-chat" and self.model is None:
-            raise ValueError('needs the key "model": the model\'s name at its provider')
         if self.adapter in ("script", "replay") and self.path is None:
             raise ValueError(f'needs the key "path": the file that the {self.adapter} model plays')
+        if self.provider is not None:
+            return self
+        if self.adapter is None and self.base_url is None:
+            raise ValueError('needs "provider", as in provider = "openai", or "base_url"')
+        if self.model is None and (self.adapter is None or self.adapter in WIRES):
+            raise ValueError('needs the key "model": the model\'s name at its provider')
         return self
 
 
@@ -170,7 +159,7 @@ class ServerConfig(BaseModel):
 
     model_config = _FROZEN
 
-    command: Annotated[Line, AfterValidator(_no_secret)] | None = Field(
+    command: Annotated[Line, AfterValidator(no_secret)] | None = Field(
         default=None,
         description="The program to start; no shell is involved. `agent-host` with the one "
         "argument `demo-server` is the bundled demo server.",
@@ -293,6 +282,7 @@ class Config(BaseModel):
         "`transcripts` beside servers.toml; for your own servers.toml, in your data folder.",
     )
     models: dict[Name, ModelConfig] = Field(default={}, description="")
+    providers: dict[Name, dict[str, Any]] = Field(default={}, description="")
     servers: dict[Name, ServerConfig] = Field(default={}, description="")
     policy: PolicyConfig = Field(default=PolicyConfig.model_construct(), description="")
     limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
@@ -301,6 +291,7 @@ class Config(BaseModel):
 TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     ((), Config),
     (("models", "*"), ModelConfig),
+    (("models", "*", "price"), PriceConfig),
     (("servers", "*"), ServerConfig),
     (("servers", "*", "tools"), ToolFilter),
     (("policy",), PolicyConfig),

@@ -1,12 +1,17 @@
-"""References to secrets: `${env:NAME}` and `${file:PATH}`, resolved at the last moment.
+"""References to secrets, resolved at the last moment: `${env:NAME}`, `${file:PATH}`,
+`${keyring:SERVICE/NAME}`.
 
 Theory of operation: config holds references, never secrets; `resolve` is called by whoever is
 about to hand the value to a child process or to put it into a request, and its result is kept
 nowhere. `$${` stands for a plain `${`. An unknown form is an error when the file is read, so that
-a typing mistake never reaches a server as text. No message of this file holds a secret.
+a typing mistake never reaches a server as text. The system's keyring is asked through the package
+`keyring`, which is optional and imported only then; it may ask its user to unlock it. No message
+of this file holds a secret.
 """
 
+import importlib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +22,7 @@ FILE_LIMIT = 64 * 1024
 """The most bytes a file named by a reference may hold."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_FORMS = "${env:NAME}, ${file:PATH} and ${keyring:SERVICE/NAME}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -56,18 +62,19 @@ def _check(inner: str, *, closed: bool) -> None:
     if not closed:
         raise ValueError("has a reference without its closing }; write $${ for a plain ${")
     kind, _, rest = inner.partition(":")
-    if kind == "keyring":
-        raise ValueError(
-            "holds a ${keyring:...} reference, which is not supported yet; "
-            "use ${env:NAME} or ${file:PATH}"
-        )
     if kind == "env" and _VARIABLE.match(rest):
         return
     if kind == "file" and rest:
         return
+    if kind == "keyring":
+        if all(rest.rpartition("/")):
+            return
+        raise ValueError(
+            "holds a ${keyring:...} reference without a service or a name; write "
+            "${keyring:SERVICE/NAME}, as for `keyring set SERVICE NAME`"
+        )
     raise ValueError(
-        "holds a reference of an unknown form; known are ${env:NAME} and ${file:PATH}, "
-        "and $${ is a plain ${"
+        f"holds a reference of an unknown form; known are {_FORMS}, and $${{ is a plain ${{"
     )
 
 
@@ -90,7 +97,9 @@ def resolve(text: str, environ: Mapping[str, str], base: Path, *, key: str = "a 
         except ValueError as error:
             raise ConfigError(f"{key} {error}") from None
         kind, _, rest = inner.partition(":")
-        return _variable(rest, environ, key) if kind == "env" else _file(rest, base, key)
+        if kind == "env":
+            return _variable(rest, environ, key)
+        return _keyring(rest, key) if kind == "keyring" else _file(rest, base, key)
 
     return _REFERENCE.sub(replace, text)
 
@@ -119,3 +128,32 @@ def _file(name: str, base: Path, key: str) -> str:
         state = "holds a NUL character" if text else "is empty"
         raise ConfigError(f"{key} needs the file {shown}, which {state}; check the path")
     return text
+
+
+def _keyring(entry: str, key: str) -> str:
+    service, _, name = entry.rpartition("/")
+    shown = clean_line(shlex.join([service, name]), 160)
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        raise ConfigError(
+            f"{key} needs the package keyring; install it with `pip install agent-host[keyring]`"
+        ) from None
+    try:
+        value = keyring.get_password(service, name)
+    except keyring.errors.NoKeyringError:
+        raise ConfigError(
+            f"{key} needs a keyring, and this system has none that works here; use ${{env:NAME}} "
+            "or ${file:PATH}, or see what `keyring diagnose` says"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a backend is another program's code
+        why = clean_line(type(error).__name__, 60)
+        raise ConfigError(
+            f"{key} could not be read from the keyring ({why}); unlock it and try again"
+        ) from None
+    if not value or "\0" in value:
+        raise ConfigError(
+            f"{key} needs the keyring's entry {shown}, which is not there; make it with "
+            f"`keyring set {shown}`"
+        )
+    return str(value)

@@ -21,7 +21,8 @@ HIDDEN = "(hidden)"
 
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|auth|credential|cookie|session")
 _PLAIN_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
-_REFERENCES = re.compile(r"\$\{(?:env|file):[^}]*\}")
+_REFERENCES = re.compile(r"\$\{(?:env|file|keyring):[^}]*\}")
+_URL = re.compile(r"https?://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,8 @@ def mask(path: KeyPath, value: Any) -> Any:
     table, key = path[-2] if len(path) > 1 else "", str(path[-1])
     if key in ("url", "base_url") and table not in ("env", "headers"):
         return mask_url(value)
-    if key == "model" and value.startswith(("http://", "https://")):
-        return mask_url(value)
+    if key == "model" and (url := _URL.search(value)):
+        return value[: url.start()] + mask_url(value[url.start() :])
     secret = (
         key == "api_key"
         or (table == "headers" and key.lower() not in _PLAIN_HEADERS)

@@ -2,14 +2,14 @@
 
 Theory of operation: a file that came with a project is inert until a human trusted exactly what it
 would start or contact. Each such thing is a `TrustItem`: a server (command line, variables, folder,
-URL, headers, whether its hints are believed), a model with a URL, header or key of its own, and,
-in a file that holds any of these, its policy where that is laxer than asking. An item's digest
-covers every value of it, also those that are not shown. The store in the user's data folder
-(trust.json, mode 0600) keeps the digests by the file's real path; a new or changed digest asks
-again, a removed one does not. No trust is needed for the user's own servers.toml, nor for the
+URL, headers, whether its hints are believed), a model with a URL, header or key of its own or an
+adapter that an installed package brings, whatever is said of a provider (it could send a key
+elsewhere), and, in a file that holds any of these, its policy where that is laxer than asking. An
+item's digest covers every value of it, also those that are not shown. The store in the user's data
+folder (trust.json, mode 0600) keeps the digests by the file's real path; a new or changed digest
+asks again, a removed one does not. No trust is needed for the user's own servers.toml, nor for the
 bundled demo server, which the host starts from its own code whatever PATH says. Limit: what a
-trusted command line reads (a script beside the file) is not covered. See also `config/show.py`.
-"""
+trusted command line reads (a script beside the file) is not covered. See also `config/show.py`."""
 
 import hashlib
 import json
@@ -22,11 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from agent_host.config import paths
+from agent_host.config.choose import url_in
+from agent_host.config.lines import KeyPath
 from agent_host.config.load import Loaded
+from agent_host.config.problems import dotted
 from agent_host.config.schema import Config, ModelConfig, ServerConfig
 from agent_host.config.show import mask, mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean
+from agent_host.profiles.adapters import BUILT_IN
 
 DEMO_ARGS = ("demo-server",)
 _DEMO_START = (
@@ -123,8 +127,10 @@ def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
     config = loaded.declared
     items = [_server(n, s) for n, s in config.servers.items() if not is_demo(s)]
     items += [_model(n, m) for n, m in config.models.items() if _reaches_out(m)]
-    if config.model.startswith(("http://", "https://")):
-        items.append(_item("model", {"model": config.model}, [f"model: {mask_url(config.model)}"]))
+    items += [_provider(n, row) for n, row in config.providers.items()]
+    if url_in(config.model):
+        shown = mask(("model",), config.model)
+        items.append(_item("model", {"model": config.model}, [f"model: {shown}"]))
     if items and (lax := list(_lax_policy(config))):
         items.append(_item("policy", {"lax": lax}, lax))
     return tuple(items)
@@ -218,7 +224,14 @@ def _server(name: str, server: ServerConfig) -> TrustItem:
 
 def _model(name: str, model: ModelConfig) -> TrustItem:
     what = model.model_dump(include={"base_url", "headers", "api_key"})
+    # Only what was not there always: older digests stay what they were.
+    what |= model.model_dump(include={"provider"}, exclude_none=True)
     lines = [f"sends conversations to: {mask_url(model.base_url or 'the default of its adapter')}"]
+    if model.provider is not None and model.api_key is None:
+        lines.append(f"with the usual key of: {model.provider}")
+    if model.adapter not in (*BUILT_IN, None):
+        what["adapter"] = model.adapter
+        lines.append(f"through the installed adapter: {model.adapter}")
     if model.api_key is not None:
         lines.append(f"with the key: {mask(('api_key',), model.api_key)}")
     lines += [f"header: {k}: {mask(('headers', k), v)}" for k, v in model.headers.items()]
@@ -226,7 +239,27 @@ def _model(name: str, model: ModelConfig) -> TrustItem:
 
 
 def _reaches_out(model: ModelConfig) -> bool:
-    return bool(model.base_url or model.headers or model.api_key)
+    foreign = model.adapter not in (*BUILT_IN, None)
+    return bool(model.base_url or model.headers or model.api_key or foreign)
+
+
+def _provider(name: str, row: Mapping[str, Any]) -> TrustItem:
+    """Whatever is said of a provider: where its key goes may be said in many keys."""
+    lines = [f"says of the provider {name}: {line}" for line in _said((), row)]
+    return _item(f"providers.{name}", row, lines or [f"names the provider {name}"])
+
+
+def _said(path: KeyPath, value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _said((*path, key), below)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, below in enumerate(value):
+            yield from _said((*path, index), below)
+    else:
+        shown = mask(("providers", *path), value)
+        text = shown if isinstance(shown, str) else json.dumps(shown, default=str)
+        yield f"{dotted(path)} = {text}"
 
 
 def _lax_policy(config: Config) -> Iterator[str]:
@@ -239,7 +272,7 @@ def _lax_policy(config: Config) -> Iterator[str]:
 
 
 def _item(key: str, what: Mapping[str, Any], lines: list[str]) -> TrustItem:
-    whole = json.dumps([key, what], sort_keys=True, ensure_ascii=True).encode()
+    whole = json.dumps([key, what], sort_keys=True, ensure_ascii=True, default=str).encode()
     shown = [clean(line).replace("\n", "\\n").replace("\t", "\\t") for line in lines]
     return TrustItem(key=key, lines=tuple(shown), digest=hashlib.sha256(whole).hexdigest())
 

@@ -1,12 +1,12 @@
 """Model adapters out of what a config or a user names."""
 
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded
+from agent_host.config.resolve import resolved, served_by
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.core.types import Usage
@@ -33,7 +33,10 @@ class Models:
         """Return what a name stands for, by default the config's. Raises ConfigError, which says
         that the name came from `origin`."""
         origin = origin if name is not None else self._loaded.origin("model")
-        return choose_model(self._loaded.config, self._secrets.environ, name=name, origin=origin)
+        loaded = self._loaded
+        return choose_model(
+            loaded.config, self._secrets.environ, loaded.profiles, name=name, origin=origin
+        )
 
     async def make(
         self, name: str | None, origin: str = "--model"
@@ -41,7 +44,7 @@ class Models:
         """Return a choice and its adapter. Raises ConfigError."""
         choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
-        module = await self._loader.load(module_of(choice.settings.adapter))
+        module = await self._loader.load(module_of(choice.adapter))
         adapter: ModelAdapter = module.create(settings)
         self.made.append(adapter)
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
@@ -53,14 +56,11 @@ class Models:
     def own_prices(self) -> dict[tuple[str, str], Price]:
         """Return the prices that the config states, by provider and model."""
         prices: dict[tuple[str, str], Price] = {}
-        for name, config in self._loaded.config.models.items():
-            if config.price is None:
-                continue
-            # A model without its key can still have a price.
-            with contextlib.suppress(ConfigError):
-                choice = self.choose(name)
-                key = (choice.provider, choice.settings.model or name)
-                prices[key] = Price(**config.price.model_dump())
+        for name, table in self._loaded.config.models.items():
+            if table.price is not None:
+                profile = resolved(table, self._loaded.profiles)
+                key = (served_by(table, profile), table.model or profile.default_model or name)
+                prices[key] = Price(**table.price.model_dump())
         return prices
 
     def base(self, name: str | None, choice: ModelChoice) -> Path:
@@ -83,13 +83,20 @@ class Models:
             at = loaded.at("models", choice.name, key) if declared else f"--model {choice.name}"
             return self._secrets.resolve(text, base, at)
 
+        base_url = None if config.base_url is None else value("base_url", config.base_url)
+        profile = choice.profile
+        if base_url != config.base_url and config.provider is None:  # its host is known only now
+            profile = loaded.profiles.find(base_url or "", config.model or "", profile.adapter)
         return AdapterSettings(
             provider=choice.provider,
             model=config.model or choice.name,
-            base_url=None if config.base_url is None else value("base_url", config.base_url),
+            base_url=base_url,
             api_key=None if config.api_key is None else value("api_key", config.api_key),
             path=path,
             timeout=config.timeout,
+            answer_timeout=config.answer_timeout,
+            effort=config.effort,
+            profile=profile,
             headers={name: value("headers", text) for name, text in config.headers.items()},
             max_output_tokens=config.max_output_tokens,
         )

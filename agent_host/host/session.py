@@ -122,7 +122,7 @@ async def open_session(
         models.settings(chosen, base=models.base(options.model, chosen))
         policy = make_policy(loaded)
         pool, warm = spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
-        module = module_of(chosen.settings.adapter)
+        module = module_of(chosen.adapter)
         loader.expected.add(module)
         if not warm:
             gate.open()
@@ -131,7 +131,7 @@ async def open_session(
         with _transcript(loaded, options.resume, secrets, pool) as transcript:
             async with pool:
                 choice, model = await models.make(options.model)
-                prices = Prices(models.own_prices())
+                prices = Prices(models.own_prices(), loaded.profiles)
                 await _check_price(prices, model, loaded.config.limits.max_cost)
                 rooms = Rooms(
                     model=model,

@@ -12,8 +12,8 @@ from importlib.metadata import entry_points
 GROUP = "agent_host.models"
 """The group of entry points."""
 
-WIRES = ("anthropic", "openai-chat", "openai-responses")
-"""Those that speak to a provider."""
+WIRES = {"anthropic": "anthropic", "openai-chat": "openai", "openai-responses": "openai"}
+"""Those that speak to a provider, and to whom if nothing else is said."""
 
 WITHOUT_PROVIDER = ("offline", "replay", "script")
 """Those that are no AI and reach nobody."""

@@ -46,7 +46,7 @@ class Profile:
     title: str = _key("", "The provider's name for people.")
     adapter: str = _key("openai-chat", "The wire dialect that it speaks.")
     base_url: str = _key(
-        "", "The API's root. `{NAME}` in it is an environment variable, `{A|B}` the first of two."
+        "", "The API's root. `{NAME}` in it is an environment variable, `{A,B}` the first that is set."
     )
     path: str = _key(
         "",

@@ -135,7 +135,11 @@ def test_what_is_worth_knowing_is_noted_and_no_problem(here, project):
     assert found["trust"][0]["text"] == (
         "not trusted yet: servers.off, servers.web, models.m, policy"
     )
-    assert [f["text"] for f in found["model"]] == ["m ([models.m])", "keys are there too for: groq"]
+    assert [f["text"] for f in found["model"]] == [
+        "m ([models.m])",
+        "openai-chat at http://127.0.0.1:9/v1, configured, price unknown",
+        "keys are there too for: groq",
+    ]
     assert "a-literal-key" not in done.stdout
     here("trust")
     assert (

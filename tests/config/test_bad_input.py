@@ -59,13 +59,51 @@ BAD = {
     "[servers.a]\ncommand = 'np\u200bx'": "2: servers.a.command has a blank at an end, or a "
     "character that cannot be seen",
     f"{S}args = ['--token', '${{env:T}}']": "3: servers.a.args[2] must not hold a reference",
-    f"{S}env = {{ A = '${{keyring:a/b}}' }}": "3: servers.a.env.A holds a ${keyring:...} "
-    "reference, which is not supported yet",
+    f"{S}env = {{ A = '${{keyring:a}}' }}": "3: servers.a.env.A holds a ${keyring:...} "
+    "reference without a service or a name; write ${keyring:SERVICE/NAME}",
     f"{S}env = {{ A = '${{TOKEN}}' }}": "3: servers.a.env.A holds a reference of an unknown form",
     "[servers.'a b']\ncommand = 'x'": '1: servers."a b" is not a name',
-    f"{M}[models.n]\nadapter = 'openai'": '5: models.n.adapter must be "openai-chat", "offline", '
-    '"script" or "replay", not text "openai"',
+    f"{M}[models.n]\nadapter = 'openai'": '5: models.n.adapter is "openai", which is no adapter; '
+    'did you mean "openai-chat"?',
     "[models.m]\nadapter = 'openai-chat'": '1: models.m needs the key "model"',
+    "[models.m]\nmodel = 'x'": '1: models.m needs "provider", as in provider = "openai", or "bas',
+    "[models.m]\nprovider = 'opnai'": '2: models.m.provider is "opnai", which is not known; did '
+    'you mean "openai"?',
+    "[models.m]\nprovider = 'vllm'": '2: models.m.provider is "vllm", which has no usual model; '
+    'add the key "model"',
+    "[models.m]\nprovider = 'anthropic'\neffort = 'huge'": '3: models.m.effort must be "low", '
+    '"medium", "high", "xhigh" or "max", not text "huge"',
+    "[models.m]\nprovider = 'groq'\nmodel = 'x'\nfallback = ['n']": "4: models.m.fallback[1] is "
+    '"n", which is no model here',
+    "[models.m]\nprovider = 'groq'\nmodel = 'x'\nfallback = ['m']": "4: models.m.fallback[1] is "
+    "the model itself; name another",
+    "[models.m]\nprovider = 'groq'\nfallback = ['vllm']": "3: models.m.fallback[1] is "
+    '"vllm", which is no model here',
+    "[providers.a]\nbase_ulr = 'http://x'": "2: unknown key base_ulr in [providers.a]; did you mean "
+    '"base_url"?',
+    "[providers.a]\nmax_tools = '3'": '2: providers.a.max_tools must be a whole number, not text "3"',
+    "[providers.a]\nmax_tools = -1": "2: providers.a.max_tools should be greater than or equal to 0",
+    "[providers.a]\nbase_url = 'example.com'": "2: providers.a.base_url must start with http:// or",
+    "[providers.a]\nbase_url = 'http://${env:X}'": "2: providers.a.base_url must not hold a "
+    "reference; {NAME} in it is an environment variable",
+    "[providers.a]\napi_key = 'sk-1234'": "2: providers.a.api_key must be one reference and nothing "
+    "else",
+    "[providers.a]\napi_key = '${vault:x}'": "2: providers.a.api_key holds a reference of an unknown",
+    "[providers.a]\nauth = 'beerer'": '2: providers.a.auth must be "bearer", "x-api-key", "api-key", '
+    '"aws", "google" or "none", not text "beerer"; did you mean "bearer"?',
+    "[providers.a]\nkey_variable = 'A=B'": "2: providers.a.key_variable is not the name of an",
+    "[providers.a]\npath = 'chat'": "2: providers.a.path must start with /, as in /chat/completions",
+    "[providers.a]\nadapter = 'opnai-chat'": '2: providers.a.adapter is "opnai-chat", which is no '
+    'adapter; did you mean "openai-chat"?',
+    "[providers.a]\nheaders = { A = '${env:X}' }": "2: providers.a.headers.A must not hold a "
+    "reference; put that header into a [models.x] table",
+    "[providers.a.adapters.anthropic]\nimage = true": "2: unknown key image in "
+    '[providers.a.adapters.anthropic]; did you mean "images"?',
+    "[[providers.a.models]]\nimages = true": '1: [providers.a.models[1]] needs the key "match"',
+    "[[providers.a.models]]\nmatch = ['x']\nimage = true": "3: unknown key image in "
+    '[providers.a.models[1]]; did you mean "images"?',
+    "providers = 3": "1: providers must be a table, not 3",
+    "providers.a = 3": "1: providers.a must be a table, not 3",
     "[models.m]\nadapter = 'script'": '1: models.m needs the key "path"',
     f"{M}api_key = 12345678": "4: models.m.api_key must be text in quotes, not a number",
     f"{S}env = {{ 'A=B' = 'x' }}": '3: servers.a.env."A=B" is not the name of an environment',

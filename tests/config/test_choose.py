@@ -2,12 +2,17 @@
 
 import pytest
 
-from agent_host.config.choose import available, choose_model
-from agent_host.config.providers import PROVIDERS
+from agent_host.config.choose import available, url_in
+from agent_host.config.choose import choose_model as choose
+from agent_host.profiles.table import Profiles, built_in
 from agent_host.config.schema import Config, ModelConfig
 from agent_host.core.errors import ConfigError
 
-HOSTED = [p for p in PROVIDERS if p.key_variable]
+HOSTED = [p for p in built_in().providers if p.key_variable and p.default_model]
+
+
+def choose_model(config, environ, profiles=None, **more):
+    return choose(config, environ, profiles or Profiles(config.providers), **more)
 
 
 def config(**models: dict[str, object]) -> Config:
@@ -20,20 +25,20 @@ def test_auto_without_any_key_is_offline_and_says_why():
     assert choice.why == "auto: no provider's key is in the environment"
 
 
-@pytest.mark.parametrize("provider", HOSTED, ids=lambda p: p.name)
+@pytest.mark.parametrize("provider", HOSTED, ids=lambda p: p.provider)
 def test_auto_takes_a_provider_whose_key_is_there(provider):
     choice = choose_model(config(), {provider.key_variable: "k"})
-    assert choice.provider == provider.name
+    assert choice.provider == provider.provider
     assert choice.settings.base_url == provider.base_url
     assert choice.settings.model == provider.default_model
     assert choice.settings.api_key == f"${{env:{provider.key_variable}}}"
-    assert choice.name == f"{provider.name}:{provider.default_model}"
+    assert choice.name == f"{provider.provider}:{provider.default_model}"
 
 
 def test_auto_takes_the_first_in_the_documented_order():
     environ = {p.key_variable: "k" for p in reversed(HOSTED)}
-    assert choose_model(config(), environ).provider == HOSTED[0].name == "openai"
-    assert [p.name for p in available(environ)] == [p.name for p in HOSTED]
+    assert choose_model(config(), environ).provider == HOSTED[0].provider == "openai"
+    assert [p.provider for p in available(environ, built_in())] == [p.provider for p in HOSTED]
 
 
 def test_an_empty_key_is_no_key():
@@ -104,11 +109,3 @@ def test_a_file_of_turns_can_be_named_without_a_table(adapter: str):
     choice = choose_model(config(), {}, name=f"{adapter}:some/file.toml")
     assert choice.settings == ModelConfig(adapter=adapter, path="some/file.toml")  # type: ignore[arg-type]
     assert choice.provider == adapter
-
-
-def test_every_hosted_provider_has_what_auto_needs():
-    for provider in HOSTED:
-        assert provider.default_model, provider.name
-        assert provider.base_url.startswith("https://"), provider.name
-        assert not provider.base_url.endswith("/"), provider.name
-    assert len({p.name for p in PROVIDERS}) == len(PROVIDERS)

@@ -1,11 +1,11 @@
 """The generated reference of servers.toml."""
 
 from agent_host.config.load import OVERRIDES
-from agent_host.config.providers import PROVIDERS
 from agent_host.config.reference import json_schema, reference
 from agent_host.config.schema import TABLES
+from agent_host.profiles.table import built_in
 
-TABLES_IN_TABLES = {"models", "servers", "policy", "limits", "rules", "tools"}
+TABLES_IN_TABLES = {"models", "servers", "policy", "limits", "rules", "tools", "providers"}
 
 
 def test_every_key_has_a_description_and_a_row():
@@ -25,7 +25,7 @@ def test_every_table_variable_and_provider_is_in_it():
         assert f"## `{heading}`" in text
     for override in OVERRIDES:
         assert override.variable in text
-    for provider in PROVIDERS:
+    for provider in built_in().providers:
         assert provider.base_url in text
 
 

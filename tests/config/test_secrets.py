@@ -57,11 +57,6 @@ def test_a_file_that_cannot_be_a_secret_is_refused(content: bytes, words: str, t
         resolve("${file:f}", {}, tmp_path, key=KEY)
 
 
-def test_a_keyring_reference_is_answered_with_what_works_instead():
-    with pytest.raises(ValueError, match="not supported yet; use \\$\\{env:NAME\\}"):
-        check_references("${keyring:crm/token}")
-
-
 @pytest.mark.parametrize("text", ["${TOKEN}", "${env:}", "${env:A B}", "${env:A", "${vault:x}"])
 def test_an_unknown_form_is_an_error_and_never_passed_on_as_text(text: str):
     with pytest.raises(ValueError, match="reference"):
