@@ -47,6 +47,8 @@ def read_schema(name: str) -> AnswerSchema:
     try:
         with Path(name).expanduser().open("rb") as file:
             data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise UsageError(f"--schema {shown} is larger than {MAX_FILE} bytes")
         schema = json.loads(data.decode(), parse_constant=_no_constant)
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -54,8 +56,6 @@ def read_schema(name: str) -> AnswerSchema:
     except (ValueError, RecursionError) as error:
         said = clean_line(str(error), 200)
         raise UsageError(f"--schema {shown} is no JSON: {said}") from None
-    if len(data) > MAX_FILE:
-        raise UsageError(f"--schema {shown} is larger than {MAX_FILE} bytes")
     if not isinstance(schema, dict):
         raise UsageError(f"--schema {shown} is no JSON Schema: it has to be an object")
     try:
