@@ -106,18 +106,22 @@ class Fallbacks:
     """Implements `ports.Fallback`: the models that stand by for `choice`, as its table says.
 
     One that cannot be made (no key, no such model), or whose price is not known while money is
-    limited, is passed over; `passed_over` says why.
+    limited, is passed over; `tell` is told why.
     """
 
     def __init__(
         self, models: Models, choice: ModelChoice, prices: Prices, max_cost: float | None
     ) -> None:
         self._models = models
-        self._left = list(choice.settings.fallback)
-        self._origin = f"fallback of {choice.name}"
         self._prices = prices
         self._max_cost = max_cost
-        self.passed_over: list[str] = []
+        self.tell: Callable[[str], None] = lambda _text: None
+        self.follow(choice)
+
+    def follow(self, choice: ModelChoice) -> None:
+        """Stand by for another model from here on."""
+        self._left = list(choice.settings.fallback)
+        self._origin = f"fallback of {choice.name}"
 
     @property
     def waiting(self) -> bool:
@@ -132,13 +136,13 @@ class Fallbacks:
             try:
                 _, adapter = await self._models.make(name, origin=self._origin)
             except ConfigError as error:
-                self.passed_over.append(str(error))
+                self.tell(str(error))
                 continue
             problem = "" if self._max_cost is None else await unpriced(self._prices, adapter)
             if not problem:
                 return adapter
             self._models.choice = before
-            self.passed_over.append(problem)
+            self.tell(problem)
         return None
 
 

@@ -11,7 +11,7 @@ import getpass
 import os
 import shlex
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from agent_host.config.choose import ModelChoice
 from agent_host.config.load import Loaded
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import AgentHostError, ConfigError, RecordError
-from agent_host.core.events import RunResumed, RunStarted
+from agent_host.core.events import RunResumed, RunStarted, ServerLog
 from agent_host.core.limits import Limits
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal, ToolChoice
@@ -69,6 +69,7 @@ class HostSession:
     prices: Prices
     notices: list[str] = field(default_factory=list)
     _models: Models
+    _fallback: Fallbacks
 
     @property
     def choice(self) -> ModelChoice:
@@ -86,6 +87,7 @@ class HostSession:
         except AgentHostError:
             self._models.choice = before
             raise
+        self._fallback.follow(choice)
         return choice
 
     def resume_options(self) -> str:
@@ -133,17 +135,19 @@ async def open_session(
                 choice, model = await models.make(options.model)
                 prices = Prices(models.own_prices(), loaded.profiles)
                 await _check_price(prices, model, loaded.config.limits.max_cost)
+                fallback = Fallbacks(models, choice, prices, loaded.config.limits.max_cost)
                 rooms = Rooms(
                     model=model,
                     tools=pool,
                     policy=policy,
                     approver=approver,
-                    fallback=Fallbacks(models, choice, prices, loaded.config.limits.max_cost),
+                    fallback=fallback,
                     prices=prices,
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
                 session, notices = _session(loaded, transcript, rooms, (*shown, gate), options)
                 relay.connect(session.observe)
+                fallback.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 yield HostSession(
                     session=session,
@@ -154,6 +158,7 @@ async def open_session(
                     prices=prices,
                     notices=[*filter(None, [transcript.recovered]), *notices],
                     _models=models,
+                    _fallback=fallback,
                 )
     finally:
         for adapter in models.made:
@@ -168,6 +173,15 @@ async def _check_price(prices: Prices, model: ModelAdapter, max_cost: float | No
     problem = await unpriced(prices, model)
     if problem:
         raise ConfigError(problem)
+
+
+def _teller(session: Session) -> Callable[[str], None]:
+    """What tells the user something that is no fact of the run."""
+
+    def tell(text: str) -> None:
+        session.feed.show(ServerLog(server="", level="warning", text=text))
+
+    return tell
 
 
 def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool) -> Transcript:
