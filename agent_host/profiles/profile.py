@@ -46,7 +46,9 @@ class Profile:
     title: str = _key("", "The provider's name for people.")
     adapter: str = _key("openai-chat", "The wire dialect that it speaks.")
     base_url: str = _key(
-        "", "The API's root. `{NAME}` in it is an environment variable, `{A,B}` the first that is set."
+        "",
+        "The API's root. `{NAME}` in it is an environment variable, `{A,B}` the first one that is "
+        "set.",
     )
     path: str = _key(
         "",

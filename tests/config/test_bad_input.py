@@ -79,20 +79,21 @@ BAD = {
     "the model itself; name another",
     "[models.m]\nprovider = 'groq'\nfallback = ['vllm']": "3: models.m.fallback[1] is "
     '"vllm", which is no model here',
-    "[providers.a]\nbase_ulr = 'http://x'": "2: unknown key base_ulr in [providers.a]; did you mean "
-    '"base_url"?',
-    "[providers.a]\nmax_tools = '3'": '2: providers.a.max_tools must be a whole number, not text "3"',
-    "[providers.a]\nmax_tools = -1": "2: providers.a.max_tools should be greater than or equal to 0",
+    "[providers.a]\nbase_ulr = 'http://x'": "2: unknown key base_ulr in [providers.a]; did you "
+    'mean "base_url"?',
+    "[providers.a]\nmax_tools = '3'": "2: providers.a.max_tools must be a whole number, not "
+    'text "3"',
+    "[providers.a]\nmax_tools = -1": "2: providers.a.max_tools should be greater than or equal",
     "[providers.a]\nbase_url = 'example.com'": "2: providers.a.base_url must start with http:// or",
     "[providers.a]\nbase_url = 'http://${env:X}'": "2: providers.a.base_url must not hold a "
     "reference; {NAME} in it is an environment variable",
-    "[providers.a]\napi_key = 'sk-1234'": "2: providers.a.api_key must be one reference and nothing "
-    "else",
-    "[providers.a]\napi_key = '${vault:x}'": "2: providers.a.api_key holds a reference of an unknown",
-    "[providers.a]\nauth = 'beerer'": '2: providers.a.auth must be "bearer", "x-api-key", "api-key", '
-    '"aws", "google" or "none", not text "beerer"; did you mean "bearer"?',
+    "[providers.a]\napi_key = 'sk-1234'": "2: providers.a.api_key must be one reference and "
+    "nothing else",
+    "[providers.a]\napi_key = '${vault:x}'": "2: providers.a.api_key holds a reference of an unk",
+    "[providers.a]\nauth = 'beerer'": '2: providers.a.auth must be "bearer", "x-api-key", "api-key"'
+    ', "aws", "google" or "none", not text "beerer"; did you mean "bearer"?',
     "[providers.a]\nkey_variable = 'A=B'": "2: providers.a.key_variable is not the name of an",
-    "[providers.a]\npath = 'chat'": "2: providers.a.path must start with /, as in /chat/completions",
+    "[providers.a]\npath = 'chat'": "2: providers.a.path must start with /, as in /chat",
     "[providers.a]\nadapter = 'opnai-chat'": '2: providers.a.adapter is "opnai-chat", which is no '
     'adapter; did you mean "openai-chat"?',
     "[providers.a]\nheaders = { A = '${env:X}' }": "2: providers.a.headers.A must not hold a "

@@ -2,11 +2,11 @@
 
 import pytest
 
-from agent_host.config.choose import available, url_in
+from agent_host.config.choose import available
 from agent_host.config.choose import choose_model as choose
-from agent_host.profiles.table import Profiles, built_in
 from agent_host.config.schema import Config, ModelConfig
 from agent_host.core.errors import ConfigError
+from agent_host.profiles.table import Profiles, built_in
 
 HOSTED = [p for p in built_in().providers if p.key_variable and p.default_model]
 
