@@ -8,7 +8,11 @@ from typing import Any
 
 import httpx2
 
+from agent_host.core.text import clean_line
+from agent_host.core.types import ModelFailure
 from agent_host.engine.deferred import defer
+from agent_host.models import clouds
+from agent_host.models.settings import AdapterSettings
 from agent_host.models.wire import WireModel
 
 defer(
@@ -41,16 +45,33 @@ class OpenAIWire(WireModel):
     stream_class = openai.AsyncStream[Any]
     user_agent = f"openai-python/{openai.__version__}"
 
+    def __init__(self, settings: AdapterSettings) -> None:
+        super().__init__(settings)
+        clouds.check_extra(self.profile.auth, settings.provider)
+
     def _openai_client(self, http_client: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self._url,
-            default_headers={"Accept-Encoding": "identity", **self._headers},
-            default_query=self._query,
-            max_retries=0,
-            timeout=self._timeouts(),
-            http_client=http_client,
-        )
+        options: dict[str, Any] = {
+            "default_headers": {"Accept-Encoding": "identity", **self._headers},
+            "default_query": self._query,
+            "max_retries": 0,
+            "timeout": self._timeouts(),
+            "http_client": http_client,
+        }
+        client: openai.AsyncOpenAI
+        if self.profile.auth in clouds.CLOUDS:
+            client = clouds.openai_cloud_client(self.profile.auth, self._url, options)
+        else:
+            key = self._key or "none"
+            client = openai.AsyncOpenAI(api_key=key, base_url=self._url, **options)
         # Not asked for, and finding it out takes 15 ms of the first request.
         client._platform = "Unknown"  # noqa: SLF001
         return client
+
+    def _fault(self, error: BaseException, *, begun: bool = False) -> ModelFailure:
+        signing = isinstance(error, openai.OpenAIError) and not isinstance(error, openai.APIError)
+        if signing and self.profile.auth in clouds.CLOUDS:
+            said = clean_line(self._endpoint.quote(str(error)), 300)
+            advice = clouds.ADVICE[self.profile.auth]
+            message = f"{self._endpoint.provider} cannot be asked: {said}; {advice}"
+            return ModelFailure(kind="auth", message=message)
+        return super()._fault(error, begun=begun)
