@@ -12,7 +12,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Usage
 from agent_host.engine.startup import Loader
 from agent_host.host.secrets import Secrets
-from agent_host.models.registry import module_of
+from agent_host.models.registry import made_by, module_of, not_loaded
 from agent_host.models.settings import AdapterSettings
 from agent_host.ports import ModelAdapter
 from agent_host.prices import Price, Prices
@@ -44,8 +44,11 @@ class Models:
         """Return a choice and its adapter. Raises ConfigError."""
         choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
-        module = await self._loader.load(module_of(choice.adapter))
-        adapter: ModelAdapter = module.create(settings)
+        try:
+            module = await self._loader.load(module_of(choice.adapter))
+        except ImportError as error:
+            raise not_loaded(choice.adapter, error) from None
+        adapter = made_by(choice.adapter, module, settings)
         self.made.append(adapter)
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
         if prepare is not None:

@@ -7,7 +7,12 @@ is the adapter's and whose value is the module; the installed packages are looke
 a name that is not built in, and a built-in name cannot be taken over.
 """
 
+from types import ModuleType
+
 from agent_host.core.errors import ConfigError
+from agent_host.core.text import clean_line
+from agent_host.models.settings import AdapterSettings
+from agent_host.ports import ModelAdapter
 from agent_host.profiles.adapters import GROUP, known_adapters, plugins
 
 MODULES = {
@@ -31,3 +36,25 @@ def module_of(adapter: str) -> str:
             f"entry point of the group {GROUP}"
         )
     return found
+
+
+def made_by(adapter: str, module: ModuleType, settings: AdapterSettings) -> ModelAdapter:
+    """Return what an adapter's module makes of settings. Raises ConfigError, also for the module
+    of a package that has no `create`."""
+    create = getattr(module, "create", None)
+    if not callable(create):
+        raise ConfigError(f"the adapter {adapter} ({module.__name__}) has no `create`")
+    made: ModelAdapter = create(settings)
+    return made
+
+
+def not_loaded(adapter: str, error: ImportError) -> ConfigError:
+    """Return what to say of the module of a package that cannot be imported; raise a fault of a
+    built-in one again."""
+    if adapter in MODULES:
+        raise error
+    said = clean_line(str(error), 200)
+    return ConfigError(
+        f"the adapter {adapter} ({module_of(adapter)}) cannot be loaded: {said}; "
+        "install its package again"
+    )
