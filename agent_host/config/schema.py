@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from agent_host.config.values import (
     Adapter,
     Argument,
+    Attempts,
     Count,
     Dollars,
     Glob,
@@ -110,6 +111,16 @@ class ModelConfig(BaseModel):
     )
     answer_timeout: Seconds = Field(
         default=1800, description="Seconds the model may take for a whole answer."
+    )
+    attempts: Attempts = Field(
+        default=4,
+        description="How often it is asked at most while it is busy, unreachable or failing, and "
+        "nothing of an answer was shown. 1: no second try.",
+    )
+    retry_timeout: Seconds = Field(
+        default=120,
+        description="Seconds that all tries and the waits between them may take together. A "
+        "provider that asks for a longer wait is not waited for.",
     )
     max_output_tokens: Count | None = Field(
         default=None, description="The most tokens of one answer. Default: the provider's."

@@ -96,6 +96,7 @@ Headers = dict[
 ]
 Variables = dict[Annotated[str, AfterValidator(_variable)], Reference]
 Url = Annotated[Line, AfterValidator(_url)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
 Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

@@ -9,7 +9,7 @@ from agent_host.config.load import Loaded
 from agent_host.config.resolve import resolved, served_by
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
-from agent_host.core.types import Usage
+from agent_host.core.types import Origin, Usage
 from agent_host.engine.startup import Loader
 from agent_host.host.secrets import Secrets
 from agent_host.models.registry import made_by, module_of, not_loaded
@@ -19,7 +19,8 @@ from agent_host.prices import Price, Prices
 
 
 class Models:
-    """Makes model adapters from what the config or a user names. `choice` is the newest one."""
+    """Makes model adapters from what the config or a user names. `choice` is the newest one;
+    `prices` are what models cost."""
 
     choice: ModelChoice
 
@@ -28,6 +29,7 @@ class Models:
         self._secrets = secrets
         self._loader = loader
         self.made: list[ModelAdapter] = []
+        self.prices = Prices(self._own_prices(), loaded.profiles)
 
     def choose(self, name: str | None, origin: str = "--model") -> ModelChoice:
         """Return what a name stands for, by default the config's. Raises ConfigError, which says
@@ -41,7 +43,8 @@ class Models:
     async def make(
         self, name: str | None, origin: str = "--model"
     ) -> tuple[ModelChoice, ModelAdapter]:
-        """Return a choice and its adapter. Raises ConfigError."""
+        """Return a choice and its adapter. Raises ConfigError, also for one whose price is not
+        known while money is limited."""
         choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
         try:
@@ -53,10 +56,23 @@ class Models:
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
         if prepare is not None:
             await self._loader.call(prepare)
+        if self._loaded.config.limits.max_cost is not None:
+            await self._check_price(adapter.origin)
         self.choice = choice
         return choice, adapter
 
-    def own_prices(self) -> dict[tuple[str, str], Price]:
+    async def _check_price(self, origin: Origin) -> None:
+        """Raise ConfigError for a limit of money that could not be kept."""
+        await self.prices.ready(origin)
+        if self.prices.cost(origin, Usage(input_tokens=1, output_tokens=1)) is None:
+            who = clean_line(f"{origin.provider}:{origin.model}", 120)
+            raise ConfigError(
+                f"max_cost cannot be kept: the price of {who} is not known; say it in its "
+                "[models.x] table as price = { input = 1.0, output = 2.0 } (US dollars for a "
+                "million tokens)"
+            )
+
+    def _own_prices(self) -> dict[tuple[str, str], Price]:
         """Return the prices that the config states, by provider and model."""
         prices: dict[tuple[str, str], Price] = {}
         for name, table in self._loaded.config.models.items():
@@ -106,20 +122,18 @@ class Models:
 
 
 class Fallbacks:
-    """Implements `ports.Fallback`: the models that stand by for `choice`, as its table says.
+    """Implements `ports.Fallback`: the models that stand by for another, as its table says.
 
     One that cannot be made (no key, no such model), or whose price is not known while money is
     limited, is passed over; `tell` is told why.
     """
 
-    def __init__(
-        self, models: Models, choice: ModelChoice, prices: Prices, max_cost: float | None
-    ) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
-        self._prices = prices
-        self._max_cost = max_cost
+        self._left: list[str] = []
+        self._origin = ""
         self.tell: Callable[[str], None] = lambda _text: None
-        self.follow(choice)
+        self.follow(models.choice)
 
     def follow(self, choice: ModelChoice) -> None:
         """Stand by for another model from here on."""
@@ -134,31 +148,13 @@ class Fallbacks:
     async def next(self) -> ModelAdapter | None:
         """Return the next model that can be made, or None; see `ports.Fallback`."""
         while self._left:
-            name = self._left.pop(0)
-            before = self._models.choice
             try:
-                _, adapter = await self._models.make(name, origin=self._origin)
+                _, adapter = await self._models.make(self._left.pop(0), origin=self._origin)
             except ConfigError as error:
                 self.tell(str(error))
                 continue
-            problem = "" if self._max_cost is None else await unpriced(self._prices, adapter)
-            if not problem:
-                return adapter
-            self._models.choice = before
-            self.tell(problem)
+            return adapter
         return None
-
-
-async def unpriced(prices: Prices, model: ModelAdapter) -> str:
-    """Return why a limit of money could not be kept with a model, empty if it can."""
-    await prices.ready(model.origin)
-    if prices.cost(model.origin, Usage(input_tokens=1, output_tokens=1)) is not None:
-        return ""
-    who = clean_line(f"{model.origin.provider}:{model.origin.model}", 120)
-    return (
-        f"max_cost cannot be kept: the price of {who} is not known; say it in its [models.x] table "
-        "as price = { input = 1.0, output = 2.0 } (US dollars for a million tokens)"
-    )
 
 
 @asynccontextmanager

@@ -20,22 +20,21 @@ from pathlib import Path
 from agent_host.config.choose import ModelChoice
 from agent_host.config.load import Loaded
 from agent_host.core.conversation import Conversation
-from agent_host.core.errors import AgentHostError, ConfigError, RecordError
+from agent_host.core.errors import ConfigError, RecordError, UsageError
 from agent_host.core.events import RunResumed, RunStarted, ServerLog
 from agent_host.core.limits import Limits
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal, ToolChoice
 from agent_host.engine.feed import Feed
-from agent_host.engine.rooms import Rooms
+from agent_host.engine.rooms import Retry, Rooms
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
-from agent_host.host.models import Fallbacks, Models, unpriced
+from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import Rule, RulePolicy
-from agent_host.ports import Approver, EventSink, ModelAdapter
-from agent_host.prices import Prices
+from agent_host.ports import Approver, EventSink
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
@@ -66,7 +65,6 @@ class HostSession:
     loaded: Loaded
     run_id: str
     transcript_path: Path
-    prices: Prices
     notices: list[str] = field(default_factory=list)
     _models: Models
     _fallback: Fallbacks
@@ -82,12 +80,12 @@ class HostSession:
         before = self._models.choice
         choice, adapter = await self._models.make(name, origin="/model")
         try:
-            await _check_price(self.prices, adapter, self.session.limits.max_cost)
             self.session.change_model(adapter, by=self.session.principal.id)
-        except AgentHostError:
+        except UsageError:
             self._models.choice = before
             raise
         self._fallback.follow(choice)
+        self.session.retry = _retry(choice)
         return choice
 
     def resume_options(self) -> str:
@@ -133,19 +131,18 @@ async def open_session(
         with _transcript(loaded, options.resume, secrets, pool) as transcript:
             async with pool:
                 choice, model = await models.make(options.model)
-                prices = Prices(models.own_prices(), loaded.profiles)
-                await _check_price(prices, model, loaded.config.limits.max_cost)
-                fallback = Fallbacks(models, choice, prices, loaded.config.limits.max_cost)
+                fallback = Fallbacks(models)
                 rooms = Rooms(
                     model=model,
                     tools=pool,
                     policy=policy,
                     approver=approver,
                     fallback=fallback,
-                    prices=prices,
+                    prices=models.prices,
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
-                session, notices = _session(loaded, transcript, rooms, (*shown, gate), options)
+                opened = _Opened(rooms, _retry(choice), (*shown, gate))
+                session, notices = _session(loaded, transcript, opened, options)
                 relay.connect(session.observe)
                 fallback.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
@@ -155,7 +152,6 @@ async def open_session(
                     loaded=loaded,
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
-                    prices=prices,
                     notices=[*filter(None, [transcript.recovered]), *notices],
                     _models=models,
                     _fallback=fallback,
@@ -166,13 +162,9 @@ async def open_session(
         loader.close()
 
 
-async def _check_price(prices: Prices, model: ModelAdapter, max_cost: float | None) -> None:
-    """Raise ConfigError for a limit of money that could not be kept."""
-    if max_cost is None:
-        return
-    problem = await unpriced(prices, model)
-    if problem:
-        raise ConfigError(problem)
+def _retry(choice: ModelChoice) -> Retry:
+    """How often a model is asked, as its table says."""
+    return Retry(attempts=choice.settings.attempts, seconds=choice.settings.retry_timeout)
 
 
 def _teller(session: Session) -> Callable[[str], None]:
@@ -182,6 +174,15 @@ def _teller(session: Session) -> Callable[[str], None]:
         session.feed.show(ServerLog(server="", level="warning", text=text))
 
     return tell
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a session is made of."""
+
+    rooms: Rooms
+    retry: Retry
+    sinks: Sequence[EventSink]
 
 
 def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool) -> Transcript:
@@ -204,8 +205,7 @@ def _opened(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcript:
 def _session(
     loaded: Loaded,
     transcript: Transcript,
-    rooms: Rooms,
-    sinks: Sequence[EventSink],
+    opened: "_Opened",
     options: SessionOptions,
 ) -> tuple[Session, list[str]]:
     """Return the session, and what its user should know of how it begins."""
@@ -216,14 +216,14 @@ def _session(
     feed = Feed(
         run_id=transcript.run_id,
         journal=transcript,
-        sinks=sinks,
+        sinks=opened.sinks,
         clock=_now,
         next_seq=transcript.seq,
     )
     session = Session(
         conversation=conversation,
         feed=feed,
-        rooms=rooms,
+        rooms=opened.rooms,
         principal=principal,
         monotonic=time.monotonic,
         new_id=_Counter(transcript.seq),
@@ -234,15 +234,16 @@ def _session(
             max_seconds=config.limits.max_seconds,
             max_cost=config.limits.max_cost,
         ),
+        retry=opened.retry,
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
     )
-    origin = rooms.model.origin
+    origin = opened.rooms.model.origin
     if resumed:
         session.record(RunResumed(principal=principal))
         if origin == conversation.origin:
             return session, []
-        session.change_model(rooms.model, by=principal.id)
+        session.change_model(opened.rooms.model, by=principal.id)
         was = clean_line(f"{conversation.origin.provider}:{conversation.origin.model}", 120)
         now = clean_line(f"{origin.provider}:{origin.model}", 120)
         return session, [f"{was} answered this run before; from here on {now} does (--model)"]
@@ -253,7 +254,7 @@ def _session(
             provider=origin.provider,
             model=origin.model,
             adapter=origin.adapter,
-            simulated=rooms.model.simulated,
+            simulated=opened.rooms.model.simulated,
             config_fingerprint=loaded.fingerprint,
             system=config.system,
         )
