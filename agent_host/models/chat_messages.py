@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from agent_host.core.text import clip
 from agent_host.core.types import (
     Audio,
     Image,
@@ -27,7 +26,15 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.models.call_ids import wire_id, wire_name
-from agent_host.models.content import SOUNDS, as_text, document, picture, result_text, sound
+from agent_host.models.content import (
+    SOUNDS,
+    as_text,
+    document,
+    file_name,
+    picture,
+    result_text,
+    sound,
+)
 from agent_host.models.encoding import (
     MAX_CACHED,
     ConversationBytes,
@@ -159,7 +166,7 @@ class ChatEncoder:
             return {"type": "input_audio", "input_audio": heard}
         if self._profile.files and (file := document(block)) is not None:
             data = f"data:{file.media_type};base64,{file.data}"
-            return {"type": "file", "file": {"filename": _file_name(file), "file_data": data}}
+            return {"type": "file", "file": {"filename": file_name(file), "file_data": data}}
         return {"type": "text", "text": as_text(block)}
 
     def _user_content(self, message: Message) -> Json:
@@ -185,10 +192,6 @@ class ChatEncoder:
                 moved.append(part)
                 texts.append(f"{as_text(block)} (shown in the next user message)")
         return result_text(result, texts), moved
-
-
-def _file_name(file: Resource) -> str:
-    return clip(file.name or file.uri.rpartition("/")[2] or "document.pdf", 120)
 
 
 def _tool(tool: OfferedTool, *, strict: bool) -> JsonObject:

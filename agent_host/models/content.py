@@ -8,6 +8,7 @@ becomes a line of text otherwise. Nothing is converted and nothing is fetched.
 import binascii
 from functools import lru_cache
 
+from agent_host.core.text import clip
 from agent_host.core.types import Audio, Block, Image, Resource, Text, ToolResult
 
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -55,6 +56,11 @@ def document(block: Block) -> Resource | None:
     if isinstance(block, Resource) and block.media_type == PDF and block.data is not None:
         return block if is_base64(block.data) else None
     return None
+
+
+def file_name(file: Resource) -> str:
+    """Return what a file is called, for a provider that wants a name."""
+    return clip(file.name or file.uri.rpartition("/")[2] or "document.pdf", 120)
 
 
 def as_text(block: Block) -> str:

@@ -1,8 +1,8 @@
 """The Chat Completions wire, as OpenAI and every compatible server speaks it.
 
 Theory of operation: `wire` owns connections and faults, `chat_messages` makes the bytes of
-messages, `chat_stream` reads the answer; this file says what a request holds. What one provider wants in
-another way stands in its profile. Importing this file is heavy, see `wire`.
+messages, `chat_stream` reads the answer; this file says what a request holds. What one provider
+wants in another way stands in its profile. Importing this file is heavy, see `wire`.
 """
 
 from typing import Any
@@ -14,8 +14,9 @@ from agent_host.models.chat_messages import ChatEncoder
 from agent_host.models.chat_stream import ChatStream
 from agent_host.models.encoding import encode
 from agent_host.models.openai_sdk import OpenAIWire
+from agent_host.models.schemas import ToolTable
 from agent_host.models.settings import AdapterSettings
-from agent_host.models.structured import strict_schema, with_schema_in_words
+from agent_host.models.structured import is_said, strict_schema, with_schema_in_words
 from agent_host.models.wire import AnswerStream
 
 ADAPTER = "openai-chat"
@@ -46,47 +47,60 @@ class OpenAIChat(OpenAIWire):
 
     def _prepare(self, request: ModelRequest) -> tuple[bytes, AnswerStream]:
         table = self._tool_table(request.tools)
-        system = request.system
-        if request.output_schema is not None and self.profile.structured != "json_schema":
-            system = with_schema_in_words(system, request.output_schema)
+        schema, system = request.output_schema, request.system
+        if schema is not None and not is_said(schema, self.profile, tools=bool(table.offered)):
+            system = with_schema_in_words(system, schema)
         messages, taken = self._encoder.messages(system, request.messages, table)
         parts = [self._head, b',"messages":', messages]
         if table.offered:
             parts += (b',"tools":', self._encoder.tools(table))
-        for key, value in self._options(request, tools=bool(table.offered)).items():
+        for key, value in self._options(request, table).items():
             parts.append(b',"%b":%b' % (key.encode(), encode(value)))
         parts.append(b"}")
         return b"".join(parts), ChatStream(self._endpoint, self.origin, taken, table)
 
-    def _options(self, request: ModelRequest, *, tools: bool) -> JsonObject:
+    def _options(self, request: ModelRequest, table: ToolTable) -> JsonObject:
         """What differs from request to request beside messages and tools."""
         profile = self.profile
         options: JsonObject = {}
         limit = request.max_output_tokens or self._settings.max_output_tokens
         if limit or profile.max_output_tokens:
             options[profile.max_tokens_field] = limit or profile.max_output_tokens
-        choice = request.tool_choice
-        if tools and choice != "auto":
-            kind = choice if choice in ("none", "required") else "tool"
-            if kind in profile.tool_choice:
-                named = {"type": "function", "function": {"name": choice}}
-                options["tool_choice"] = named if kind == "tool" else choice
-        if request.output_schema is not None and (not tools or profile.structured_with_tools):
-            options |= self._output(request.output_schema)
+        if table.offered:
+            options |= self._choice(request, table)
+        if request.output_schema is not None:
+            options |= self._format(request.output_schema, tools=bool(table.offered))
         if profile.prompt_cache == "key" and request.conversation:
             options["prompt_cache_key"] = request.conversation
         return options
 
-    def _output(self, schema: JsonObject) -> JsonObject:
-        if self.profile.structured == "json_object":
+    def _choice(self, request: ModelRequest, table: ToolTable) -> JsonObject:
+        """Which tools the model may or must call."""
+        options: JsonObject = {}
+        choice = request.tool_choice
+        if choice in ("none", "required"):
+            if choice in self.profile.tool_choice:
+                options["tool_choice"] = choice
+        elif choice != "auto" and "tool" in self.profile.tool_choice:
+            named = next((one.name for one in table.offered if one.tool.name == choice), None)
+            if named is not None:
+                options["tool_choice"] = {"type": "function", "function": {"name": named}}
+        if self.profile.parallel_field and not any(one.tool.parallel for one in table.offered):
+            options["parallel_tool_calls"] = False
+        return options
+
+    def _format(self, schema: JsonObject, *, tools: bool) -> JsonObject:
+        """How the text of the answer has to look."""
+        profile = self.profile
+        if is_said(schema, profile, tools=tools):
+            sent, strict = strict_schema(schema, profile.schema)
+            named: dict[str, Any] = {"name": "answer", "schema": sent}
+            if strict:
+                named["strict"] = True
+            return {"response_format": {"type": "json_schema", "json_schema": named}}
+        if profile.structured == "json_object" and (profile.structured_with_tools or not tools):
             return {"response_format": {"type": "json_object"}}
-        if self.profile.structured != "json_schema":
-            return {}
-        sent, strict = strict_schema(schema, self.profile.schema)
-        named: dict[str, Any] = {"name": "answer", "schema": sent}
-        if strict:
-            named["strict"] = True
-        return {"response_format": {"type": "json_schema", "json_schema": named}}
+        return {}
 
     def _make_sdk_client(self, http_client: httpx2.AsyncClient) -> Any:
         return self._openai_client(http_client)

@@ -9,9 +9,19 @@ import json
 
 from agent_host.core.types import JsonObject
 from agent_host.models.schemas import InexpressibleError, compile_schema
-from agent_host.profiles.profile import SchemaDialect
+from agent_host.profiles.profile import Profile, SchemaDialect
 
 _STRICT: dict[str, SchemaDialect] = {"openai": "openai-strict", "anthropic": "anthropic-strict"}
+
+
+def is_said(schema: JsonObject | None, profile: Profile, *, tools: bool) -> bool:
+    """Return whether a provider is told the schema of an answer itself; whether it has tools to
+    offer too may matter. OpenAI takes no schema but an object's."""
+    if schema is None or profile.structured != "json_schema":
+        return False
+    if profile.schema == "openai" and schema.get("type") != "object":
+        return False
+    return profile.structured_with_tools or not tools
 
 
 def strict_schema(schema: JsonObject, dialect: SchemaDialect) -> tuple[JsonObject, bool]:
