@@ -24,10 +24,11 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.types import Message, Principal, Reasoning, Text, ToolCall
-from agent_host.models import offline, openai_chat, replay, script
+from agent_host.models import anthropic, offline, openai_chat, replay, script
 from agent_host.models.settings import AdapterSettings
 from agent_host.records.codec import encode
 from tests.fakes import chat_server as chat
+from tests.fakes import messages_server as messages
 from tests.fakes.asking import user
 
 Ability = Literal["text", "verbatim", "calls", "reasoning", "length", "ends", "turns", "network"]
@@ -106,6 +107,39 @@ def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:
         yield Playing(adapter, server.left, server.refused)
 
 
+def _messages_body(plan: Plan) -> list[bytes]:
+    blocks = [messages.thought(0, *plan.thinks)] if plan.thinks else []
+    if plan.says:
+        blocks.append(messages.said(len(blocks), *plan.says))
+    for index, call in enumerate(plan.calls):
+        raw = json.dumps(call.arguments) if call.raw is None else call.raw
+        half = len(raw) // 2
+        call_id = call.id or f"id_{index}"
+        parts = (raw[:half], raw[half:])
+        blocks.append(messages.called(len(blocks), call_id, call.name, *parts))
+    body = [messages.start(), messages.PING, *blocks]
+    if plan.end in ("whole", "length"):
+        reason = "max_tokens" if plan.end == "length" else "tool_use" if plan.calls else "end_turn"
+        body += [messages.end(reason), messages.STOP]
+    return body
+
+
+@contextmanager
+def _anthropic(plan: Plan, folder: Path) -> Iterator[Playing]:
+    if plan.status != 200:
+        play = messages.refusal(plan.status, messages.error("api_error"))
+    else:
+        ends: dict[str, Any] = {"lost": "cut", "hang": "hang"}
+        play = messages.stream(*_messages_body(plan), end=ends.get(plan.end, "whole"))
+    with messages.MessagesServer(play) as server:
+        adapter = anthropic.create(
+            AdapterSettings(
+                provider="fake", model="fake-1", base_url=server.url, api_key="k-secret-123"
+            )
+        )
+        yield Playing(adapter, server.left, server.refused)
+
+
 @contextmanager
 def _offline(plan: Plan, folder: Path) -> Iterator[Playing]:
     yield Playing(offline.create(AdapterSettings(provider="offline", model="")))
@@ -163,6 +197,7 @@ def _replay(plan: Plan, folder: Path) -> Iterator[Playing]:
 PLAYED: frozenset[Ability] = frozenset({"text", "verbatim", "calls", "reasoning"})
 SUBJECTS = [
     Subject("openai-chat", PLAYED | {"length", "ends", "turns", "network"}, _openai_chat),
+    Subject("anthropic", PLAYED | {"length", "ends", "turns", "network"}, _anthropic),
     Subject("offline", frozenset({"text"}), _offline),
     Subject("script", PLAYED | {"length", "turns"}, _script),
     Subject("replay", PLAYED, _replay),
