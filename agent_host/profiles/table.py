@@ -1,7 +1,7 @@
 """The rows of `profiles.toml`, with a user's own laid over them, and the way to find one."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -19,12 +19,17 @@ class Profiles:
     before it."""
 
     def __init__(self, *own: Mapping[str, Row]) -> None:
-        built_in = _built_in()
-        self._adapters: Mapping[str, Row] = built_in["adapters"]
-        self._rows: dict[str, list[Row]] = {}
-        for tables in (built_in["providers"], *own):
+        self._own_tables = own
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        """The tables of each provider, the built-in one first. Read when they are first needed:
+        that takes some milliseconds."""
+        rows: dict[str, list[Row]] = {}
+        for tables in (_built_in()["providers"], *self._own_tables):
             for name, row in tables.items():
-                self._rows.setdefault(name, []).append(row)
+                rows.setdefault(name, []).append(row)
+        return rows
 
     @cached_property
     def providers(self) -> tuple[Profile, ...]:
@@ -45,7 +50,7 @@ class Profiles:
         row alone), spoken to by its usual adapter or by another one."""
         adapter = adapter or self._usual_adapter(provider, model)
         keys: dict[str, Any] = {}
-        for row in (self._adapters.get(adapter, {}), *self._own(provider, model, adapter)):
+        for row in (_built_in()["adapters"].get(adapter, {}), *self._own(provider, model, adapter)):
             keys |= {key: _value(value) for key, value in row.items() if key in KEYS}
         return replace(Profile(), **{**keys, "provider": provider, "adapter": adapter})
 
@@ -83,17 +88,22 @@ class Profiles:
         return usual
 
     def _adapter_at(self, provider: str, model: str, base_url: str) -> str:
-        """The adapter whose own root is the longest beginning of a URL, else the usual one."""
+        """The adapter whose own root is the longest beginning of a URL, else the usual one. Two
+        roots that only `/v1` tells apart are one: people write it with and without."""
         url = base_url.rstrip("/") + "/"
         usual = self._usual_adapter(provider, model)
         others = [name for row in self._rows.get(provider, ()) for name in row.get("adapters", {})]
-        roots = {name: self.of(provider, model, name).base_url for name in (usual, *others)}
+        roots = {
+            name: self.of(provider, model, name).base_url.rstrip("/").removesuffix("/v1")
+            for name in (usual, *others)
+        }
         known = {name: root for name, root in roots.items() if root and url.startswith(f"{root}/")}
         return max(known, key=lambda name: len(known[name]), default=usual)
 
     def _own(self, provider: str, model: str, adapter: str) -> Iterator[Row]:
-        """The rows of a provider that apply: the built-in ones, then a user's, and of each the
-        most general first."""
+        """The rows that apply: those of the model's family, the provider's built-in ones, a
+        user's, and of each the most general first."""
+        yield from _matching(_built_in()["models"], model)
         for row in self._rows.get(provider, ()):
             yield row
             yield row.get("adapters", {}).get(adapter, {})
@@ -101,7 +111,11 @@ class Profiles:
 
 
 def _of_models(row: Row, model: str) -> list[Row]:
-    return [one for one in row.get("models", ()) if _matches(model, one.get("match", ()))]
+    return _matching(row.get("models", ()), model)
+
+
+def _matching(rows: Iterable[Row], model: str) -> list[Row]:
+    return [one for one in rows if _matches(model, one.get("match", ()))]
 
 
 def _value(value: Any) -> Any:
@@ -122,9 +136,9 @@ def _place(base_url: str) -> str:
 
 
 @cache
-def _built_in() -> dict[str, dict[str, Row]]:
+def _built_in() -> dict[str, Any]:
     text = Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
-    tables: dict[str, dict[str, Row]] = tomllib.loads(text)
+    tables: dict[str, Any] = tomllib.loads(text)
     return tables
 
 
