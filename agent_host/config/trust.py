@@ -126,11 +126,11 @@ def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
         return ()
     config = loaded.declared
     items = [_server(n, s) for n, s in config.servers.items() if not is_demo(s)]
-    items += [_model(n, m) for n, m in config.models.items() if _reaches_out(m)]
+    items += [_model(n, m, loaded) for n, m in config.models.items() if _reaches_out(m)]
     items += [_provider(n, row) for n, row in config.providers.items()]
-    if url_in(config.model):
-        shown = mask(("model",), config.model)
-        items.append(_item("model", {"model": config.model}, [f"model: {shown}"]))
+    if url := url_in(config.model):
+        lines = [f"model: {mask(('model',), config.model)}", *_whose_key(loaded, None, url)]
+        items.append(_item("model", {"model": config.model}, lines))
     if items and (lax := list(_lax_policy(config))):
         items.append(_item("policy", {"lax": lax}, lax))
     return tuple(items)
@@ -222,13 +222,13 @@ def _server(name: str, server: ServerConfig) -> TrustItem:
     return _item(f"servers.{name}", what, lines)
 
 
-def _model(name: str, model: ModelConfig) -> TrustItem:
+def _model(name: str, model: ModelConfig, loaded: Loaded) -> TrustItem:
     what = model.model_dump(include={"base_url", "headers", "api_key"})
     # Only what was not there always: older digests stay what they were.
     what |= model.model_dump(include={"provider"}, exclude_none=True)
     lines = [f"sends conversations to: {mask_url(model.base_url or 'the default of its adapter')}"]
-    if model.provider is not None and model.api_key is None:
-        lines.append(f"with the usual key of: {model.provider}")
+    if model.api_key is None:
+        lines += _whose_key(loaded, model.provider, model.base_url)
     if model.adapter not in (*BUILT_IN, None):
         what["adapter"] = model.adapter
         lines.append(f"through the installed adapter: {model.adapter}")
@@ -236,6 +236,13 @@ def _model(name: str, model: ModelConfig) -> TrustItem:
         lines.append(f"with the key: {mask(('api_key',), model.api_key)}")
     lines += [f"header: {k}: {mask(('headers', k), v)}" for k, v in model.headers.items()]
     return _item(f"models.{name}", what, lines)
+
+
+def _whose_key(loaded: Loaded, provider: str | None, url: str | None) -> Iterator[str]:
+    """Say whose usual key goes to a URL, also where only the host's name says whose."""
+    known = loaded.profiles.named(provider) if provider else loaded.profiles.at(url or "")
+    if known is not None and (known.key_variable or known.api_key):
+        yield f"with the usual key of: {known.provider}"
 
 
 def _reaches_out(model: ModelConfig) -> bool:

@@ -1,6 +1,8 @@
 """Files, environment and flags become one config."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -172,3 +174,72 @@ def test_transcripts_are_found_without_the_rest_of_the_config(project: Path, tmp
 def test_a_named_config_that_is_not_there_is_an_error_for_transcripts_too(project: Path):
     with pytest.raises(ConfigError, match=r"gone.toml: there is no such file"):
         locate_transcripts("gone.toml", {}, project)
+
+
+# -- providers ----------------------------------------------------------------------------------
+
+
+def own_profiles(tmp_path: Path, text: str) -> None:
+    users_own(tmp_path).with_name("profiles.toml").write_text(text)
+
+
+def test_the_users_own_profiles_hold_for_every_project_and_the_projects_go_before(
+    project: Path, tmp_path: Path
+):
+    own_profiles(
+        tmp_path,
+        '[providers.mine]\nbase_url = "https://mine.example/v1"\nmax_tools = 5\nimages = false\n',
+    )
+    (project / "servers.toml").write_text("[providers.mine]\nmax_tools = 6\n")
+    mine = load(None, {}, cwd=project).profiles.of("mine", "m")
+    assert (mine.base_url, mine.max_tools, mine.images) == ("https://mine.example/v1", 6, False)
+    (project / "servers.toml").write_text('[models.m]\nprovider = "mine"\nmodel = "x"\n')
+    assert load(None, {}, cwd=project).config.models["m"].provider == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[providers.a]\nmax_tols = 3",
+            '2: unknown key max_tols in [providers.a]; did you mean "ma',
+        ),
+        ("[providers.a]\nmax_tools = '3'", "2: providers.a.max_tools must be a whole number"),
+        ("[models.a]\n", "1: unknown key models; this file holds [providers.x] tables only"),
+        ("[providers.a", "1:13: invalid TOML"),
+        ("providers = 3", "1: providers must be a table, not 3"),
+    ],
+)
+def test_what_is_wrong_with_the_users_own_profiles_names_that_file(
+    text: str, message: str, project: Path, tmp_path: Path
+):
+    own_profiles(tmp_path, text)
+    (project / "servers.toml").write_text("")
+    with pytest.raises(ConfigError) as error:
+        load(None, {}, cwd=project)
+    assert str(error.value).partition("profiles.toml:")[2].startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_without_tables_of_providers_pays_nothing_for_them(project: Path):
+    (project / "servers.toml").write_text(
+        '[models.m]\nadapter = "openai-chat"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\n'
+    )
+    code = (
+        "import pathlib, tomllib\n"
+        "from agent_host.config.load import load\n"
+        "from agent_host.config import rows\n"
+        "from agent_host.profiles import table\n"
+        "load(None, {}, cwd=pathlib.Path.cwd())\n"
+        "print(rows._tables.cache_info().misses, table._built_in.cache_info().misses)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "0 0\n"

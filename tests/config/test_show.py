@@ -41,6 +41,9 @@ def test_every_value_has_its_origin(tmp_path: Path):
             "https://a:(hidden)@h/p?(hidden)#(hidden)",
         ),
         (("model",), "http://a:b@h/v1:m", "http://a:(hidden)@h/v1:m"),
+        (("model",), "anthropic+http://a:b@h/v1:m", "anthropic+http://a:(hidden)@h/v1:m"),
+        (("servers", "s", "headers", "X-Any"), "a ${keyring:b/c}", "(hidden) ${keyring:b/c}"),
+        (("providers", "p", "api_key"), "${keyring:b/c}", "${keyring:b/c}"),
         (("servers", "s", "timeout"), 3.0, 3.0),
     ],
 )
