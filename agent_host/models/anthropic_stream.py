@@ -171,15 +171,13 @@ class MessagesStream(EventStream):
 
     def _begin(self, index: Json, block: JsonObject) -> None:
         kind = _KINDS.get(text_of(block.get("type")))
-        if isinstance(index, dict | list):
-            index = None
         if kind is None:
-            self._open[index] = None
+            self._open[_key(index)] = None
             return
         begun = self._answer.begin(
             object(), kind, call_id=text_of(block.get("id")), name=text_of(block.get("name"))
         )
-        self._open[index] = begun
+        self._open[_key(index)] = begun
         if kind == "text":
             self._answer.add(begun, text_of(block.get("text")))
         elif kind == "call":
@@ -198,32 +196,33 @@ class MessagesStream(EventStream):
     def _delta(self, index: Json, delta: JsonObject) -> None:
         kind = delta.get("type")
         found = _PIECES.get(kind) if isinstance(kind, str) else None
-        block = self._open.get(index) if not isinstance(index, dict | list) else None
+        place = _key(index)
+        block = self._open.get(place)
         if found is None:
             if kind == "signature_delta" and block is not None and block.kind == "reasoning":
                 self._sign(block, delta)
             return
-        key, wanted = found
-        piece = delta.get(key)
+        name, wanted = found
+        piece = delta.get(name)
         if not isinstance(piece, str):
             piece = json_text(piece) if wanted == "call" else ""
         if block is not None and block.kind == wanted:
             self._answer.add(block, piece)
-        elif index not in self._open and piece:
-            self._undeclared(index, wanted, piece)
+        elif place not in self._open and piece:
+            self._undeclared(place, wanted, piece)
 
-    def _undeclared(self, index: Json, kind: Kind, piece: str) -> None:
+    def _undeclared(self, place: Json, kind: Kind, piece: str) -> None:
         """A piece of a block that was never begun: text says what it is, a call does not."""
         if kind == "call":
             said = "sends arguments of a call that it did not begin"
             raise RefusedError(failures.broken(self._endpoint, said))
-        self._begin(index, {"type": "text" if kind == "text" else "thinking"})
-        block = self._open[index]
+        self._begin(place, {"type": "text" if kind == "text" else "thinking"})
+        block = self._open[place]
         if block is not None:
             self._answer.add(block, piece)
 
     def _close(self, index: Json) -> None:
-        block = self._open.get(index) if not isinstance(index, dict | list) else None
+        block = self._open.get(_key(index))
         if block is None or block.closed:
             return
         block.closed = True
@@ -231,3 +230,8 @@ class MessagesStream(EventStream):
         if given and not block.pieces:
             # Some servers give the arguments whole, where the block begins.
             self._answer.add(block, given if isinstance(given, str) else json_text(given))
+
+
+def _key(index: Json) -> Json:
+    """A block's index, whatever a server takes for one."""
+    return None if isinstance(index, dict | list) else index

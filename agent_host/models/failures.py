@@ -23,7 +23,10 @@ _CONTEXT = re.compile(
     r"|input.{0,20}too (long|large)|too many tokens|exceed.{0,40}(context|n_ctx|token limit)",
     re.IGNORECASE,
 )
-_QUOTA = re.compile(r"insufficient_quota|billing|exceeded your current quota", re.IGNORECASE)
+_QUOTA = re.compile(
+    r"insufficient_quota|billing|exceeded your current quota|spend limit", re.IGNORECASE
+)
+_UNPAID = re.compile(r"billing_error|credit balance|insufficient_quota", re.IGNORECASE)
 _BY_STATUS: Mapping[int, FailureKind] = {
     401: "auth",
     402: "auth",
@@ -31,6 +34,7 @@ _BY_STATUS: Mapping[int, FailureKind] = {
     404: "not_found",
     408: "timeout",
     409: "overloaded",
+    413: "context_window_exceeded",
     425: "overloaded",
     429: "rate_limit",
     503: "overloaded",
@@ -46,7 +50,12 @@ _CODES: Mapping[str, int] = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "insufficient_quota": 429,
-    "overloaded_error": 503,
+    "overloaded_error": 529,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "timeout_error": 504,
 }
 _HINTS = (
     (
@@ -148,13 +157,16 @@ def _classified(endpoint: Endpoint, status: int, detail: str, code: str) -> Mode
         status in (400, 413, 422, 500) and _CONTEXT.search(detail)
     ):
         kind = "context_window_exceeded"
-    quota = kind == "rate_limit" and bool(_QUOTA.search(f"{code} {detail}"))
+    unpaid = kind in ("auth", "bad_request") and bool(_UNPAID.search(f"{code} {detail}"))
+    if unpaid:
+        kind = "auth"
+    quota = unpaid or (kind == "rate_limit" and bool(_QUOTA.search(f"{code} {detail}")))
     retryable = kind in _RETRYABLE and not quota
     advice = next((hint for pattern, hint in _HINTS if pattern.search(detail)), "")
     if not advice:
         advice = "check the plan and billing of the account" if quota else _ADVICE.get(kind, "")
     what = {
-        "auth": "refused the key",
+        "auth": "wants to be paid" if unpaid else "refused the key",
         "not_found": f"does not know the model {clean_line(endpoint.model, 80)!r} "
         f"at {endpoint.place}",
         "rate_limit": "limits the rate of requests",
