@@ -8,18 +8,21 @@ is not a model that cannot. Of a key it is told where it is looked for and wheth
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from agent_host.config.choose import ModelChoice, choose_model, key_of
 from agent_host.config.load import Loaded
-from agent_host.config.resolve import resolved, served_by
+from agent_host.config.resolve import stated_prices
 from agent_host.config.secrets import references, resolve
 from agent_host.config.show import mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
-from agent_host.prices import Price, Prices
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.profiles.profile import Profile
+
+if TYPE_CHECKING:
+    from agent_host.prices import Price, Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,11 @@ class ModelFacts:
     max_tools: int | None = None
     context_window: int | None = None
     max_output_tokens: int | None = None
-    price: Price | None = None
+    price: "Price | None" = None
     simulated: bool = False
 
 
-def facts_of(loaded: Loaded, name: str, prices: Prices, *, source: str = "") -> ModelFacts:
+def facts_of(loaded: Loaded, name: str, prices: "Prices", *, source: str = "") -> ModelFacts:
     """Return the facts of the model that a name stands for. Raises ConfigError."""
     choice = choose_model(loaded.config, os.environ, loaded.profiles, name=name, usable=False)
     profile, settings = choice.profile, choice.settings
@@ -72,15 +75,14 @@ def facts_of(loaded: Loaded, name: str, prices: Prices, *, source: str = "") -> 
     )
 
 
-def known_prices(loaded: Loaded) -> Prices:
-    """Return the prices of the config and of the package."""
-    own: dict[tuple[str, str], Price] = {}
-    for name, table in loaded.config.models.items():
-        if table.price is not None:
-            profile = resolved(table, loaded.profiles)
-            key = (served_by(table, profile), table.model or profile.default_model or name)
-            own[key] = Price(**table.price.model_dump())
-    return Prices(own, loaded.profiles)
+def known_prices(loaded: Loaded) -> "Prices":
+    """Return the prices of the config and of the package. What computes them is loaded only
+    now: help needs none of it."""
+    prices: Any = import_module("agent_host.prices")
+    stated = stated_prices(loaded.config, loaded.profiles)
+    own = {key: prices.Price(**price.model_dump()) for key, price in stated.items()}
+    made: Prices = prices.Prices(own, loaded.profiles)
+    return made
 
 
 def provider_source(loaded: Loaded, provider: str) -> str:

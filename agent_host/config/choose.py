@@ -189,8 +189,7 @@ class _Chooser:
             "model": table.model or profile.default_model or None,
         }
         if table.base_url is None and profile.base_url:
-            url = profile.base_url
-            updates["base_url"] = filled(url, self.environ, what) if self.usable else url
+            updates["base_url"] = self._filled(profile.base_url, what)
         if table.api_key is None:
             updates["api_key"] = self._key(profile, what)
         settings = table.model_copy(update=updates)
@@ -203,6 +202,14 @@ class _Chooser:
             profile=profile,
             why=why,
         )
+
+    def _filled(self, url: str, what: str) -> str:
+        try:
+            return filled(url, self.environ, what)
+        except ConfigError:
+            if self.usable:
+                raise
+            return url
 
     def _key(self, profile: Profile, what: str) -> str | None:
         """Return the reference to a provider's usual key; raise ConfigError if it must be there

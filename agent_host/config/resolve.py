@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from agent_host.config.near import nearest
-from agent_host.config.schema import ModelConfig
+from agent_host.config.schema import Config, ModelConfig, PriceConfig
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.profiles.adapters import WIRES, WITHOUT_PROVIDER
@@ -45,6 +45,17 @@ def served_by(table: ModelConfig, profile: Profile) -> str:
     if profile.provider or table.base_url is None:
         return profile.provider or profile.adapter
     return _host(table.base_url)
+
+
+def stated_prices(config: Config, profiles: Profiles) -> dict[tuple[str, str], PriceConfig]:
+    """Return the prices that a config states, by provider and model; no key is needed for one."""
+    found: dict[tuple[str, str], PriceConfig] = {}
+    for name, table in config.models.items():
+        if table.price is not None:
+            profile = resolved(table, profiles)
+            model = table.model or profile.default_model or name
+            found[served_by(table, profile), model] = table.price
+    return found
 
 
 def filled(url: str, environ: Mapping[str, str], what: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded
-from agent_host.config.resolve import resolved, served_by
+from agent_host.config.resolve import stated_prices
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.core.types import Origin, Usage
@@ -74,13 +74,8 @@ class Models:
 
     def _own_prices(self) -> dict[tuple[str, str], Price]:
         """Return the prices that the config states, by provider and model."""
-        prices: dict[tuple[str, str], Price] = {}
-        for name, table in self._loaded.config.models.items():
-            if table.price is not None:
-                profile = resolved(table, self._loaded.profiles)
-                key = (served_by(table, profile), table.model or profile.default_model or name)
-                prices[key] = Price(**table.price.model_dump())
-        return prices
+        stated = stated_prices(self._loaded.config, self._loaded.profiles)
+        return {key: Price(**price.model_dump()) for key, price in stated.items()}
 
     def base(self, name: str | None, choice: ModelChoice) -> Path:
         """Return the folder that a choice's paths start from: that of the file that says them."""

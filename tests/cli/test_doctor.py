@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keyring
 import pytest
 
+from tests.fakes.keyring_backend import Backend
 from tests.fakes.programs import agent_host, bound_by_permissions
 
 DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
@@ -185,3 +187,34 @@ def test_facts_of_the_terminal_are_told_at_a_terminal(project, environment):
         os.close(ours)
     assert b"xterm, " in shown
     assert b"no colour (NO_COLOR)" in shown
+
+
+def test_a_cloud_without_its_library_is_a_problem_with_what_to_install(here, project, monkeypatch):
+    (project / "servers.toml").write_text('model = "bedrock:openai.gpt-oss-120b"\n')
+    done = here("doctor", "--json", AWS_REGION="eu-west-1")
+    assert done.returncode == 0, done.stdout
+    named, known = (f["text"] for f in findings(done)["model"])
+    assert named == "bedrock:openai.gpt-oss-120b (named by provider)"
+    assert known.startswith("openai-chat at https://bedrock-mantle.")
+    assert known.endswith("131,072 tokens, price unknown")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    done = here("doctor", "--json", AWS_REGION="eu-west-1")
+    assert done.returncode == 1
+    problem = findings(done)["model"][1]
+    assert problem["text"].endswith("is asked with AWS credentials, which need the package boto3")
+    assert problem["fix"] == "pip install agent-host[aws]"
+
+
+def test_a_key_that_the_keyring_does_not_have_is_a_problem(here, project):
+    (project / "servers.toml").write_text(
+        'model = "m"\n[models.m]\nprovider = "groq"\napi_key = "${keyring:agent-host/none}"\n'
+    )
+    before = keyring.get_keyring()
+    keyring.set_keyring(Backend())
+    done = here("doctor", "--json")
+    keyring.set_keyring(before)
+    assert done.returncode == 1
+    assert findings(done)["model"][0]["text"] == (
+        "the key of m needs the keyring's entry agent-host none, which is not there; make it with "
+        "`keyring set agent-host none`"
+    )
