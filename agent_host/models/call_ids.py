@@ -34,9 +34,13 @@ def plain_id(call_id: str) -> str:
     return "call_" + _digest(call_id).hex()[:32]
 
 
-def wire_name(name: str) -> str:
-    """Return the name of a called tool where the history must be legal, whatever was called."""
-    return _NOT_IN_A_NAME.sub("_", name)[:64] or "unnamed"
+def wire_name(name: str, *, letter_first: bool = False) -> str:
+    """Return the name of a called tool where the history must be legal, whatever was called.
+    `letter_first`: names begin with a letter or `_` (Gemini)."""
+    legal = _NOT_IN_A_NAME.sub("_", name) or "unnamed"
+    if letter_first and not (legal[0].isalpha() or legal[0] == "_"):
+        legal = f"_{legal}"
+    return legal[:64]
 
 
 def _digest(call_id: str) -> bytes:

@@ -119,7 +119,7 @@ class ChatEncoder:
         if calls:
             wire["tool_calls"] = [self._call(call, own=own) for call in calls]
             signature = self._profile.thought_signature
-            if signature and not any("extra_content" in call for call in wire["tool_calls"]):
+            if signature and "extra_content" not in wire["tool_calls"][0]:
                 wire["tool_calls"][0]["extra_content"] = {
                     "google": {"thought_signature": signature}
                 }
@@ -136,10 +136,11 @@ class ChatEncoder:
         sent: Json = arguments
         if not self._profile.arguments_as_object:
             sent = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+        name = wire_name(call.name, letter_first=self._profile.schema == "gemini")
         wire: JsonObject = {
             "id": wire_id(call.id, self._profile.call_ids),
             "type": "function",
-            "function": {"name": wire_name(call.name), "arguments": sent},
+            "function": {"name": name, "arguments": sent},
         }
         return {**call.opaque, **wire} if own and call.opaque else wire
 

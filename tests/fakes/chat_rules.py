@@ -52,7 +52,7 @@ def _keys(*more: str) -> frozenset[str]:
 
 
 RULES: Mapping[str, Rules] = {
-    "plain": Rules(keys=_keys("stream_options")),
+    "plain": Rules(keys=_keys("stream_options", "reasoning_effort")),
     "openai": Rules(
         keys=_keys(
             *("stream_options", "max_completion_tokens", "parallel_tool_calls"),
@@ -81,6 +81,7 @@ RULES: Mapping[str, Rules] = {
         call_id=re.compile(r"[A-Za-z0-9]{9}"),
         strict=True,
         user_after_tool=False,
+        efforts=("none", "high"),
     ),
     "deepseek": Rules(
         keys=_keys("stream_options", "reasoning_effort"),
@@ -265,7 +266,10 @@ def _options(body: Any, names: Collection[str], rule: Rules) -> None:
     if "parallel_tool_calls" in body:
         must(names, "'parallel_tool_calls' is only allowed when 'tools' are specified")
     effort = body.get("reasoning_effort")
-    must(effort is None or effort in rule.efforts, f"Unsupported reasoning_effort {effort!r}")
+    must(
+        effort is None or effort in (rule.efforts or [effort]),
+        f"Unsupported reasoning_effort {effort!r}",
+    )
     wanted = body.get("response_format")
     if wanted is None:
         return

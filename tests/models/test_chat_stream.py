@@ -14,9 +14,11 @@ from agent_host.core.types import (
     ToolCall,
     Usage,
 )
-from agent_host.models import chat_stream
-from agent_host.models.chat_stream import ChatStream, RefusedError
-from agent_host.models.failures import Endpoint
+from agent_host.models import event_stream
+from agent_host.models.chat_stream import ChatStream
+from agent_host.models.failures import Endpoint, RefusedError
+from agent_host.models.schemas import ToolTable, tool_table
+from tests.fakes.asking import tool
 from tests.fakes.chat_server import DONE, HEAD, call, chunk, event, finish, piece, text, usage
 
 ORIGIN = Origin(provider="fake", model="fake-1", adapter="openai-chat")
@@ -26,15 +28,20 @@ ENDPOINT = Endpoint(
 LATE = ModelFailure(kind="timeout", message="late", retryable=True)
 
 
-def read(*reads: bytes, failure: ModelFailure | None = None) -> ModelResponse | ModelFailure:
-    stream = ChatStream(ENDPOINT, ORIGIN)
+NO_TOOLS = tool_table((), "plain")
+
+
+def read(
+    *reads: bytes, failure: ModelFailure | None = None, table: ToolTable = NO_TOOLS
+) -> ModelResponse | ModelFailure:
+    stream = ChatStream(ENDPOINT, ORIGIN, (), table)
     try:
         for data in reads:
             stream.feed(data)
         stream.finish()
     except RefusedError as refused:
         return refused.failure
-    return stream.result((), failure)
+    return stream.result(failure)
 
 
 def whole(*reads: bytes) -> ModelResponse:
@@ -293,10 +300,10 @@ def test_a_body_that_is_no_stream_is_read_too() -> None:
 
 
 def test_endless_bodies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_stream, "MAX_EVENT", 1000)
+    monkeypatch.setattr(event_stream, "MAX_EVENT", 1000)
     assert "1000 bytes" in failed(b"{" + b" " * 1000).message
     assert "1000 bytes" in failed(b"data: " + b" " * 1000).message
-    monkeypatch.setattr(chat_stream, "MAX_BYTES", 1000)
+    monkeypatch.setattr(event_stream, "MAX_BYTES", 1000)
     assert "1000 bytes" in failed(*[b": comment\n\n"] * 200).message
     assert failed(b"<" + b"x" * 900, b"y" * 90).kind == "protocol"
 
@@ -348,3 +355,14 @@ def test_secrets_that_a_provider_quotes_are_blotted_out() -> None:
     assert failure.kind == "auth"
     assert "sk-secret" not in failure.message
     assert "***" in failure.message
+
+
+def test_arguments_come_back_under_the_names_of_the_tools_own_schema() -> None:
+    schema = {"type": "object", "properties": {"Straße nr": {"type": "string"}}}
+    table = tool_table((tool("f", schema),), "anthropic")
+    [sent] = table.offered[0].compiled.schema["properties"]
+    assert sent != "Straße nr"
+    raw = json.dumps({sent: "5"})
+    result = read(call(piece(0, "a", "f", raw)), END, table=table)
+    assert isinstance(result, ModelResponse)
+    assert calls(result) == [("f", {"Straße nr": "5"})]

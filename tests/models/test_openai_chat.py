@@ -25,8 +25,9 @@ from agent_host.core.types import (
 )
 from agent_host.models.chat_messages import ChatEncoder
 from agent_host.models.openai_chat import OpenAIChat, create
-from agent_host.models.profiles import Profile, find
 from agent_host.models.settings import AdapterSettings
+from agent_host.profiles.profile import Profile
+from agent_host.profiles.table import built_in
 from tests.fakes.asking import answered, ask, request, tool, user
 from tests.fakes.chat_server import (
     DONE,
@@ -209,7 +210,7 @@ def test_a_providers_own_data_returns_to_its_origin_only(origin: Origin, kept: b
 
 
 def test_reasoning_returns_where_the_provider_wants_it() -> None:
-    profile = find("https://api.deepseek.com/v1", "deepseek-chat")
+    profile = built_in().of("deepseek", "deepseek-chat")
     for origin, expected in ((OWN, "hm"), (OTHER, "")):
         message = Message(
             role="assistant",
@@ -221,7 +222,7 @@ def test_reasoning_returns_where_the_provider_wants_it() -> None:
 
 
 def test_a_foreign_call_gets_the_signature_that_stands_in() -> None:
-    profile = find("https://generativelanguage.googleapis.com/v1beta/openai", "gemini-3")
+    profile = built_in().of("gemini", "gemini-3")
     calls = tuple(ToolCall(id=one, name="f", arguments={}) for one in "ab")
     [wire] = encoded(Message(role="assistant", content=calls, origin=OTHER), profile)
     assert wire["tool_calls"][0]["extra_content"]["google"]["thought_signature"].startswith("skip")
@@ -229,7 +230,7 @@ def test_a_foreign_call_gets_the_signature_that_stands_in() -> None:
 
 
 def test_ids_of_calls_are_as_the_provider_takes_them_and_match_their_results() -> None:
-    profile = find("https://api.mistral.ai/v1", "mistral-large")
+    profile = built_in().of("mistral", "mistral-large")
     encoder = ChatEncoder(OWN, profile)
     ids = ["call_1", "abc123XYZ", "x" * 100]
     sent, known = encoder.messages(
@@ -250,23 +251,16 @@ def test_ids_of_calls_are_as_the_provider_takes_them_and_match_their_results() -
     assert known == set(ids)
 
 
-def test_openai_gets_its_own_name_of_the_limit_and_at_most_128_tools() -> None:
-    profile = find("https://api.openai.com/v1", "gpt-6")
-    assert (profile.max_tokens_field, profile.max_tools) == ("max_completion_tokens", 128)
-    assert find("https://api.openai.com.evil.example/v1", "gpt-6") == Profile()
-    model = create(AdapterSettings(provider="openai", model="gpt-6", api_key=KEY))
-    [got] = ask(model, request(tools=[tool(f"t{n}") for n in range(129)]))
-    assert got.failure.kind == "bad_request"
-    assert "at most 128 tools" in got.failure.message
-
-
 def test_a_message_is_serialized_once_while_it_is_the_same_object() -> None:
     encoder = ChatEncoder(OWN, Profile())
     said = user("a")
-    first = encoder._encode(said)
-    encoder._cache.keep(first)
-    assert encoder._cache.get(said) is first
-    assert encoder._cache.get(user("a")) is None
+    cache = encoder._joined._cache
+    encoder.messages("", [said])
+    first = cache.get(said)
+    assert first is not None
+    encoder.messages("s", [user("b"), said])
+    assert cache.get(said) is first
+    assert cache.get(user("a")) is None
 
 
 def test_the_cache_of_messages_is_bounded_and_stays_right() -> None:
@@ -275,7 +269,7 @@ def test_the_cache_of_messages_is_bounded_and_stays_right() -> None:
     for end in range(1, 100):
         sent, _ = encoder.messages("", history[:end])
         assert len(json.loads(sent)) == end
-    kept = (*encoder._cache._young.values(), *encoder._cache._old.values())
+    kept = (*encoder._joined._cache._young.values(), *encoder._joined._cache._old.values())
     assert sum(len(one.body) for one in kept) < 2500
 
 
@@ -286,7 +280,8 @@ def test_an_answer_carries_usage_and_ids() -> None:
     with serving() as server:
         [got] = ask(adapter(server.url), request())
     assert got.response.usage == Usage(input_tokens=12, output_tokens=3, cache_read_tokens=4)
-    assert got.response.response_id == "req-1"
+    assert got.response.response_id == "chatcmpl-1"
+    assert got.response.provider_request_id == "req-1"
     assert got.response.model_served == "fake-1"
 
 
@@ -486,6 +481,13 @@ def test_a_stream_of_nothing_but_comments_is_silence() -> None:
     assert failure.kind == "timeout"
 
 
+def test_an_answer_that_never_ends_ends_at_its_own_bound() -> None:
+    endless = [text("a") for _ in range(200_000)]
+    failure = failure_of(stream(*endless, end="hang"), timeout=30, answer_timeout=0.3)
+    assert (failure.kind, failure.retryable) == ("timeout", False)
+    assert "raise `answer_timeout`" in failure.message
+
+
 def test_speaking_tls_to_a_plain_server_is_a_failure() -> None:
     with serving() as server:
         [got] = ask(adapter(server.url.replace("http:", "https:")), request())
@@ -525,14 +527,15 @@ def test_what_a_request_costs_does_not_grow_with_the_conversation_but_by_its_byt
     async def run(model: OpenAIChat) -> int:
         await answered(model, request(*history))
         encoded_again = 0
-        original = model._encoder._encode
+        joined = model._encoder._joined
+        original = joined._write
 
         def counting(message: Message) -> Any:
             nonlocal encoded_again
             encoded_again += 1
             return original(message)
 
-        model._encoder._encode = counting  # type: ignore[method-assign]
+        joined._write = counting
         await answered(model, request(*history, user("new")))
         await model.aclose()
         return encoded_again
