@@ -8,7 +8,6 @@ line what to install, when the adapter is made. They find credentials as the clo
 is read off the URL, so that what is signed and where it is sent cannot differ.
 """
 
-import contextlib
 import importlib.util
 import re
 from collections.abc import Mapping
@@ -32,10 +31,6 @@ _NEEDED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "google": ("google-auth[requests]", ("google.auth", "requests")),
 }
 """The package that is needed, and the modules that it brings."""
-_FAULTS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "aws": (("botocore.exceptions", "BotoCoreError"),),
-    "google": (("google.auth.exceptions", "GoogleAuthError"),),
-}
 _AWS_HOST = re.compile(r"bedrock-(?:mantle|runtime|runtime-fips)\.(?P<region>[a-z0-9-]+)\.")
 
 
@@ -90,13 +85,3 @@ def anthropic_cloud_client(auth: str, url: str, options: Mapping[str, Any]) -> A
     # Region and project stand in the URL; the package wants to hear them all the same.
     module = import_module("anthropic.lib.vertex")
     return module.AsyncAnthropicVertex(base_url=url, region="-", project_id="-", **options)
-
-
-def credential_faults(auth: str) -> tuple[type[Exception], ...]:
-    """Return what a cloud's library raises for credentials that are missing, expired or refused.
-    Imports the library, so it is for after `check_extra`."""
-    found: list[type[Exception]] = []
-    for module, name in _FAULTS.get(auth, ()):
-        with contextlib.suppress(ImportError):
-            found.append(getattr(import_module(module), name))
-    return tuple(found)

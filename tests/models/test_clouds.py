@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent_host.core.errors import ConfigError
-from agent_host.models import clouds
-from agent_host.models.openai_chat import create
+from agent_host.models import anthropic, clouds, openai_chat
 from agent_host.models.settings import AdapterSettings
 from agent_host.profiles.table import built_in
 from tests.fakes.asking import Answered, ask, request, user
 from tests.fakes.chat_server import ChatServer
+from tests.fakes.messages_server import MessagesServer
 
 SECRET = "wJalrXUtnFEMI-of-nobody"
 
 
-def adapter(url: str, auth: Any, **options: Any) -> Any:
-    profile = replace(built_in().of("", "m", "openai-chat"), auth=auth)
-    given = {"provider": "cloud", "model": "m", "base_url": url, "profile": profile} | options
-    return create(AdapterSettings(**given))
+def adapter(url: str, auth: Any, wire: Any = openai_chat) -> Any:
+    profile = replace(built_in().of("", "m", wire.ADAPTER), auth=auth)
+    return wire.create(AdapterSettings(provider="cloud", model="m", base_url=url, profile=profile))
 
 
 def asked(model: Any) -> Answered:
@@ -47,6 +47,8 @@ def _nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    # The anthropic package keeps what it found for as long as the process lives.
+    import_module("anthropic.lib.aws._auth")._get_session.cache_clear()
 
 
 def signature(method: str, path: str, headers: dict[str, str], body: bytes) -> str:
@@ -86,11 +88,28 @@ def test_a_request_to_aws_is_signed_over_what_is_sent(monkeypatch: pytest.Monkey
     assert SECRET not in json.dumps(got.headers)
 
 
-def test_without_aws_credentials_the_failure_says_how_to_get_some() -> None:
+def test_a_request_to_claude_at_aws_is_signed_over_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-nobody-here")
+    with MessagesServer() as server:
+        assert asked(adapter(server.url, "aws", anthropic)).response
+    [got] = server.received
+    said = got.headers["authorization"]
+    assert "/eu-central-1/bedrock-mantle/aws4_request" in said
+    expected = signature("POST", "/v1/messages", got.headers, got.raw)
+    assert said.endswith(f"Signature={expected}")
+    assert "key-of-nobody-here" not in json.dumps(got.headers)
+
+
+@pytest.mark.parametrize("wire", [openai_chat, anthropic], ids=lambda wire: wire.ADAPTER)
+def test_without_aws_credentials_the_failure_says_how_to_get_some(wire: Any) -> None:
     with ChatServer() as server:
-        failure = asked(adapter(server.url, "aws")).failure
+        failure = asked(adapter(server.url, "aws", wire)).failure
     assert failure.kind == "auth"
-    assert "aws configure" in failure.message
+    assert "AWS_BEARER_TOKEN_BEDROCK" in failure.message
     assert server.received == []
 
 
@@ -154,6 +173,26 @@ def test_a_request_to_google_carries_the_token_that_was_fetched(
     assert len(taken) == 1
 
 
+def test_a_request_to_claude_at_google_carries_the_token_and_the_model_in_its_url(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = replace(built_in().of("vertex", "claude-sonnet-5"), base_url="", hosts=(), headers={})
+    with token_server() as (token_uri, _), MessagesServer() as server:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", account(tmp_path, token_uri))
+        server.lenient = True
+        model = anthropic.create(
+            AdapterSettings(
+                provider="vertex", model="claude-sonnet-5", base_url=server.url, profile=profile
+            )
+        )
+        asked(model)
+    [got] = server.received
+    assert got.path.endswith("/claude-sonnet-5:streamRawPredict")
+    assert got.headers["authorization"] == "Bearer token-of-google"
+    assert "model" not in got.body
+    assert got.body["anthropic_version"] == "2026-10-21"
+
+
 def test_without_google_credentials_the_failure_says_how_to_get_some(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -194,3 +233,8 @@ def test_a_cloud_without_its_library_is_one_line_that_names_the_extra(
 )
 def test_the_region_that_is_signed_for_is_that_of_the_url(url: str, region: str | None) -> None:
     assert clouds.region_of(url) == region
+
+
+def test_the_client_for_claude_signs_for_the_region_of_its_url() -> None:
+    url = "https://bedrock-mantle.us-west-2.api.aws/anthropic"
+    assert clouds.anthropic_cloud_client("aws", url, {}).aws_region == "us-west-2"
