@@ -238,14 +238,18 @@ def _timestamp(text: str) -> float:
     return email.utils.parsedate_to_datetime(text).timestamp()
 
 
-def not_reached(endpoint: Endpoint, reason: str) -> ModelFailure:
-    """No connection."""
+def not_reached(endpoint: Endpoint, reason: str, *, proxy: str = "") -> ModelFailure:
+    """No connection. `proxy`: host and port of what stands between."""
     said = endpoint.quote(reason)
     retryable = "CERTIFICATE_VERIFY_FAILED" not in reason
     if not retryable:
         said += "; if this server's certificate is to be trusted, name it in SSL_CERT_FILE"
     if "refused" in said.lower() or "all connection attempts failed" in said.lower():
         said = "nothing accepts connections there; is it running?"
+        if proxy:
+            said = "no connection; is the proxy running?"
+    if proxy:
+        said += f" (by the proxy {clean_line(proxy, 100)}, as HTTP_PROXY or HTTPS_PROXY says)"
     return ModelFailure(
         kind="unavailable",
         message=f"cannot connect to {endpoint.provider} at {endpoint.place}: "

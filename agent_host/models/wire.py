@@ -17,6 +17,7 @@ import contextlib
 import importlib
 import ssl
 import threading
+import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
@@ -319,7 +320,17 @@ class WireModel:
             return failures.broken(
                 self._endpoint, f"broke off in the middle of the answer: {cause}; ask again"
             )
-        return failures.not_reached(self._endpoint, str(cause) or type(cause).__name__)
+        reason = str(cause) or type(cause).__name__
+        return failures.not_reached(self._endpoint, reason, proxy=self._proxy())
+
+    def _proxy(self) -> str:
+        """The proxy that requests go through, without its user; empty if there is none."""
+        parts = urlsplit(self._url)
+        if self._host in _LOOPBACK or urllib.request.proxy_bypass(self._host):
+            return ""
+        proxies = urllib.request.getproxies()
+        found = urlsplit(proxies.get(parts.scheme) or proxies.get("all") or "")
+        return found.netloc.rpartition("@")[2]
 
     # -- clients -----------------------------------------------------------------------------
 

@@ -119,4 +119,5 @@ def test_money_is_shown_with_what_is_not_known():
     assert shown_cost(12.3456, 0, 4) == "$12.35"
     assert shown_cost(0.5, 1, 3) == "$0.5000 and 1 of unknown cost"
     assert shown_cost(0.0, 2, 2) == "cost unknown"
+    assert shown_cost(0.0, 2, 5) == "cost unknown"  # the others were free
     assert Price(input=1.25, output=10).shown == "$1.25 in, $10 out"
