@@ -2,10 +2,11 @@
 
 Theory of operation: the Messages and the Responses wire say of each piece to which block it
 belongs, and the order of the blocks means something: thoughts stand before the call that they led
-to, and go back in that place. So blocks are kept in the order in which they began, each with its own
-opaque data. What these wires share with the Chat Completions wire stays the same: arguments are raw text
-until the end and then parsed strictly, a call of an answer that was cut is never sound, everything
-is bounded. A block that is begun twice, or a piece of one that was never begun, is a broken stream.
+to, and go back in that place. So blocks are kept in the order in which they began, each with its
+own opaque data. What these wires share with the Chat Completions wire stays the same: arguments are
+raw text until the end and then parsed strictly, a call of an answer that was cut is never sound,
+everything is bounded. A block that is begun twice, or a piece of one that was never begun, is a
+broken stream.
 """
 
 from collections.abc import Collection
