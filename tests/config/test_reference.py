@@ -1,5 +1,8 @@
 """The generated reference of servers.toml."""
 
+import jsonschema_rs
+
+from agent_host.config import rows
 from agent_host.config.load import OVERRIDES
 from agent_host.config.reference import json_schema, reference
 from agent_host.config.schema import TABLES
@@ -31,3 +34,19 @@ def test_every_table_variable_and_provider_is_in_it():
 
 def test_the_json_schema_refuses_unknown_keys():
     assert json_schema()["additionalProperties"] is False
+
+
+def test_the_json_schema_knows_the_tables_of_providers():
+    validator = jsonschema_rs.validator_for(json_schema())
+    row = {"base_url": "https://h.example", "models": [{"match": ["a*"], "images": True}]}
+    assert validator.is_valid({"providers": {"mine": row}})
+    assert not validator.is_valid({"providers": {"mine": row | {"imagse": True}}})
+    assert not validator.is_valid({"providers": {"mine": row | {"adapters": {"anthropic": 3}}}})
+
+
+def test_every_key_of_a_provider_has_a_row():
+    text = reference()
+    assert "## `[providers.NAME]`" in text
+    for key in rows.KEYS:
+        assert f"| `{key}` | " in text
+        assert "|" not in rows.meaning(key)
