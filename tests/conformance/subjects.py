@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +25,13 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.types import Message, Principal, Reasoning, Text, ToolCall
-from agent_host.models import anthropic, offline, openai_chat, replay, script
+from agent_host.models import anthropic, offline, openai_chat, openai_responses, replay, script
 from agent_host.models.settings import AdapterSettings
+from agent_host.profiles.table import built_in
 from agent_host.records.codec import encode
 from tests.fakes import chat_server as chat
 from tests.fakes import messages_server as messages
+from tests.fakes import responses_server as responses
 from tests.fakes.asking import user
 
 Ability = Literal["text", "verbatim", "calls", "reasoning", "length", "ends", "turns", "network"]
@@ -74,13 +77,19 @@ class Subject:
     play: Callable[[Plan, Path], AbstractContextManager[Playing]]
 
 
-def _chat_body(plan: Plan) -> list[bytes]:
+def _chat_body(plan: Plan, rules: str = "plain") -> list[bytes]:
+    """As `gemini`: each call whole and signed, and all at index 0."""
     body = [chat.chunk({"role": "assistant", "content": ""})]
     body += [chat.chunk({"reasoning_content": thought}) for thought in plan.thinks]
     body += [chat.text(said) for said in plan.says]
     for index, call in enumerate(plan.calls):
         raw = json.dumps(call.arguments) if call.raw is None else call.raw
-        body.append(chat.call(chat.piece(index, call.id or f"id_{index}", call.name, "")))
+        call_id = call.id or f"id_{index}"
+        if rules == "gemini":
+            more = chat.signed() if not index else {}
+            body.append(chat.call(chat.piece(0, call_id, call.name, raw, **more)))
+            continue
+        body.append(chat.call(chat.piece(index, call_id, call.name, "")))
         half = len(raw) // 2
         body += [
             chat.call(chat.piece(index, None, None, part)) for part in (raw[:half], raw[half:])
@@ -92,16 +101,52 @@ def _chat_body(plan: Plan) -> list[bytes]:
 
 
 @contextmanager
-def _openai_chat(plan: Plan, folder: Path) -> Iterator[Playing]:
+def _openai_chat(
+    plan: Plan, folder: Path, rules: str = "plain", model: str = "fake-1"
+) -> Iterator[Playing]:
+    """Chat Completions, by the rules of one provider and its profile."""
     if plan.status != 200:
         play = chat.refusal(plan.status, {"error": {"message": "no", "code": "x"}})
     else:
         ends: dict[str, Any] = {"lost": "cut", "hang": "hang"}
-        play = chat.stream(*_chat_body(plan), end=ends.get(plan.end, "whole"))
-    with chat.ChatServer(play) as server:
+        play = chat.stream(*_chat_body(plan, rules), end=ends.get(plan.end, "whole"))
+    with chat.ChatServer(play, rules=rules) as server:
         adapter = openai_chat.create(
             AdapterSettings(
-                provider="fake", model="fake-1", base_url=server.url, api_key="k-secret-123"
+                provider="fake",
+                model=model,
+                base_url=server.url,
+                api_key="k-secret-123",
+                profile=built_in().of(rules, model, "openai-chat"),
+            )
+        )
+        yield Playing(adapter, server.left, server.refused)
+
+
+@contextmanager
+def _openai_responses(plan: Plan, folder: Path) -> Iterator[Playing]:
+    if plan.status != 200:
+        play = responses.refusal(plan.status, {"error": responses.error("no", "x")})
+    else:
+        parts = [responses.thought(*plan.thinks)] if plan.thinks else []
+        parts += [responses.said(*plan.says)] if plan.says else []
+        for index, call in enumerate(plan.calls):
+            raw = json.dumps(call.arguments) if call.raw is None else call.raw
+            pieces = (raw[: len(raw) // 2], raw[len(raw) // 2 :])
+            parts.append(responses.called(call.id or f"id_{index}", call.name, *pieces))
+        body = responses.answer(*parts, reason="max_output_tokens" if plan.end == "length" else "")
+        if plan.end not in ("whole", "length"):
+            del body[-1]
+        ends: dict[str, Any] = {"lost": "cut", "hang": "hang"}
+        play = responses.stream(*body, end=ends.get(plan.end, "whole"))
+    with responses.ResponsesServer(play) as server:
+        adapter = openai_responses.create(
+            AdapterSettings(
+                provider="fake",
+                model="gpt-6",
+                base_url=server.url,
+                api_key="k-secret-123",
+                profile=built_in().of("openai", "gpt-6", "openai-responses"),
             )
         )
         yield Playing(adapter, server.left, server.refused)
@@ -195,9 +240,21 @@ def _replay(plan: Plan, folder: Path) -> Iterator[Playing]:
 
 
 PLAYED: frozenset[Ability] = frozenset({"text", "verbatim", "calls", "reasoning"})
+WIRE: frozenset[Ability] = PLAYED | {"length", "ends", "turns", "network"}
+CHATS = {
+    "openai": "gpt-6",
+    "gemini": "gemini-3.8-flash",
+    "mistral": "mistral-large-latest",
+    "deepseek": "deepseek-v4-pro",
+}
 SUBJECTS = [
-    Subject("openai-chat", PLAYED | {"length", "ends", "turns", "network"}, _openai_chat),
-    Subject("anthropic", PLAYED | {"length", "ends", "turns", "network"}, _anthropic),
+    Subject("openai-chat", WIRE, _openai_chat),
+    *(
+        Subject(f"openai-chat as {name}", WIRE, partial(_openai_chat, rules=name, model=model))
+        for name, model in CHATS.items()
+    ),
+    Subject("openai-responses", WIRE, _openai_responses),
+    Subject("anthropic", WIRE, _anthropic),
     Subject("offline", frozenset({"text"}), _offline),
     Subject("script", PLAYED | {"length", "turns"}, _script),
     Subject("replay", PLAYED, _replay),

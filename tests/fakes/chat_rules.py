@@ -19,6 +19,8 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+=*")
 FILE = re.compile(r"data:application/pdf;base64,[A-Za-z0-9+/]+=*")
 STANDS_IN = "skip_thought_signature_validator"
+SIGNATURE = "c2lnbmVkIGJ5IGdlbWluaQ=="
+"""What signs each call here."""
 _EVERYWHERE = {
     *("model", "messages", "tools", "tool_choice", "stream", "max_tokens", "response_format"),
     "temperature",
@@ -93,15 +95,15 @@ RULES: Mapping[str, Rules] = {
 }
 
 
-def judge(body: Any, rules: str = "plain", signatures: Collection[str] = ()) -> str | None:
-    """What a provider would say of a request, or None. `signatures`: those that it has given."""
+def judge(body: Any, rules: str = "plain") -> str | None:
+    """What a provider would say of a request, or None."""
     rule = RULES[rules]
     try:
         must(isinstance(body, dict), "We could not parse the JSON body of your request.")
         must(isinstance(body.get("model"), str) and body["model"], "you must provide a model")
         unknown = body.keys() - rule.keys
         must(not unknown, f"Unrecognized request argument supplied: {unknown}")
-        _Conversation(rule, signatures).check(body.get("messages"))
+        _Conversation(rule).check(body.get("messages"))
         names = _tools(body.get("tools"), rule)
         _options(body, names, rule)
     except RefusedError as error:
@@ -112,9 +114,8 @@ def judge(body: Any, rules: str = "plain", signatures: Collection[str] = ()) -> 
 class _Conversation:
     """The messages of a request."""
 
-    def __init__(self, rule: Rules, signatures: Collection[str]) -> None:
+    def __init__(self, rule: Rules) -> None:
         self._rule = rule
-        self._signatures = {*signatures, STANDS_IN}
         self._waiting: list[str] = []
         self._seen: set[str] = set()
 
@@ -182,7 +183,7 @@ class _Conversation:
         if self._rule.signatures:
             extra = calls[0].get("extra_content") or {}
             must(
-                extra.get("google", {}).get("thought_signature") in self._signatures,
+                extra.get("google", {}).get("thought_signature") in (SIGNATURE, STANDS_IN),
                 "Function call is missing a thought_signature in functionCall parts.",
             )
         for one in calls:

@@ -11,13 +11,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from tests.fakes.chat_rules import judge
+from tests.fakes.chat_rules import SIGNATURE, judge
 from tests.fakes.provider_server import Play, ProviderServer, event, refusal, serve, stream
 
 __all__ = ["Play", "judge", "refusal", "stream"]
 
 DONE = b"data: [DONE]\n\n"
-SIGNATURE = re.compile(r'"thought_signature": ?"([^"]+)"')
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "fake-1"}
 
 
@@ -95,9 +94,9 @@ def _parts(value: str, size: int = 5) -> Iterable[str]:
     return (value[start : start + size] for start in range(0, len(value), size))
 
 
-def signed(signature: str) -> dict[str, Any]:
-    """What Gemini adds to a call."""
-    return {"extra_content": {"google": {"thought_signature": signature}}}
+def signed() -> dict[str, Any]:
+    """What Gemini adds to the first call of an answer."""
+    return {"extra_content": {"google": {"thought_signature": SIGNATURE}}}
 
 
 class ChatServer(ProviderServer):
@@ -106,17 +105,12 @@ class ChatServer(ProviderServer):
     def __init__(self, *plays: Play, rules: str = "plain", port: int = 0) -> None:
         super().__init__(*plays, port=port)
         self.rules = rules
-        self.signatures: set[str] = set()
 
     def judge(self, path: str, headers: dict[str, str], body: Any) -> str | None:
-        return judge(body, self.rules, self.signatures)
+        return judge(body, self.rules)
 
     def default(self, body: Any) -> Play:
-        return default(body, signed("c2lnbmVk") if self.rules == "gemini" else None)
-
-    async def _play(self, play: Play, *connection: Any) -> bool:
-        self.signatures.update(SIGNATURE.findall(b"".join(play.body).decode("utf-8", "replace")))
-        return await super()._play(play, *connection)
+        return default(body, signed() if self.rules == "gemini" else None)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from agent_host.models.schemas import tool_table
 from agent_host.profiles.profile import Profile
 from agent_host.profiles.table import built_in
 from tests.fakes.asking import tool
-from tests.fakes.chat_rules import judge
+from tests.fakes.chat_server import judge, signed
 
 PLAIN = Profile()
 OWN = Origin(provider="p", model="m", adapter="openai-chat")
@@ -35,7 +35,7 @@ PROVIDERS = ["openai", "mistral", "deepseek", "gemini", "plain"]
 TEXTS = st.text(st.characters(), max_size=8) | st.sampled_from(["\ud800", "é", "", "\x00\x1b[2J"])
 MEDIA = st.sampled_from(["image/png", "image/svg+xml", "audio/wav", "audio/ogg", "", "x;\n"])
 DATA = st.sampled_from(["iVBORw0KGgo=", "", "no base64!", "AAA"])
-OPAQUE = st.none() | st.just({"extra_content": {"google": {"thought_signature": "c2ln"}}})
+OPAQUE = st.none() | st.just(signed())
 CONTENT = st.one_of(
     st.builds(Text, text=TEXTS, opaque=OPAQUE),
     st.builds(Image, data=DATA, media_type=MEDIA),
@@ -116,7 +116,7 @@ def test_any_conversation_is_legal_for_any_provider(
     again, _ = encoder.messages(system, messages)
     assert sent == again
     body = json.loads(sent.decode("utf-8"))
-    assert judge({"model": "m", "messages": body}, provider, {"c2ln"}) is None
+    assert judge({"model": "m", "messages": body}, provider) is None
     assert known == {
         block.id for m in messages for block in m.content if isinstance(block, ToolCall)
     }
