@@ -18,13 +18,14 @@ _running = threading.RLock()
 
 
 class _Deferred(ModuleType):
-    """A package whose `__init__` has not run yet."""
+    """A package whose `__init__` has not run yet, or a module."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         full = f"{self.__name__}.{name}"
-        if full in sys.modules or find_spec(full) is not None:
+        inside = "__path__" in vars(self) and find_spec(full) is not None
+        if inside or full in sys.modules:
             return import_module(full)
         with _running:
             if type(self) is _Deferred:
