@@ -88,6 +88,17 @@ def test_a_request_to_aws_is_signed_over_what_is_sent(monkeypatch: pytest.Monkey
     assert SECRET not in json.dumps(got.headers)
 
 
+def test_a_bearer_key_that_the_config_does_not_name_is_not_taken_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bearer-of-nobody-here")
+    with ChatServer() as server:
+        assert asked(adapter(server.url, "aws")).response
+    assert server.received[0].headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
+
+
 def test_a_request_to_claude_at_aws_is_signed_over_what_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

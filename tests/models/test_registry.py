@@ -154,6 +154,19 @@ def test_a_package_is_not_loaded_because_it_is_installed(tmp_path: Path):
     assert "parrot_adapter" not in modules
 
 
+def test_a_package_cannot_take_over_a_built_in_name(tmp_path: Path):
+    code = (
+        "from agent_host.models.registry import module_of\n"
+        "from agent_host.profiles.adapters import known_adapters\n"
+        "print(module_of('offline'), module_of('parrot'), *known_adapters())"
+    )
+    done = run(tmp_path, "-c", code, site=package(tmp_path))
+    assert done.stdout.split() == [
+        *("agent_host.models.offline", "parrot_adapter"),
+        *(*BUILT_IN, "parrot"),
+    ]
+
+
 def test_a_packages_adapter_is_unknown_where_it_is_not_installed(tmp_path: Path):
     (tmp_path / "servers.toml").write_text('[models.p]\nadapter = "parrot"\n')
     done = run(tmp_path, "-m", "agent_host", "config", "show")
