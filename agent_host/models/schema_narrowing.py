@@ -12,6 +12,7 @@ as a whole.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -72,6 +73,7 @@ class Narrower:
         self._merger = merger
         self._keys = keys
         self._losses = losses
+        self._differs = False
         self._written = 0
         self._enumerated = 0
 
@@ -81,7 +83,8 @@ class Narrower:
         Raises TooMuchError if it has more than `MAX_WRITTEN` nodes.
         """
         flat = self._merger.flat(root)
-        return self._joined(flat, [self._object(flat, 1)])
+        written = self._joined(flat, [self._object(flat, 1)])
+        return written if self._differs else replace(written, place=None)
 
     def write(self, node: Node, depth: int) -> Written:
         """Return one schema at `depth` (the root being at 1)."""
@@ -278,8 +281,10 @@ class Narrower:
             if left_out or own in required:
                 names.append(name)
             branch.schema["properties"][name] = schema
-            if written.place is not None or (left_out and not written.nullable):
-                place.properties[name] = (left_out and not written.nullable, written.place)
+            absent = left_out and not written.nullable
+            self._differs |= absent
+            if written.place is not None or self._rules.optional == "null":
+                place.properties[name] = (absent, written.place)
         if names or self._rules.optional == "null":
             branch.schema["required"] = names
         if place.properties:
@@ -318,6 +323,7 @@ class Narrower:
 
     def _open(self, at: str) -> list[Branch]:
         if self._rules.strict:
+            self._differs = True
             self._losses.add("is written as JSON text", at)
             words = ["any JSON value, written as JSON text"]
             place = Place(text=ALL)
@@ -338,6 +344,7 @@ class Narrower:
 
     def _text(self, kinds: frozenset[str], flat: Flat, *, brief_of: bool) -> Branch:
         """Return a value of these types as JSON text."""
+        self._differs = True
         self._losses.add("is written as JSON text", flat.at)
         words = [f"a JSON {' or '.join(sorted(kinds))}, written as JSON text"]
         shown = {k: v for k, v in flat.keywords.items() if k not in ("type", *_TOLD, *_ANY_TYPE)}

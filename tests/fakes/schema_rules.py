@@ -72,7 +72,7 @@ def illegal(schema: Any, dialect: str) -> str | None:
         if dialect in ("openai", "anthropic"):
             _whole(schema, dialect)
         else:
-            _walk(schema, dialect, "", 1)
+            _walk(schema, dialect, "", 1, schema)
             if dialect.endswith("-strict"):
                 _counts(schema, dialect)
     except _RefusedError as refused:
@@ -144,10 +144,21 @@ def _defined(ref: str, schema: dict[str, Any], at: str) -> None:
 # -- the narrow ones ---------------------------------------------------------------------------
 
 
-def _walk(schema: Any, dialect: str, at: str, level: int) -> None:
+def _walk(
+    schema: Any, dialect: str, at: str, level: int, root: Any, inside: tuple[str, ...] = ()
+) -> None:
     _must(isinstance(schema, dict), f"{at}: is no schema")
     unknown = schema.keys() - KEYWORDS[dialect]
     _must(not unknown, f'{at}: Unknown name "{", ".join(sorted(unknown))}": Cannot find field')
+    if "$ref" in schema:
+        _must(schema.keys() == {"$ref"}, f"{at}: $ref cannot have keywords beside it")
+        _defined(schema["$ref"], root, at)
+        if schema["$ref"] in inside:
+            _must(dialect == "openai-strict", f"{at}: recursive schemas are not supported")
+            return
+        name = schema["$ref"].removeprefix("#/$defs/")
+        _walk(root["$defs"][name], dialect, at, 1, root, (*inside, schema["$ref"]))
+        return
     for text in ("description", "title", "format", "pattern"):
         _must(isinstance(schema.get(text, ""), str), f"{at}: {text} is no string")
     if "anyOf" in schema:
@@ -157,18 +168,19 @@ def _walk(schema: Any, dialect: str, at: str, level: int) -> None:
         _must(not beside, f"{at}: When using any_of, it must be the only field set")
         _must(isinstance(schema["anyOf"], list) and schema["anyOf"], f"{at}: anyOf is empty")
         for place, child in enumerate(schema["anyOf"]):
-            _walk(child, dialect, f"{at}/anyOf/{place}", level)
+            _walk(child, dialect, f"{at}/anyOf/{place}", level, root, inside)
         return
     kind = schema.get("type")
     _must(kind in TYPES, f"{at}: schema must have a 'type' key, one of {TYPES}, not {kind!r}")
     if kind == "object":
-        _object(schema, dialect, at, level)
+        for name, child in _object(schema, dialect, at).items():
+            _walk(child, dialect, f"{at}/{name}", level + 1, root, inside)
     else:
         for key in ("properties", "required", "additionalProperties"):
             _must(key not in schema, f"{at}.{key}: only allowed for OBJECT type")
     if kind == "array":
         _must("items" in schema, f"{at}.items: missing field")
-        _walk(schema["items"], dialect, f"{at}/items", level + 1)
+        _walk(schema["items"], dialect, f"{at}/items", level + 1, root, inside)
     else:
         for key in ("items", "minItems", "maxItems"):
             _must(key not in schema, f"{at}.{key}: only allowed for ARRAY type")
@@ -177,7 +189,7 @@ def _walk(schema: Any, dialect: str, at: str, level: int) -> None:
     _scalars(schema, dialect, at, str(kind))
 
 
-def _object(schema: dict[str, Any], dialect: str, at: str, level: int) -> None:
+def _object(schema: dict[str, Any], dialect: str, at: str) -> dict[str, Any]:
     properties = schema.get("properties")
     _must(isinstance(properties, dict), f"{at}: object schema missing properties")
     assert properties is not None
@@ -193,9 +205,9 @@ def _object(schema: dict[str, Any], dialect: str, at: str, level: int) -> None:
     if dialect == "openai-strict":
         _must("required" in schema, f"{at}: 'required' must be supplied")
         _must(set(required) == set(properties), f"{at}: 'required' must include every key")
-    for name, child in properties.items():
+    for name in properties:
         _must(SAFE.fullmatch(name), f"{at}: Property keys should match pattern: {name!r}")
-        _walk(child, dialect, f"{at}/{name}", level + 1)
+    return properties
 
 
 def _scalars(schema: dict[str, Any], dialect: str, at: str, kind: str) -> None:
@@ -225,7 +237,8 @@ def _scalars(schema: dict[str, Any], dialect: str, at: str, kind: str) -> None:
     for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
         if key in schema:
             _must(kind in ("integer", "number"), f"{at}.{key}: only for numbers")
-            _must(isinstance(schema[key], int | float), f"{at}.{key}: is no number")
+            number = isinstance(schema[key], int | float) and not isinstance(schema[key], bool)
+            _must(number, f"{at}.{key}: is no number")
     for key in ("minItems", "maxItems"):
         value = schema.get(key, 0)
         _must(isinstance(value, int) and 0 <= value < 2**31, f"{at}.{key}: {value}")
@@ -236,7 +249,7 @@ def _scalars(schema: dict[str, Any], dialect: str, at: str, kind: str) -> None:
 
 def _counts(schema: dict[str, Any], dialect: str) -> None:
     properties = optional = unions = values = length = 0
-    stack = [schema]
+    stack = [schema, *schema.get("$defs", {}).values()]
     while stack:
         here = stack.pop()
         names = here.get("properties", {})
