@@ -24,6 +24,7 @@ import httpx2
 from agent_host.core.text import clean_line
 from agent_host.core.types import ModelFailure
 from agent_host.engine.deferred import defer
+from agent_host.models import clouds
 from agent_host.models.failures import RefusedError
 from agent_host.models.settings import AdapterSettings
 from agent_host.models.wire import SdkClient, WireModel
@@ -64,16 +65,6 @@ import anthropic  # noqa: E402 - after the deferral
 
 __all__ = ["AnthropicWire", "anthropic"]
 
-_CLOUDS: Mapping[str, tuple[str, str]] = {
-    "aws": ("anthropic.lib.bedrock", "AsyncAnthropicBedrockMantle"),
-    "google": ("anthropic.lib.vertex", "AsyncAnthropicVertex"),
-}
-"""The clients that sign a request or fetch a token, by `Profile.auth`."""
-
-_ADVICE: Mapping[str, str] = {
-    "aws": "set AWS_REGION, and AWS_BEARER_TOKEN_BEDROCK or AWS credentials (which need boto3)",
-    "google": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
-}
 _CLOUD_FAULTS: Mapping[str, tuple[str, str]] = {
     "aws": ("botocore.exceptions", "BotoCoreError"),
     "google": ("google.auth.exceptions", "GoogleAuthError"),
@@ -105,6 +96,7 @@ class AnthropicWire(WireModel):
 
     def __init__(self, settings: AdapterSettings) -> None:
         super().__init__(settings)
+        clouds.check_extra(self.profile.auth, settings.provider)
         if not self.profile.path:
             # The path has it: people write the base URL with and without.
             self._url = self._url.removesuffix("/v1").rstrip("/")
@@ -112,7 +104,6 @@ class AnthropicWire(WireModel):
 
     def _make_sdk_client(self, http_client: httpx2.AsyncClient) -> SdkClient:
         options: dict[str, Any] = {
-            "base_url": self._url,
             "default_headers": {"Accept-Encoding": "identity", **self._headers},
             "default_query": self._query,
             "max_retries": 0,
@@ -133,13 +124,11 @@ class AnthropicWire(WireModel):
     def _sdk_client(self, options: dict[str, Any]) -> Any:
         """The package's client for this host. Raises what the package raises."""
         auth = self.profile.auth
-        if auth in _CLOUDS:
-            module, name = _CLOUDS[auth]
-            named: dict[str, Any] = {"api_key": self._key or None}
-            if auth == "google":
-                # Region and project stand in the URL; the package wants to hear of them anyway.
-                named = {"access_token": self._key or None, "region": "-", "project_id": "-"}
-            return getattr(import_module(module), name)(**options, **named)
+        if auth in clouds.CLOUDS:
+            given = {"aws": "api_key", "google": "access_token"}[auth]
+            named = {given: self._key} if self._key else {}
+            return clouds.anthropic_cloud_client(auth, self._url, {**options, **named})
+        options = {"base_url": self._url, **options}
         if not self._own:
             return anthropic.AsyncAnthropic(**options, api_key=self._key or "none")
         client = anthropic.AsyncAnthropic(**options, api_key=self._key or None)
@@ -172,7 +161,7 @@ class AnthropicWire(WireModel):
     def _unauthenticated(self, reason: str) -> ModelFailure:
         """No credentials, or none that can be used."""
         said = clean_line(self._endpoint.quote(reason), 300)
-        advice = _ADVICE.get(self.profile.auth, _NO_KEY)
+        advice = clouds.ADVICE.get(self.profile.auth, _NO_KEY)
         return ModelFailure(
             kind="auth",
             message=f"{self._endpoint.provider} cannot be asked at {self._endpoint.place}: "
