@@ -68,6 +68,11 @@ class Playing:
     adapter: Any
     left: threading.Event = field(default_factory=threading.Event)
     refused: list[str] = field(default_factory=list)
+    received: list[Any] = field(default_factory=list)
+
+    def bodies(self) -> list[Any]:
+        """What the provider was sent, in order."""
+        return [one.body for one in self.received]
 
 
 @dataclass(frozen=True)
@@ -120,26 +125,29 @@ def _openai_chat(
                 profile=built_in().of(rules, model, "openai-chat"),
             )
         )
-        yield Playing(adapter, server.left, server.refused)
+        yield Playing(adapter, server.left, server.refused, server.received)
+
+
+def _responses_play(plan: Plan) -> responses.Play:
+    """Each with ids of items that no other answer has, as the provider makes them."""
+    if plan.status != 200:
+        return responses.refusal(plan.status, {"error": responses.error("no", "x")})
+    parts = [responses.thought(*plan.thinks)] if plan.thinks else []
+    parts += [responses.said(*plan.says)] if plan.says else []
+    for index, call in enumerate(plan.calls):
+        raw = json.dumps(call.arguments) if call.raw is None else call.raw
+        pieces = (raw[: len(raw) // 2], raw[len(raw) // 2 :])
+        parts.append(responses.called(call.id or f"id_{index}", call.name, *pieces))
+    body = responses.answer(*parts, reason="max_output_tokens" if plan.end == "length" else "")
+    if plan.end not in ("whole", "length"):
+        del body[-1]
+    ends: dict[str, Any] = {"lost": "cut", "hang": "hang"}
+    return responses.stream(*body, end=ends.get(plan.end, "whole"))
 
 
 @contextmanager
 def _openai_responses(plan: Plan, folder: Path) -> Iterator[Playing]:
-    if plan.status != 200:
-        play = responses.refusal(plan.status, {"error": responses.error("no", "x")})
-    else:
-        parts = [responses.thought(*plan.thinks)] if plan.thinks else []
-        parts += [responses.said(*plan.says)] if plan.says else []
-        for index, call in enumerate(plan.calls):
-            raw = json.dumps(call.arguments) if call.raw is None else call.raw
-            pieces = (raw[: len(raw) // 2], raw[len(raw) // 2 :])
-            parts.append(responses.called(call.id or f"id_{index}", call.name, *pieces))
-        body = responses.answer(*parts, reason="max_output_tokens" if plan.end == "length" else "")
-        if plan.end not in ("whole", "length"):
-            del body[-1]
-        ends: dict[str, Any] = {"lost": "cut", "hang": "hang"}
-        play = responses.stream(*body, end=ends.get(plan.end, "whole"))
-    with responses.ResponsesServer(play) as server:
+    with responses.ResponsesServer(*(_responses_play(plan) for _ in range(8))) as server:
         adapter = openai_responses.create(
             AdapterSettings(
                 provider="fake",
@@ -149,7 +157,7 @@ def _openai_responses(plan: Plan, folder: Path) -> Iterator[Playing]:
                 profile=built_in().of("openai", "gpt-6", "openai-responses"),
             )
         )
-        yield Playing(adapter, server.left, server.refused)
+        yield Playing(adapter, server.left, server.refused, server.received)
 
 
 def _messages_body(plan: Plan) -> list[bytes]:
@@ -182,7 +190,7 @@ def _anthropic(plan: Plan, folder: Path) -> Iterator[Playing]:
                 provider="fake", model="fake-1", base_url=server.url, api_key="k-secret-123"
             )
         )
-        yield Playing(adapter, server.left, server.refused)
+        yield Playing(adapter, server.left, server.refused, server.received)
 
 
 @contextmanager
