@@ -242,6 +242,34 @@ def test_a_model_that_fails_gives_way_to_its_fallback_on_any_wire(
     assert "refused the key" in changed["reason"]
 
 
+def two(project: Path, first: str, second: str) -> None:
+    """A config with the models `m` and `n`."""
+    second = second.replace("[models.m]", "[models.n]")
+    (project / "servers.toml").write_text(f'model = "m"\n{first}{second}')
+
+
+@pytest.mark.parametrize("other", WIRES, ids=lambda wire: f"to {wire.adapter}")
+def test_a_run_is_gone_on_with_by_another_model_on_any_wire(
+    here, project: Path, wire: Wire, other: Wire
+) -> None:
+    calls = [("c1", "shop__a", '{"k": 1}'), ("c2", "shop__b", "{}")]
+    plays = [wire.says(["I look."], calls, "end"), wire.says(["Done."], [], "end")]
+    with playing(wire, *plays) as server, playing(other, other.says(["Mine."], [], "end")) as then:
+        two(project, wire.config(server.url), other.config(then.url))
+        assert here("run", "--trust", "hello").stdout == "Done.\n"
+        done = here("run", "--trust", "--resume", "last", "--model", "n", "and you?")
+        sent = json.dumps(then.received[0].body)
+        assert (server.refused, then.refused) == ([], [])
+    assert (done.stdout, done.returncode) == ("Mine.\n", 0)
+    assert "from here on" in done.stderr
+    for text in ("hello", "I look.", "shop__a", "there is no tool shop__b", "Done.", "and you?"):
+        assert text in sent
+    [path] = (project / "transcripts").glob("*.jsonl")
+    events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+    [changed] = [e for e in events if e["type"] == "model_changed"]
+    assert changed["adapter"] == other.adapter
+
+
 # -- money -----------------------------------------------------------------------------------------
 
 

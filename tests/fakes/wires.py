@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes import chat_server, messages_server
+from tests.fakes import chat_server, messages_server, responses_server
 from tests.fakes.provider_server import Play, ProviderServer
 
 
@@ -59,6 +59,13 @@ def _messages(pieces: Sequence[str], calls: Sequence[tuple[str, str, str]], reas
     return messages_server.whole(*blocks, reason=ends.get(reason, reason))
 
 
+def _responses(pieces: Sequence[str], calls: Sequence[tuple[str, str, str]], reason: str) -> Play:
+    parts = [responses_server.said(*pieces)] if pieces else []
+    parts += [responses_server.called(*call) for call in calls]
+    ends = {"end": "", "length": "max_output_tokens", "refusal": "content_filter"}
+    return responses_server.stream(*responses_server.answer(*parts, reason=ends[reason]))
+
+
 CHAT = Wire(
     "openai-chat",
     chat_server.ChatServer,
@@ -73,4 +80,11 @@ MESSAGES = Wire(
     lambda message: messages_server.error("api_error", message),
     messages_server.whole(),
 )
-WIRES = (CHAT, MESSAGES)
+RESPONSES = Wire(
+    "openai-responses",
+    responses_server.ResponsesServer,
+    _responses,
+    lambda message: {"error": responses_server.error(message, "server_error")},
+    responses_server.stream(*responses_server.answer()),
+)
+WIRES = (CHAT, RESPONSES, MESSAGES)
