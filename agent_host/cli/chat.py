@@ -48,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-turns", metavar="N", help="at most N answers to one message")
     parser.add_argument("--max-tool-calls", metavar="N", help="at most N tool calls to one message")
     parser.add_argument("--max-tokens", metavar="N", help="at most N tokens, in and out")
+    parser.add_argument("--max-cost", metavar="DOLLARS", help="at most this much money")
     parser.add_argument("--max-time", metavar="SECONDS", help="at most this long for one message")
     add_trust_option(parser)
 
