@@ -2,15 +2,18 @@
 
 A Subject turns a `Plan`, which names no wire, into an adapter whose provider plays it. `able` says
 which plans it can play at all: an adapter without a network cannot be cut off, the offline one
-cannot be told what to say.
+cannot be told what to say. An adapter of another package comes with a module of its own:
+`AGENT_HOST_SUBJECTS=module,...` adds the `SUBJECTS` of those modules, and runs only them.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -267,3 +270,5 @@ SUBJECTS = [
     Subject("script", PLAYED | {"length", "turns"}, _script),
     Subject("replay", PLAYED, _replay),
 ]
+if _others := os.environ.get("AGENT_HOST_SUBJECTS"):
+    SUBJECTS = [s for name in _others.split(",") for s in import_module(name).SUBJECTS]

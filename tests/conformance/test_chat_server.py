@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.chat_server import judge
+from tests.fakes.chat_server import judge, signed
 
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 USER = {"role": "user", "content": "hi"}
@@ -84,9 +84,113 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("body", GOOD)
 def test_a_legal_request_is_taken(body: Any) -> None:
-    assert judge({"model": "m", **body}) is None
+    assert judge({"model": "m", **body}, "openai") is None
 
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
 def test_an_illegal_request_is_refused(body: Any) -> None:
-    assert judge({"model": "m", **body})
+    assert judge({"model": "m", **body}, "openai")
+
+
+NINE = altered(id="abcDEF123")
+NINE_RESULT = {**RESULT, "tool_call_id": "abcDEF123"}
+THOUGHT = {"reasoning_content": ""}
+STRICT_TOOL = {
+    "type": "function",
+    "function": {**tool()["function"], "strict": False},
+}
+OWN_GOOD: list[tuple[str, Any]] = [
+    ("gemini", {"messages": [USER, calling({**CALL, **signed()}), RESULT, USER]}),
+    (
+        "mistral",
+        {"messages": [USER, calling(NINE), NINE_RESULT, {**USER, "role": "assistant"}, USER]},
+    ),
+    ("deepseek", {"messages": [USER, calling(CALL, **THOUGHT), RESULT, USER]}),
+    ("plain", {"messages": [{"role": "system", "content": "s"}, USER], "tools": [tool()]}),
+    ("openai", {"messages": [{"role": "developer", "content": "s"}, USER], "tools": [STRICT_TOOL]}),
+]
+OWN_BAD: dict[str, tuple[str, Any]] = {
+    "gemini: no signature": ("gemini", {"messages": [USER, calling(CALL), RESULT]}),
+    "gemini: a signature that it never gave": (
+        "gemini",
+        {
+            "messages": [
+                USER,
+                calling({**CALL, "extra_content": {"google": {"thought_signature": "x"}}}),
+                RESULT,
+            ]
+        },
+    ),
+    "gemini: a signature on the second call alone": (
+        "gemini",
+        {
+            "messages": [
+                calling(CALL, {**altered(id="b"), **signed()}),
+                RESULT,
+                {**RESULT, "tool_call_id": "b"},
+            ]
+        },
+    ),
+    "gemini: a keyword it does not know": (
+        "gemini",
+        {"messages": [USER], "tools": [tool(properties={"a": {"type": "number", "const": 1}})]},
+    ),
+    "gemini: a schema together with tools": (
+        "gemini",
+        {"messages": [USER], "tools": [tool()], "response_format": {"type": "json_object"}},
+    ),
+    "mistral: an id of another form": (
+        "mistral",
+        {"messages": [USER, calling(CALL), RESULT, USER]},
+    ),
+    "mistral: a user after a result": (
+        "mistral",
+        {"messages": [USER, calling(NINE), NINE_RESULT, USER]},
+    ),
+    "mistral: usage asked for": (
+        "mistral",
+        {"messages": [USER], "stream_options": {"include_usage": True}},
+    ),
+    "mistral: another key of a message": ("mistral", {"messages": [{**USER, "name": "x"}]}),
+    "deepseek: no reasoning": ("deepseek", {"messages": [USER, calling(CALL), RESULT]}),
+    "deepseek: a picture": ("deepseek", {"messages": [image("data:image/png;base64,AAAA")]}),
+    "plain: strict": ("plain", {"messages": [USER], "tools": [STRICT_TOOL]}),
+    "plain: a developer": ("plain", {"messages": [{"role": "developer", "content": "x"}]}),
+    "plain: a picture in a result": (
+        "plain",
+        {
+            "messages": [
+                calling(CALL),
+                {**RESULT, "content": image("data:image/png;base64,AAAA")["content"]},
+            ]
+        },
+    ),
+    "openai: a forced tool that is not there": (
+        "openai",
+        {
+            "messages": [USER],
+            "tools": [tool()],
+            "tool_choice": {"type": "function", "function": {"name": "g"}},
+        },
+    ),
+    "openai: a schema of a list": (
+        "openai",
+        {
+            "messages": [USER],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "schema": {"type": "array", "items": {}}},
+            },
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "body"), OWN_GOOD)
+def test_what_one_provider_wants_is_taken(rules: str, body: Any) -> None:
+    assert judge({"model": "m", **body}, rules) is None
+
+
+@pytest.mark.parametrize(("rules", "body"), OWN_BAD.values(), ids=OWN_BAD.keys())
+def test_what_one_provider_does_not_take_is_refused(rules: str, body: Any) -> None:
+    assert judge({"model": "m", **body}, rules)

@@ -129,6 +129,5 @@ def check_nothing_is_lost(playing: Playing, wanted: ModelRequest, body: Any) -> 
     assert pictures == expected
 
 
-def test_the_matrix_holds_every_wire() -> None:
-    assert {s.name for s in NETWORK} >= {"openai-chat", "openai-responses", "anthropic"}
+def test_the_matrix_holds_every_pair_of_wires() -> None:
     assert len(PAIRS) == len(NETWORK) * (len(NETWORK) + 1) // 2
