@@ -67,6 +67,10 @@ _HINTS = (
         re.compile(r"does not support tools|tool(s| use) (is|are) not supported", re.IGNORECASE),
         "choose a model that can call tools",
     ),
+    (
+        re.compile(r"verified to generate reasoning summaries", re.IGNORECASE),
+        "or do without: `body = { reasoning = {} }` in the provider's table",
+    ),
 )
 _ADVICE: Mapping[FailureKind, str] = {
     "auth": "check the API key and what it may use",

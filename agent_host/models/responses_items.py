@@ -42,6 +42,12 @@ from agent_host.models.encoding import (
 from agent_host.models.schemas import OfferedTool, ToolTable, tool_table
 from agent_host.profiles.profile import Profile
 
+_KEPT: dict[type, tuple[str, ...]] = {
+    ToolCall: ("namespace", "caller"),
+    Reasoning: ("summary", "encrypted_content"),
+}
+"""The provider's own data that goes back, beside an id; `phase` for the rest."""
+
 
 class ItemEncoder:
     """Makes the `input` and `tools` of requests to one provider."""
@@ -89,9 +95,7 @@ class ItemEncoder:
         linked = own and _linked(message.content)
         items: list[JsonObject] = []
         for block in message.content:
-            data = getattr(block, "opaque", None) or {} if own else {}
-            if not linked:
-                data = {key: value for key, value in data.items() if key != "id"}
+            data = _data(block, linked=linked) if own else {}
             if isinstance(block, ToolCall):
                 items.append({**data, **self._call(block)})
             elif isinstance(block, Reasoning):
@@ -175,6 +179,13 @@ class ItemEncoder:
 def _between(_last: Role, _following: Role, waiting: Sequence[JsonObject]) -> list[bytes]:
     """What results hold that may not stand in them; nothing else has an order here."""
     return [encode({"role": "user", "content": list(waiting)})] if waiting else []
+
+
+def _data(block: Block, *, linked: bool) -> JsonObject:
+    """What the provider wants back with an item."""
+    kept = getattr(block, "opaque", None) or {}
+    keys = _KEPT.get(type(block), ("phase",))
+    return {key: kept[key] for key in (*keys, *(("id",) if linked else ())) if key in kept}
 
 
 def _linked(content: Sequence[Block]) -> bool:

@@ -168,6 +168,9 @@ def response(
         "output": list(output),
         "usage": usage() if over else None,
         "store": False,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
     }
 
 
