@@ -255,6 +255,7 @@ THOUGHT = Reasoning(text="hm", opaque={"signature": signed("hm")})
         (turn(Text(text="hm")), False),
         (turn(THOUGHT, origin=None), False),
         ((*turn(), user("and?")), True),
+        (turn(THOUGHT)[1:], True),
     ],
 )
 def test_an_older_model_begins_to_think_only_at_the_beginning_of_a_turn(

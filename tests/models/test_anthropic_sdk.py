@@ -234,6 +234,19 @@ def test_credentials_that_cannot_be_read_are_a_failure_too(
     assert server.received == []
 
 
+@pytest.mark.usefixtures("own")
+def test_a_token_that_cannot_be_fetched_for_a_request_is_a_failure_too(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("ANTHROPIC_FEDERATION_RULE_ID", "rule")
+    monkeypatch.setenv("ANTHROPIC_ORGANIZATION_ID", "org")
+    [got] = ask(adapter(server.url), request())
+    assert (got.failure.kind, got.failure.retryable) == ("auth", False)
+    assert "ANTHROPIC_API_KEY" in got.failure.message
+    assert server.received == []
+
+
 # -- the clouds ---------------------------------------------------------------------------------
 
 
