@@ -10,6 +10,7 @@ from typing import Any
 
 from agent_host.cli.columns import columns
 from agent_host.cli.facts import ModelFacts, facts_of, known_prices, provider_source
+from agent_host.cli.models_test import configure_test, execute_test
 from agent_host.config.choose import choose_model
 from agent_host.config.load import Loaded, load
 from agent_host.core.errors import ConfigError, ExitStatus
@@ -32,10 +33,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "URL:MODEL",
     )
     listing.add_argument("--json", action="store_true", help="print JSON")
+    configure_test(
+        actions.add_parser(
+            "test", help="ask a model, and say what works there and what does not (this costs)"
+        )
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run the chosen action and return its exit status."""
+    if options.action == "test":
+        return execute_test(options)
     loaded = load(options.config, os.environ)
     try:
         chosen = choose_model(

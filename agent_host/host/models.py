@@ -16,6 +16,9 @@ from agent_host.models.registry import made_by, module_of, not_loaded
 from agent_host.models.settings import AdapterSettings
 from agent_host.ports import ModelAdapter
 from agent_host.prices import Price, Prices
+from agent_host.records.redact import Redactor
+
+Change = Callable[[AdapterSettings], AdapterSettings]
 
 
 class Models:
@@ -41,12 +44,15 @@ class Models:
         )
 
     async def make(
-        self, name: str | None, origin: str = "--model"
+        self, name: str | None, origin: str = "--model", *, change: Change | None = None
     ) -> tuple[ModelChoice, ModelAdapter]:
         """Return a choice and its adapter. Raises ConfigError, also for one whose price is not
-        known while money is limited."""
+        known while money is limited. `change`: makes other settings of those that were found, and
+        no price is needed then."""
         choice = self.choose(name, origin)
         settings = self.settings(choice, base=self.base(name, choice))
+        if change is not None:
+            settings = change(settings)
         try:
             module = await self._loader.load(module_of(choice.adapter))
         except ImportError as error:
@@ -56,7 +62,7 @@ class Models:
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
         if prepare is not None:
             await self._loader.call(prepare)
-        if self._loaded.config.limits.max_cost is not None:
+        if change is None and self._loaded.config.limits.max_cost is not None:
             await self._check_price(adapter.origin)
         self.choice = choice
         return choice, adapter
@@ -154,13 +160,22 @@ class Fallbacks:
 
 @asynccontextmanager
 async def open_model(
-    loaded: Loaded, environ: Mapping[str, str], name: str | None = None
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    name: str | None = None,
+    *,
+    change: Change | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncIterator[tuple[ModelChoice, ModelAdapter]]:
-    """Make one model's adapter, by default the config's; leaving closes it. Raises ConfigError."""
+    """Make one model's adapter, by default the config's; leaving closes it. Raises ConfigError.
+
+    `change` makes other settings of those that were found: the same endpoint with another key, or
+    another model's name. `redactor` is told the values of the secrets that the adapter gets.
+    """
     loader = Loader()
-    models = Models(loaded, Secrets(environ), loader)
+    models = Models(loaded, Secrets(environ, redactor), loader)
     try:
-        yield await models.make(name)
+        yield await models.make(name, change=change)
     finally:
         for adapter in models.made:
             await adapter.aclose()
