@@ -92,9 +92,7 @@ def test_a_model_that_does_all_has_nothing_but_ok_on_each_wire(server_of):
     )
     with server_of() as server:
         found, exam = card(server, profile=profile)
-        assert server.refused == [
-            one for one in server.refused if one.startswith(("401", "404"))
-        ]
+        assert server.refused == [one for one in server.refused if one.startswith(("401", "404"))]
     assert {name: f.state for name, f in found.items()} == {
         check.name: "note" if check.name == "reasoning" else "ok" for check in CHECKS
     }, found
@@ -216,10 +214,6 @@ def test_a_busy_provider_is_asked_again_as_it_says():
         assert len(server.received) == 2
     assert found["reach"].state == "ok"
     assert len(exam.used) == 1
-
-
-def FIRST:
-    return {"model": MODEL, "messages": [{"role": "user", "content": "Count from"}]}
 
 
 def test_a_wait_longer_than_the_time_of_a_check_is_not_waited_for():
