@@ -281,9 +281,10 @@ def test_calls_of_the_past_use_the_names_that_the_model_is_shown_now() -> None:
     call = Message(
         role="assistant", content=(ToolCall(id="a", name="f", arguments={"Straße nr": "5"}),)
     )
+    history = [call]
     encoder = ChatEncoder(OWN, PLAIN)
     for one, key in ((None, "Straße nr"), (table, shown), (tool_table((), "plain"), "Straße nr")):
-        sent, _ = encoder.messages("", [call], one)
+        sent, _ = encoder.messages("", history, one)
         arguments = json.loads(sent)[0]["tool_calls"][0]["function"]["arguments"]
         assert json.loads(arguments) == {key: "5"}
 

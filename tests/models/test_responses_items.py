@@ -224,6 +224,9 @@ def test_a_call_that_was_not_sound_keeps_its_place_with_empty_arguments() -> Non
     message = answered(thought("hm"), called("a", "f", "{cut"), stem="5")
     [_, call, _] = wire(message, results(message))
     assert (call["arguments"], call["id"]) == ("{}", "fc_5_1r0")
+    faulty = ToolCall(id="a", name="f", arguments={"x": 1}, fault="truncated_call")
+    [call, _] = wire(Message(role="assistant", content=(faulty,)), result())
+    assert call["arguments"] == "{}"
 
 
 # -- content --------------------------------------------------------------------------------------
@@ -320,9 +323,10 @@ def test_calls_of_the_past_use_the_names_that_the_model_is_shown_now() -> None:
     table = tool_table((tool("f", schema),), "anthropic")
     [shown] = table.offered[0].compiled.schema["properties"]
     call = ToolCall(id="a", name="f", arguments={"Straße nr": "5"})
+    history = [Message(role="assistant", content=(call,))]
     encoder = ItemEncoder(OWN, PLAIN)
     for one, key in ((None, "Straße nr"), (table, shown), (tool_table((), "plain"), "Straße nr")):
-        sent, _ = encoder.items("", [Message(role="assistant", content=(call,))], one)
+        sent, _ = encoder.items("", history, one)
         assert json.loads(json.loads(sent)[0]["arguments"]) == {key: "5"}
 
 
