@@ -318,5 +318,5 @@ def rows(finding: Finding) -> list[str]:
     room = _WIDTH - len(head)
     if any(unicodedata.east_asian_width(one) in "WF" for one in finding.detail):
         room //= 2  # at worst each of them takes two
-    lines = textwrap.wrap(finding.detail, room) or [""]
+    lines = textwrap.wrap(finding.detail, room, break_on_hyphens=False) or [""]
     return [f"{head}{lines[0]}".rstrip(), *(f"{'':{len(head)}}{line}" for line in lines[1:])]

@@ -6,6 +6,7 @@ import struct
 import zlib
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -19,7 +20,7 @@ from agent_host.models.scorecard_subject import Examination, Subject, user
 from agent_host.models.settings import AdapterSettings
 from agent_host.profiles.table import built_in
 from tests.fakes.capable import CAPABLE, KEY, MODEL, CapableChat, CapableMessages
-from tests.fakes.chat_server import refusal, stream, text
+from tests.fakes.chat_server import DONE, HELLO, finish, refusal, stream, text, usage
 
 FIRST = {"model": MODEL, "messages": [{"role": "user", "content": "Count from"}]}
 MAKERS = {"openai-chat": openai_chat, "openai-responses": openai_responses, "anthropic": anthropic}
@@ -34,7 +35,12 @@ def problem(schema, said):
 
 
 def settings(server, **more):
-    keys = {"provider": "fake", "model": MODEL, "base_url": server.url, "api_key": KEY}
+    keys: dict[str, Any] = {
+        "provider": "fake",
+        "model": MODEL,
+        "base_url": server.url,
+        "api_key": KEY,
+    }
     return AdapterSettings(**keys | more)
 
 
@@ -145,6 +151,53 @@ def test_what_a_server_does_badly_is_found_and_stops_no_other_check(flaw, check,
     assert found["reach"].state == "ok"
     assert found["unknown_model"].state != "failed"
     assert KEY not in str(found)
+
+
+def said(words, reason="stop"):
+    return stream(text(words), finish(reason), usage(), DONE)
+
+
+def no(status, message):
+    return refusal(status, {"error": {"message": message}})
+
+
+EMPTY = stream(finish(), usage(), DONE)
+
+
+@pytest.mark.parametrize(
+    ("check", "plays", "state", "says"),
+    [
+        ("text", [EMPTY], "failed", "the answer is empty (stop reason end_turn)"),
+        ("stream", [HELLO], "note", "one piece, but it is short (12 characters)"),
+        ("usage", [HELLO, no(400, "no such thing")], "failed", "no such thing"),
+        ("stop_reason", [HELLO, no(400, "too few tokens")], "failed", "too few tokens"),
+        ("stop_reason", [HELLO, said("a", "whim")], "failed", "is cut off ends without"),
+        ("stop_reason", [HELLO, said("a")], "note", "at most ended with end_turn"),
+        ("two_calls", [HELLO, no(500, "down")], "failed", "down"),
+        ("results", [HELLO, EMPTY], "failed", "taken, but the answer is empty"),
+        ("image", [HELLO, HELLO], "failed", 'taken, but not seen: "Hello, world"'),
+        ("long_tool_schema", [HELLO, no(400, "bad schema: anyOf")], "failed", "bad schema"),
+        ("cancellation", [HELLO, no(500, "down")], "failed", "down"),
+        ("cancellation", [HELLO, EMPTY, HELLO], "note", "there was nothing to close"),
+        ("cancellation", [HELLO, HELLO, no(500, "down")], "failed", "the next request fails: "),
+        ("bad_key", [HELLO, no(400, "API key not valid")], "note", "as bad_request: "),
+        ("bad_key", [HELLO, no(500, "down")], "failed", "unavailable instead of auth"),
+        ("unknown_model", [HELLO, no(500, "down")], "failed", "unavailable instead of not_found"),
+        ("unknown_model", [HELLO, no(400, "which model?")], "ok", "refused as bad_request: "),
+    ],
+)
+def test_what_an_answer_means_to_a_check(check, plays, state, says):
+    with CapableChat() as server:
+        server.lenient = True
+        server.plays = plays
+        found, _ = card(server, check)
+    assert (found[check].state, says in found[check].detail) == (state, True), found[check]
+
+
+def test_the_model_that_really_answers_is_named():
+    with CapableChat(flaw="unlocked model") as server:
+        found, _ = card(server, "reach", model="latest")
+    assert found["reach"].detail == "connected, the key accepted; fake-1 answers"
 
 
 def test_without_required_a_call_is_asked_for_in_words():
