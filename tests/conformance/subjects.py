@@ -36,6 +36,7 @@ from tests.fakes import chat_server as chat
 from tests.fakes import messages_server as messages
 from tests.fakes import responses_server as responses
 from tests.fakes.asking import user
+from tests.fakes.provider_server import ProviderServer
 
 Ability = Literal["text", "verbatim", "calls", "reasoning", "length", "ends", "turns", "network"]
 """`verbatim`: says what the plan says; `length`, `ends`: these ends of a plan; `turns`: takes a
@@ -66,16 +67,28 @@ class Plan:
 
 @dataclass(frozen=True)
 class Playing:
-    """An adapter and its provider. `left`: set when a client went before the end."""
+    """An adapter and its provider; None where there is no network."""
 
     adapter: Any
-    left: threading.Event = field(default_factory=threading.Event)
-    refused: list[str] = field(default_factory=list)
-    received: list[Any] = field(default_factory=list)
+    server: ProviderServer | None = None
+
+    @property
+    def provider(self) -> ProviderServer:
+        assert self.server is not None
+        return self.server
+
+    @property
+    def left(self) -> threading.Event:
+        """Set when a client went before the end."""
+        return self.provider.left
+
+    @property
+    def refused(self) -> list[str]:
+        return [] if self.server is None else self.server.refused
 
     def bodies(self) -> list[Any]:
         """What the provider was sent, in order."""
-        return [one.body for one in self.received]
+        return [one.body for one in self.provider.received]
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,7 @@ def _openai_chat(
                 profile=built_in().of(rules, model, "openai-chat"),
             )
         )
-        yield Playing(adapter, server.left, server.refused, server.received)
+        yield Playing(adapter, server)
 
 
 def _responses_play(plan: Plan) -> responses.Play:
@@ -160,7 +173,7 @@ def _openai_responses(plan: Plan, folder: Path) -> Iterator[Playing]:
                 profile=built_in().of("openai", "gpt-6", "openai-responses"),
             )
         )
-        yield Playing(adapter, server.left, server.refused, server.received)
+        yield Playing(adapter, server)
 
 
 def _messages_body(plan: Plan) -> list[bytes]:
@@ -193,7 +206,7 @@ def _anthropic(plan: Plan, folder: Path) -> Iterator[Playing]:
                 provider="fake", model="fake-1", base_url=server.url, api_key="k-secret-123"
             )
         )
-        yield Playing(adapter, server.left, server.refused, server.received)
+        yield Playing(adapter, server)
 
 
 @contextmanager
