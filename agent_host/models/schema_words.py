@@ -54,6 +54,8 @@ def in_words(keyword: str, value: Json) -> str:
     """Return what a keyword of a `Node` says, or "" where there is nothing to tell."""
     if keyword in _FLAGS:
         return _FLAGS[keyword] if value is True else ""
+    if keyword == "default" and value is None:
+        return ""
     if keyword in _SIMPLE:
         said = value if keyword in ("pattern", "format") else brief(value)
         return _SIMPLE[keyword].format(clip(said, _MAX_VALUE))

@@ -407,6 +407,42 @@ def test_an_enumeration_that_its_type_excludes_is_told_and_the_type_kept(dialect
     assert found == {"type": "integer", "description": 'one of: "1", "2"'}
 
 
+def test_an_optional_argument_as_pydantic_writes_it_becomes_short() -> None:
+    schema = {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, "title": "Note"}
+    assert field(schema, "gemini") == {"type": "string", "nullable": True, "title": "Note"}
+    assert field(schema, "plain") == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+
+
+def test_patterns_that_a_decoder_refuses_are_told_in_strict_mode() -> None:
+    for pattern in ("^[A-Z]{3}-\\d+$", "^(?:a|b)?\\.c$", ""):
+        assert field({"type": "string", "pattern": pattern}, "openai-strict")["pattern"] == pattern
+    for pattern in ("(?=a)", "\\bx", "(a)\\1", "(", ")(", "[", "a{5000}", "ä", "a**", "x" * 400):
+        assert "pattern" not in field({"type": "string", "pattern": pattern}, "openai-strict")
+
+
+@pytest.mark.parametrize("dialect", NARROW)
+@pytest.mark.parametrize("kind", ["array", "object"])
+def test_levels_beyond_those_of_the_dialect_are_left_open(dialect: Dialect, kind: str) -> None:
+    schema: Any = {"type": "integer"}
+    value: Any = 1
+    for _ in range(20):
+        part = {"items": schema} if kind == "array" else {"properties": {"a": schema}}
+        schema = {"type": kind, **part}
+        value = [value] if kind == "array" else {"a": value}
+    compiled = legal({"type": "object", "properties": {"a": schema}, "required": ["a"]}, dialect)
+    assert compiled.losses
+    assert compiled.restore(compiled.adapt({"a": value})) == {"a": value}
+
+
+@pytest.mark.parametrize("dialect", NARROW)
+def test_unions_inside_unions_are_followed_only_so_far(dialect: Dialect) -> None:
+    schema: Any = {"type": "integer"}
+    for level in range(20):
+        schema = {"anyOf": [schema, {"const": f"v{level}"}]}
+    compiled = legal({"type": "object", "properties": {"a": schema}, "required": ["a"]}, dialect)
+    assert any("left open" in loss for loss in compiled.losses)
+
+
 # -- strict dialects ----------------------------------------------------------------------------
 
 
@@ -609,8 +645,13 @@ def test_a_schema_that_is_too_large_is_told_less(
 @all_dialects
 def test_losses_are_few_and_short(dialect: Dialect) -> None:
     properties = {f"k\n{i}": {"$ref": i, "minLength": "x", f"x{i}": 1} for i in range(24)}
-    losses = legal({"properties": properties, "allOf": 7}, dialect).losses
-    assert 0 < len(losses) <= 20
+    types = {f"t{i}": {"type": f"Type{i}"} for i in range(30)}
+    schema = {"properties": properties, "allOf": 7, "patternProperties": {"^t": {"allOf": []}}}
+    more = {"type": "array", "items": {"anyOf": list(types.values())}}
+    properties["k\n0"] = more
+    losses = legal(schema, dialect).losses
+    assert len(losses) == 20
+    assert "more kinds of loss" in losses[-1]
     assert all(len(loss) <= 300 and "\n" not in loss for loss in losses)
 
 
