@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import tenacity
@@ -27,6 +28,7 @@ from agent_host.core.events import (
     ToolArgumentsDelta,
 )
 from agent_host.core.handoff import is_legal, legal
+from agent_host.core.text import clean_line
 from agent_host.core.types import (
     Message,
     ModelFailure,
@@ -34,6 +36,7 @@ from agent_host.core.types import (
     ModelResponse,
     Text,
     Tool,
+    ToolChoice,
 )
 from agent_host.engine.rooms import Host, Retry
 from agent_host.ports import ModelAdapter, Pricing
@@ -110,15 +113,28 @@ class Question:
     def _request(self, request_id: str, model: ModelAdapter) -> ModelRequest:
         session = self._session
         c = session.conversation
+        tools = self._tools(model)
         return ModelRequest(
             request_id=request_id,
             system=c.system,
             messages=self._messages(),
-            tools=self._tools(model),
-            tool_choice=session.tool_choice if c.turns == 0 else "auto",
+            tools=tools,
+            tool_choice=self._choice(tools) if c.turns == 0 else "auto",
             output_schema=session.output_schema,
             conversation=c.run_id,
         )
+
+    def _choice(self, tools: tuple[Tool, ...]) -> ToolChoice:
+        """The choice of tool that was asked for; `auto` where it names one that is not offered."""
+        choice = self._session.tool_choice
+        names = [tool.name for tool in tools]
+        if choice in ("auto", "none", "required") or choice in names:
+            return choice
+        near = get_close_matches(choice, names, n=1)
+        text = f"there is no tool {clean_line(choice, 80)} to choose"
+        text += f"; did you mean {near[0]}?" if near else ""
+        self._session.feed.show(ServerLog(server="", level="warning", text=text))
+        return "auto"
 
     def _messages(self) -> tuple[Message, ...]:
         """What the model sees, legal for any provider; what was looked at before is not again."""

@@ -330,6 +330,24 @@ def test_a_choice_of_tool_is_for_the_first_request_and_a_schema_for_all():
     assert {r.conversation for r in model.requests} == {"run"}
 
 
+@pytest.mark.parametrize(
+    ("choice", "asked", "said"),
+    [
+        ("w__read", "w__read", None),
+        ("w__raed", "auto", "there is no tool w__raed to choose; did you mean w__read?"),
+        ("zzz", "auto", "there is no tool zzz to choose"),
+        ("none", "none", None),
+    ],
+)
+def test_a_tool_is_chosen_by_name_and_one_that_is_not_there_is_said(choice, asked, said):
+    journal, watcher = MemoryJournal(), Watcher()
+    model = PlannedModel([[]])
+    play(lambda: session(journal, model=model, tool_choice=choice, sinks=[watcher]))
+    assert [r.tool_choice for r in model.requests] == [asked]
+    logs = [item.text for item in watcher.items if isinstance(item, ServerLog)]
+    assert logs == ([said] if said else [])
+
+
 def test_a_history_that_is_not_legal_is_put_right_before_it_is_sent():
     journal = MemoryJournal()
     model = PlannedModel([["read"], []])
