@@ -200,6 +200,14 @@ def test_the_model_that_really_answers_is_named():
     assert found["reach"].detail == "connected, the key accepted; fake-1 answers"
 
 
+def test_one_of_the_results_is_an_error():
+    with CapableChat() as server:
+        card(server, "two_calls", "results")
+        ok, wrong = (one["content"] for one in server.received[-1].body["messages"][-2:])
+    assert ok == "The order was shipped on 12 March."
+    assert wrong == "Error (tool_error): There is no such order."
+
+
 def test_without_required_a_call_is_asked_for_in_words():
     profile = replace(built_in().of("", MODEL, "openai-chat"), tool_choice=())
     with CapableChat() as server:
@@ -284,6 +292,7 @@ def test_a_check_that_hangs_is_over_when_its_time_is():
         assert server.left.wait(10)
     assert found["usage"].detail == "not done within 0.3 s; --timeout allows for more"
     assert found["stop_reason"].state == "failed"
+    assert found["usage"].seconds < 5
     assert [one.usage is None for one in exam.used] == [False, True, True]
 
 
@@ -332,7 +341,7 @@ def test_an_adapter_that_raises_is_a_finding():
 
         async def stream(self, request):
             if request.tools:
-                raise KeyError("usage")
+                raise RuntimeError("so\x1bmething\nis wrong")
             async for item in self.adapter.stream(request):
                 yield item
 
@@ -357,7 +366,7 @@ def test_an_adapter_that_raises_is_a_finding():
     with CapableChat() as server:
         found = asyncio.run(run())
     assert found["reach"].detail == "connected; no key is set"
-    assert found["one_call"].detail == "the adapter raised KeyError: 'usage'"
+    assert found["one_call"].detail == "the adapter raised RuntimeError: so\\u{1b}mething is wrong"
     assert found["stop_reason"].state == "ok"
     assert found["bad_key"].state == "not taken"
 
