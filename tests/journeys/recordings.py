@@ -166,12 +166,12 @@ say = "There is no order 99999. The air purifier is order 12288, and it is delay
 )
 
 RECORDED = {
-    "offline": "01M81ECT7YSN6R0D0KEM83SG5E",
-    "parallel": "01M81ECX2TD8VB11A9FKWMP5KZ",
-    "approved": "01M81ED0DYS6KFQ82RQD1K55DM",
-    "edited": "01M81ED3PK0ENCYH24M4P86ZJE",
-    "denied": "01M81ED62ES6KN58A1RYTM5AGC",
-    "recovered": "01M81ED99309NPD0HXCAB3Z41K",
+    "offline": "01M87JEHM5S5ZTDT0QHQBXM3ZP",
+    "parallel": "01M87JEJKHYJ9A94M55276PA6N",
+    "approved": "01M87JEKMH15CQW140CE7WFD61",
+    "edited": "01M87JEMRDYFWBSBTEFAYDTEBQ",
+    "denied": "01M87JENQNB80XCNBFGJ8HV0QT",
+    "recovered": "01M87JEPPNWHE0GCSM90TPN4ZN",
 }
 """Scene -> the id of its run."""
 
