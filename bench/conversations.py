@@ -21,7 +21,7 @@ from agent_host.core.events import RunStarted, UserSaid
 from agent_host.core.limits import Limits
 from agent_host.core.types import Message, Principal, Text
 from agent_host.engine.feed import Feed
-from agent_host.engine.perform import Rooms
+from agent_host.engine.rooms import Rooms
 from agent_host.engine.session import Session
 from agent_host.host import make_policy, open_pool
 from agent_host.models import openai_chat
