@@ -62,23 +62,27 @@ class OpenAIResponses(OpenAIWire):
         if table.offered:
             parts += (b',"tools":', self._encoder.tools(table))
         parts += (b',"input":', items)
-        for key, value in self._options(request, table).items():
+        limit = (
+            request.max_output_tokens
+            or self._settings.max_output_tokens
+            or self.profile.max_output_tokens
+        )
+        for key, value in self._options(request, table, limit).items():
             parts.append(b',"%b":%b' % (key.encode(), encode(value)))
         parts.append(b"}")
-        return b"".join(parts), ResponsesStream(self._endpoint, self.origin, taken, table)
+        answer = ResponsesStream(self._endpoint, self.origin, taken, table, limit)
+        return b"".join(parts), answer
 
-    def _options(self, request: ModelRequest, table: ToolTable) -> JsonObject:
+    def _options(self, request: ModelRequest, table: ToolTable, limit: int) -> JsonObject:
         """What differs from request to request beside messages and tools."""
-        profile = self.profile
         options: JsonObject = {}
-        limit = request.max_output_tokens or self._settings.max_output_tokens
-        if limit or profile.max_output_tokens:
-            options[profile.max_tokens_field] = limit or profile.max_output_tokens
+        if limit:
+            options[self.profile.max_tokens_field] = limit
         if table.offered:
             options |= self._choice(request, table)
         if request.output_schema is not None:
             options |= self._format(request.output_schema, tools=bool(table.offered))
-        if profile.prompt_cache == "key" and request.conversation:
+        if self.profile.prompt_cache == "key" and request.conversation:
             options["prompt_cache_key"] = request.conversation
         return options
 

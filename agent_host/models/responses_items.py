@@ -106,7 +106,7 @@ class ItemEncoder:
             elif linked:
                 items.append(_message(as_text(block), data))
             elif text := as_text(block):
-                items.append({**data, "role": "assistant", "content": text})
+                items.append(_message(text, data))
         return items
 
     def _call(self, call: ToolCall) -> JsonObject:
@@ -203,8 +203,11 @@ def _linked(content: Sequence[Block]) -> bool:
 
 
 def _message(text: str, data: JsonObject) -> JsonObject:
-    message = {"type": "message", "role": "assistant", "status": "completed"}
-    return {**data, **message, "content": [_said(text)]}
+    """An assistant's message; the API wants the status of one that has an id, and no other's."""
+    message: JsonObject = {"type": "message", "role": "assistant", "content": [_said(text)]}
+    if "id" in data:
+        message["status"] = "completed"
+    return {**data, **message}
 
 
 def _said(text: str) -> JsonObject:

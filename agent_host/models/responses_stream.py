@@ -67,12 +67,19 @@ class ResponsesStream(EventStream):
     """One answer while it comes."""
 
     def __init__(
-        self, endpoint: Endpoint, origin: Origin, taken: Collection[str], table: ToolTable
+        self,
+        endpoint: Endpoint,
+        origin: Origin,
+        taken: Collection[str],
+        table: ToolTable,
+        limit: int = 0,
     ) -> None:
+        """`limit`: the most tokens that were asked for, 0 for any number."""
         self._answer = OrderedAnswer()
         super().__init__(endpoint, origin, self._answer)
         self._taken = taken
         self._table = table
+        self._limit = limit
         self._items: list[_Item] = []
         self._by_id: dict[str, _Item] = {}
         self._by_index: dict[int, _Item] = {}
@@ -199,7 +206,14 @@ class ResponsesStream(EventStream):
         if status == "incomplete":
             details = object_of(response.get("incomplete_details"))
             self._stop = _INCOMPLETE.get(text_of(details.get("reason")), "unknown")
+        elif "incomplete_details" not in response and self._spent():
+            self._stop = "max_tokens"
         self.done = True
+
+    def _spent(self) -> bool:
+        """Whether all tokens were used that were asked for: llama.cpp calls an answer `completed`
+        that ended there, and has no word for another."""
+        return 0 < self._limit <= self._usage.output_tokens
 
     # -- items -------------------------------------------------------------------------------
 

@@ -125,9 +125,11 @@ class _Items:
         if role == "assistant":
             self._identity(item, "message", where)
             must(item.get("phase") in (None, "commentary", "final_answer"), f"Invalid '{where}'")
-            if "id" in item or "status" in item:
+            if "id" in item:
                 must(isinstance(content, list), f"Invalid type for '{where}.content'")
                 must(item.get("status") == "completed", f"Missing '{where}.status'")
+            else:
+                must("status" not in item, f"Missing required parameter: '{where}.id'")
         else:
             _only(item, {"type", "role", "content"}, where)
         _content(content, f"{where}.content", assistant=role == "assistant")

@@ -28,11 +28,13 @@ from tests.fakes.responses_server import (
     answer,
     called,
     error,
+    event,
     refusal,
     said,
     stream,
     terminal,
     thought,
+    usage,
     whole,
 )
 
@@ -382,6 +384,17 @@ def test_a_call_of_an_answer_that_was_cut_is_kept_and_not_sound() -> None:
     assert got.response.stop_reason == "max_tokens"
     assert [one.fault for one in got.calls] == ["truncated_call"]
     assert isinstance(got.response.message.content[1], ToolCall)
+
+
+def test_an_answer_that_used_all_its_tokens_is_cut_where_the_server_has_no_word_for_it() -> None:
+    sent = {"id": "r", "status": "completed", "usage": usage(completion=20)}
+    end = event("response.completed", response=sent)
+    with ResponsesServer(stream(*answer(said("a"))[:-1], end)) as server:
+        model = adapter(server.url, max_output_tokens=20)
+        asked = (request(), request(max_output_tokens=21))
+        got = ask(model, *asked)
+        assert server.refused == []
+    assert [one.response.stop_reason for one in got] == ["max_tokens", "end_turn"]
 
 
 # -- faults ---------------------------------------------------------------------------------------

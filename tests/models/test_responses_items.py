@@ -161,6 +161,12 @@ CHAIN = (
 )
 
 
+def plain(text: str, **more: Any) -> dict[str, Any]:
+    """A message that anybody may have said. Some servers know it by its type alone."""
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "role": "assistant", "content": content, **more}
+
+
 def test_an_answer_with_reasoning_returns_to_its_origin_as_it_came() -> None:
     message = answered(*CHAIN, stem="5")
     sent = wire(message, results(message, Text(text="ok")))
@@ -176,7 +182,7 @@ def test_elsewhere_the_answer_goes_without_reasoning_and_without_ids() -> None:
     for origin in (OTHER, None):
         message = answered(*CHAIN, origin=origin)
         sent = wire(message, results(message))
-        assert sent[0] == {"role": "assistant", "content": "I look."}
+        assert sent[0] == plain("I look.")
         assert [one.get("type") for one in sent[1:]] == [
             *("function_call", "function_call"),
             *("function_call_output", "function_call_output"),
@@ -196,19 +202,15 @@ def test_what_was_damaged_goes_without_reasoning_and_without_ids() -> None:
         replace(message, content=(replace(lost, opaque={"id": "rs_5_0"}), *message.content[1:])),
     ]
     for one in damaged:
-        assert wire(one) == [{"role": "assistant", "content": "x", **PHASE}]
+        assert wire(one) == [plain("x", **PHASE)]
 
 
 PHASE = {"phase": "final_answer"}
 
 
 def test_the_phase_of_a_message_returns_also_without_reasoning() -> None:
-    assert wire(answered(said("x", phase="final_answer"))) == [
-        {"role": "assistant", "content": "x", **PHASE}
-    ]
-    assert wire(answered(said("x", phase="final_answer"), origin=OTHER)) == [
-        {"role": "assistant", "content": "x"}
-    ]
+    assert wire(answered(said("x", phase="final_answer"))) == [plain("x", **PHASE)]
+    assert wire(answered(said("x", phase="final_answer"), origin=OTHER)) == [plain("x")]
 
 
 def test_parts_of_one_message_return_as_one_message() -> None:

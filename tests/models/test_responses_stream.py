@@ -33,6 +33,7 @@ from tests.fakes.responses_server import (
     said,
     terminal,
     thought,
+    usage,
 )
 
 ORIGIN = Origin(provider="fake", model="fake-1", adapter="openai-responses")
@@ -44,9 +45,12 @@ NO_TOOLS = tool_table((), "plain")
 
 
 def deltas_and_result(
-    *reads: bytes, failure: ModelFailure | None = None, table: ToolTable = NO_TOOLS
+    *reads: bytes,
+    failure: ModelFailure | None = None,
+    table: ToolTable = NO_TOOLS,
+    limit: int = 0,
 ) -> tuple[list[Delta], ModelResponse | ModelFailure]:
-    stream = ResponsesStream(ENDPOINT, ORIGIN, (), table)
+    stream = ResponsesStream(ENDPOINT, ORIGIN, (), table, limit)
     deltas: list[Delta] = []
     try:
         for data in reads:
@@ -290,6 +294,37 @@ def test_how_an_answer_ended_is_said(
 ) -> None:
     found = whole(*body)
     assert (found.stop_reason, calls(found)) == (stop, expected)
+
+
+@pytest.mark.parametrize(
+    ("limit", "details", "stop"),
+    [
+        (3, {}, "max_tokens"),
+        (4, {}, "tool_use"),
+        (0, {}, "tool_use"),
+        (3, {"incomplete_details": None}, "tool_use"),
+    ],
+)
+def test_a_server_that_knows_no_incomplete_answers_is_told_by_its_tokens(
+    limit: int, details: Any, stop: str
+) -> None:
+    """llama.cpp: what was cut off is `completed`."""
+    sent = {"id": "r", "status": "completed", "usage": usage(completion=3), **details}
+    end = event("response.completed", response=sent)
+    found = whole(*answer(F)[:-1], end, limit=limit)
+    assert found.stop_reason == stop
+    assert calls(found) == ([("f", "truncated_call")] if stop == "max_tokens" else RIGHT[:1])
+
+
+def test_calls_that_are_open_side_by_side_and_known_by_their_id_alone() -> None:
+    """llama.cpp: no index anywhere, two calls open at once, and no end of arguments."""
+    first, second = moved(F, None), moved(G, None)
+    body = [
+        one
+        for one in (*first[:-1], *second[:-1], first[-1], second[-1])
+        if b"arguments.done" not in one
+    ]
+    assert calls(whole(created(), *body, terminal([]))) == RIGHT
 
 
 def test_a_network_fault_after_the_end_was_said_does_not_matter() -> None:
