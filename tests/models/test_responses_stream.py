@@ -16,6 +16,7 @@ from agent_host.core.types import (
     ToolCall,
     Usage,
 )
+from agent_host.models import ordered
 from agent_host.models.failures import Endpoint, RefusedError
 from agent_host.models.responses_stream import ResponsesStream
 from agent_host.models.schemas import ToolTable, tool_table
@@ -378,6 +379,33 @@ def test_pieces_find_their_item(body: list[bytes]) -> None:
         assert calls(whole(created(), *body, end)) == RIGHT
 
 
+def test_pieces_of_an_item_that_is_done_are_not_added() -> None:
+    made = items(thought("hm"), said("a"), F, stem="5")
+    late = [
+        event("response.reasoning_summary_text.delta", item_id=made[0]["id"], delta="x"),
+        event("response.output_text.delta", item_id=made[1]["id"], content_index=0, delta="x"),
+        event("response.output_text.done", item_id=made[1]["id"], content_index=0, text="x"),
+        event("response.function_call_arguments.delta", item_id=made[2]["id"], delta="x"),
+        event("response.function_call_arguments.done", item_id=made[2]["id"], arguments="x"),
+        event("response.output_item.added", item={**made[2], "status": "in_progress"}),
+    ]
+    body = answer(thought("hm"), said("a"), F, stem="5")
+    assert whole(*body[:-1], *late, body[-1]) == whole(*body)
+
+
+def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound, parts in (
+        ("MAX_ANSWER", (said("x" * 60, "x" * 60),)),
+        ("MAX_ARGUMENTS", (called("a", "f", "x" * 60, "x" * 60),)),
+        ("MAX_BLOCKS", tuple(said("x") for _ in range(101))),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(ordered, bound, 100)
+            failure = failed(*answer(*parts))
+        assert (failure.kind, failure.retryable) == ("protocol", False)
+        assert "more than 100" in failure.message
+
+
 UNKNOWN = [
     {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
     {"type": "custom_tool_call", "id": "ctc_1", "call_id": "x", "name": "y", "input": "z"},
@@ -511,6 +539,12 @@ FAILED: dict[str, tuple[bytes, str, str, bool]] = {
         "bad_request",
         "bad",
         False,
+    ),
+    "an error of words": (
+        json.dumps({"error": "CUDA out of memory"}).encode(),
+        "unavailable",
+        "CUDA out of memory",
+        True,
     ),
     "an error without a type": (
         b'data: {"error":{"message":"boo","code":503}}\n\n',
