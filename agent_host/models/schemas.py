@@ -38,7 +38,6 @@ __all__ = [
     "OfferedTool",
     "ToolTable",
     "compile_schema",
-    "parameters",
     "tool_table",
 ]
 
@@ -233,8 +232,3 @@ def _offered(
         description=clip(sendable(tool.description), max_description),
         compiled=compile_schema(tool.input_schema, dialect),
     )
-
-
-def parameters(schema: Json) -> JsonObject:
-    """Return the schema of a tool's arguments as every Chat Completions server takes it."""
-    return compile_schema(schema, "openai").schema

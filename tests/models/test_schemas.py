@@ -1,29 +1,23 @@
-"""Each row of what providers reject, for each dialect; the table of tools."""
+"""Each row of what providers reject, for each dialect."""
 
-import copy
 import json
 from typing import Any
 
 import pytest
 
-from agent_host.core.types import Tool
 from agent_host.models import schemas
 from agent_host.models.schemas import (
     Compiled,
     Dialect,
     InexpressibleError,
     compile_schema,
-    parameters,
-    tool_table,
 )
-from tests.fakes.chat_server import judge
 from tests.fakes.schema_rules import illegal
 from tests.fakes.schema_samples import DIALECTS
 
 NARROW: tuple[Dialect, ...] = ("openai-strict", "anthropic-strict", "gemini", "plain")
 OPEN = {"type": "object", "properties": {}}
 all_dialects = pytest.mark.parametrize("dialect", DIALECTS)
-strict_dialects = pytest.mark.parametrize("dialect", ["openai-strict", "anthropic-strict"])
 
 
 def legal(schema: Any, dialect: Dialect) -> Compiled:
@@ -443,135 +437,6 @@ def test_unions_inside_unions_are_followed_only_so_far(dialect: Dialect) -> None
     assert any("left open" in loss for loss in compiled.losses)
 
 
-# -- strict dialects ----------------------------------------------------------------------------
-
-
-def test_openai_strict_requires_every_key_and_says_null_for_left_out() -> None:
-    compiled = legal(
-        {
-            "type": "object",
-            "properties": {
-                "id": {"type": "string"},
-                "note": {"type": "string", "description": "d"},
-                "unit": {"enum": ["C", "F"]},
-                "maybe": {"type": ["integer", "null"]},
-                "deep": {"type": "object", "properties": {"x": {"type": "number"}}},
-            },
-            "required": ["id", "deep"],
-        },
-        "openai-strict",
-    )
-    properties = compiled.schema["properties"]
-    null = {"type": "null"}
-    assert compiled.schema["required"] == ["id", "note", "unit", "maybe", "deep"]
-    assert properties["note"] == {"anyOf": [{"type": "string"}, null], "description": "d"}
-    assert properties["unit"]["anyOf"] == [{"type": "string", "enum": ["C", "F"]}, null]
-    assert properties["maybe"]["anyOf"] == [{"type": "integer"}, null]
-    sent = {"id": "1", "note": None, "unit": None, "maybe": None, "deep": {"x": None}}
-    assert compiled.restore(sent) == {"id": "1", "maybe": None, "deep": {}}
-    own = {"id": "1", "deep": {"x": 2}}
-    assert compiled.restore(compiled.adapt(own)) == own
-
-
-def test_anthropic_strict_leaves_optional_keys_out_of_required() -> None:
-    schema = legal(
-        {"type": "object", "properties": {"a": {"type": "string"}}}, "anthropic-strict"
-    ).schema
-    assert schema["required"] == []
-    assert schema["properties"] == {"a": {"type": "string"}}
-    assert schema["additionalProperties"] is False
-
-
-@strict_dialects
-def test_what_a_strict_dialect_cannot_describe_is_json_text(dialect: Dialect) -> None:
-    compiled = legal(
-        {
-            "type": "object",
-            "properties": {
-                "any": {},
-                "map": {"type": "object", "additionalProperties": {"type": "integer"}},
-                "list": {"type": "array"},
-                "some": {"anyOf": [{"type": "integer"}, {"type": "object"}]},
-                "either": {"anyOf": [{"type": "string"}, {"type": "object"}]},
-            },
-            "required": ["any", "map", "list", "some", "either"],
-        },
-        dialect,
-    )
-    value = {
-        "any": "123",
-        "map": {"größe": 1, "x": 2},
-        "list": [1, "a", {"b": None}],
-        "some": {"k": [1]},
-        "either": "{}",
-    }
-    wire = compiled.adapt(value)
-    assert wire == {
-        "any": '"123"',
-        "map": '{"größe": 1, "x": 2}',
-        "list": ["1", '"a"', '{"b": null}'],
-        "some": '{"k": [1]}',
-        "either": '"{}"',
-    }
-    assert compiled.restore(wire) == value
-    assert compiled.restore({"any": "no JSON", "some": 3}) == {"any": "no JSON", "some": 3}
-    assert any("written as JSON text" in loss for loss in compiled.losses)
-    kinds = {name: found.get("type") for name, found in compiled.schema["properties"].items()}
-    assert kinds == {
-        "any": "string",
-        "map": "string",
-        "list": "array",
-        "some": None,
-        "either": "string",
-    }
-
-
-@strict_dialects
-@pytest.mark.parametrize(
-    ("schema", "why"),
-    [
-        ({"type": "array"}, "no object"),
-        ({"type": "object", "additionalProperties": {"type": "string"}}, "any keys"),
-        ({"patternProperties": {"^x": {}}}, "any keys"),
-        ({"not": {}}, "no object"),
-        ({"properties": {f"k{i}": {"enum": ["x" * 300]} for i in range(1000)}}, "more than"),
-    ],
-)
-def test_a_strict_dialect_says_why_a_tool_cannot_be_expressed(
-    dialect: Dialect, schema: Any, why: str
-) -> None:
-    with pytest.raises(InexpressibleError, match=why) as caught:
-        compile_schema(schema, dialect)
-    assert "\n" not in str(caught.value)
-
-
-def test_anthropic_strict_takes_24_optional_keys() -> None:
-    properties = {f"k{i}": {"type": "string"} for i in range(25)}
-    legal({"properties": {k: properties[k] for k in list(properties)[:24]}}, "anthropic-strict")
-    with pytest.raises(InexpressibleError, match="24 optional"):
-        compile_schema({"properties": properties}, "anthropic-strict")
-    legal({"properties": properties, "required": ["k0"]}, "anthropic-strict")
-
-
-def test_openai_strict_takes_ten_levels_and_the_rest_as_text() -> None:
-    schema: Any = {"type": "integer"}
-    value: Any = 5
-    for _ in range(14):
-        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
-        value = {"a": value}
-    compiled = legal(schema, "openai-strict")
-    assert compiled.restore(compiled.adapt(value)) == value
-    assert any("JSON text" in loss for loss in compiled.losses)
-
-
-def test_a_long_enumeration_is_told_where_a_strict_dialect_counts() -> None:
-    values = [f"v{i}" for i in range(300)]
-    found = field({"enum": values}, "openai-strict")
-    assert found["type"] == "string"
-    assert "and 292 more" in found["description"]
-    assert field({"enum": values}, "plain")["enum"] == values
-
-
 # -- open dialects: what could turn a looser schema into a stricter one --------------------------
 
 
@@ -653,95 +518,3 @@ def test_losses_are_few_and_short(dialect: Dialect) -> None:
     assert len(losses) == 20
     assert "more kinds of loss" in losses[-1]
     assert all(len(loss) <= 300 and "\n" not in loss for loss in losses)
-
-
-# -- the alias ----------------------------------------------------------------------------------
-
-
-def test_parameters_is_what_every_chat_server_takes() -> None:
-    body = {
-        "model": "m",
-        "messages": [{"role": "user", "content": "x"}],
-        "tools": [
-            {
-                "type": "function",
-                "function": {"name": "f", "parameters": parameters({"anyOf": [{"const": {}}]})},
-            }
-        ],
-    }
-    assert judge(body) is None
-    assert parameters(None) == OPEN
-
-
-# -- the table ----------------------------------------------------------------------------------
-
-
-def tool(name: str, schema: Any = None, description: str = "does it") -> Tool:
-    return Tool(
-        name=name, server="s", tool=name, description=description, input_schema=schema or {}
-    )
-
-
-def test_one_tool_that_cannot_be_expressed_fails_nothing_else() -> None:
-    table = tool_table(
-        [tool("s__a"), tool("s__b", {"type": "array"}), tool("s__c")], "openai-strict"
-    )
-    assert [one.name for one in table.offered] == ["s__a", "s__c"]
-    assert table.withheld == {"s__b": "it says that its arguments are no object"}
-
-
-@all_dialects
-@pytest.mark.parametrize("name", ["", "a.b", "a b", "ä", "x" * 129, "a/b"])
-def test_a_tool_with_an_illegal_name_is_withheld(dialect: Dialect, name: str) -> None:
-    table = tool_table([tool(name), tool("s__ok-1")], dialect)
-    assert [one.name for one in table.offered] == ["s__ok-1"]
-    assert "name" in table.withheld[name]
-
-
-def test_names_are_as_long_as_the_provider_takes_them() -> None:
-    assert tool_table([tool("x" * 100)], "openai").withheld
-    assert not tool_table([tool("x" * 100)], "anthropic").withheld
-    assert tool_table([tool("1a")], "gemini").withheld
-    assert not tool_table([tool("1a")], "plain").withheld
-
-
-def test_tools_beyond_the_count_are_withheld_and_the_order_stays() -> None:
-    tools = [tool(f"s__{i}") for i in range(130)]
-    table = tool_table(tools, "openai", max_tools=128)
-    assert [one.tool for one in table.offered] == tools[:128]
-    assert list(table.withheld) == ["s__128", "s__129"]
-    assert "128 tools" in table.withheld["s__128"]
-
-
-def test_tools_beyond_the_total_size_are_withheld_and_smaller_ones_still_fit() -> None:
-    large = tool("s__large", description="x" * 500)
-    table = tool_table([tool("s__a"), large, tool("s__b")], "plain", max_total=200)
-    assert [one.name for one in table.offered] == ["s__a", "s__b"]
-    assert "200 characters" in table.withheld["s__large"]
-
-
-def test_descriptions_are_bounded_and_can_be_sent() -> None:
-    table = tool_table([tool("s__a", description="\ud800" + "x" * 50)], "openai", max_description=9)
-    assert table.offered[0].description == "?xxxxxxx…"
-    assert tool_table([tool("s__a", description="x" * 20_000)], "openai").offered[0].description
-
-
-def test_calls_go_through_the_table_by_name() -> None:
-    odd = {"type": "object", "properties": {"größe": {"type": "string"}}}
-    table = tool_table([tool("s__odd", odd), tool("s__even", {"properties": {"a": {}}})], "plain")
-    assert table.renamed
-    wire = table.adapt("s__odd", {"größe": "L"})
-    assert wire != {"größe": "L"}
-    assert table.restore("s__odd", wire) == {"größe": "L"}
-    same = {"größe": "L"}
-    assert table.restore("s__even", same) is same
-    assert table.adapt("s__unknown", same) is same
-    assert not tool_table([tool("s__even")], "plain").renamed
-
-
-def test_a_tool_keeps_its_own_schema() -> None:
-    schema = {"type": "object", "properties": {"größe": {"anyOf": [{"type": "null"}]}}}
-    before = copy.deepcopy(schema)
-    one = tool_table([tool("s__odd", schema)], "gemini").offered[0]
-    assert one.tool.input_schema is schema
-    assert schema == before
