@@ -100,10 +100,12 @@ class SdkClient(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """A client with its connections, and the requests that it serves now."""
+    """A client with its connections, the requests that it serves now, and whether it has served
+    any: then it may hold connections that the other end has given up."""
 
     client: SdkClient
     active: int = 0
+    used: bool = False
 
 
 class WireModel:
@@ -187,7 +189,7 @@ class WireModel:
             return
         lane.active += 1
         try:
-            response = await self._open(lane.client, body)
+            response = await self._open(lane, body)
             if isinstance(response, ModelFailure):
                 yield response
                 return
@@ -238,8 +240,23 @@ class WireModel:
         self._lanes.append(_Lane(self._make_client()))
         return self._lanes[-1]
 
-    async def _open(self, client: SdkClient, body: bytes) -> httpx2.Response | ModelFailure:
-        """Send the request and return the answer once its head is there, its body unread."""
+    async def _open(self, lane: _Lane, body: bytes) -> httpx2.Response | ModelFailure:
+        """Send the request and return the answer once its head is there, its body unread.
+
+        A connection that was kept may have been given up by the other end just as the request
+        went out on it: then the request goes out once more (RFC 9112, section 9.3.1).
+        """
+        kept, lane.used = lane.used, True
+        answer = await self._send(lane.client, body, kept=kept)
+        if answer is None:
+            answer = await self._send(lane.client, body, kept=False)
+        assert answer is not None  # on a new connection it is a failure
+        return answer
+
+    async def _send(
+        self, client: SdkClient, body: bytes, *, kept: bool
+    ) -> httpx2.Response | ModelFailure | None:
+        """Send the request; None: it went out on a connection that was no longer there."""
         try:
             response: object = await client.post(
                 self.profile.path.replace("{model}", self._settings.model) or self.path,
@@ -252,6 +269,8 @@ class WireModel:
         except RefusedError as error:
             return error.failure
         except self._faults as error:
+            if kept and self._was_given_up(error):
+                return None
             return self._fault(error)
         assert isinstance(response, httpx2.Response)  # what cast_to asked for
         return response
@@ -304,6 +323,11 @@ class WireModel:
                 raise TimeoutError
             if now() > end:
                 raise _NeverEndsError
+
+    def _was_given_up(self, error: BaseException) -> bool:
+        """Whether a kept connection was closed without a byte of an answer."""
+        cause = error.__cause__ if isinstance(error, self.connection_error) else error
+        return isinstance(cause, httpx2.RemoteProtocolError | httpx2.WriteError)
 
     def _fault(self, error: BaseException, *, begun: bool = False) -> ModelFailure:
         """What a network fault means."""

@@ -23,6 +23,7 @@ from agent_host.core.types import (
 )
 from tests.conformance.subjects import SUBJECTS, Call, Plan, Subject
 from tests.fakes.asking import ask, request, tool, user
+from tests.fakes.provider_server import Play
 
 CALLS = frozenset({"calls"})
 NETWORK = frozenset({"verbatim", "network"})
@@ -250,6 +251,22 @@ def test_several_sessions_are_served_at_once(subject: Subject, tmp_path: Path) -
 
     with subject.play(Plan(says=("Hel", "lo")), tmp_path) as playing:
         asyncio.run(run(playing.adapter))
+
+
+@able("network")
+def test_a_kept_connection_that_was_given_up_costs_no_answer(
+    subject: Subject, tmp_path: Path
+) -> None:
+    with subject.play(Plan(says=("Hello",)), tmp_path) as playing:
+        play = playing.provider.plays[0]
+        playing.provider.plays = [play, Play(end="drop"), play, Play(end="drop"), Play(end="drop")]
+        first, second, third = ask(playing.adapter, request(), request(), request())
+        connections = [one.connection for one in playing.provider.received]
+    assert (first.text, second.text) == ("Hello", "Hello")
+    assert connections[0] == connections[1] != connections[2]
+    # Given up twice in a row is no matter of a connection that was kept.
+    assert third.failure.kind == "unavailable"
+    assert third.failure.retryable
 
 
 FOREIGN = Origin(provider="elsewhere", model="other", adapter="another-wire")
