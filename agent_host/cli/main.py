@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent_host.cli.run", "answer one prompt, with tools, and leave"),
     "chat": ("agent_host.cli.chat", "talk to a model at this terminal"),
     "servers": ("agent_host.cli.servers", "list and test the configured MCP servers"),
-    "tools": ("agent_host.cli.tools", "list, show and call the servers' tools"),
+    "tools": ("agent_host.cli.tools", "list, show, check and call the servers' tools"),
     "models": ("agent_host.cli.models", "list the models that can answer"),
     "transcripts": ("agent_host.cli.transcripts", "list and show recorded runs"),
     "config": ("agent_host.cli.config", "show the config, or make a first one"),

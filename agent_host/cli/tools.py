@@ -1,4 +1,4 @@
-"""`agent-host tools`: the servers' tools, listed, shown, called by hand.
+"""`agent-host tools`: the servers' tools, listed, shown, checked for a model, called by hand.
 
 A call by hand is no run: policy is not asked, because the human who would be asked has typed the
 call, and no transcript is written. Arguments are validated as a model's are.
@@ -14,8 +14,10 @@ from typing import Any
 
 from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
+from agent_host.cli.tools_check import check, configure_check
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
-from agent_host.config.load import load
+from agent_host.config.choose import ModelChoice, choose_model
+from agent_host.config.load import Loaded, load
 from agent_host.config.near import nearest
 from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean, clean_line
@@ -31,6 +33,7 @@ from agent_host.core.types import (
 )
 from agent_host.host import user_name
 from agent_host.ports import CallContext
+from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.servers.pool import Pool
 
 
@@ -45,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Call a tool by hand. You typed it, so policy is not asked; it is no run, "
         "so nothing is recorded.",
     )
+    configure_check(actions.add_parser("check", help="say what of the tools a model is told"))
     for action in (show, call):
         action.add_argument("name", metavar="NAME", help="as in `tools list`, or its own name")
     call.add_argument(
@@ -62,13 +66,31 @@ def execute(options: argparse.Namespace) -> int:
     if options.action == "call":
         _check_given(options)
     loaded = load(options.config, os.environ)
+    model = _model(loaded, options.model) if options.action == "check" else None
     only = enabled(loaded, [options.server] if options.server else [])
     ensure_trusted(loaded, flag=options.trust)
-    return with_servers(loaded, only, lambda pool: _execute(pool, options))
+    return with_servers(loaded, only, lambda pool: _execute(pool, options, model))
 
 
-async def _execute(pool: Pool, options: argparse.Namespace) -> int:
+def _model(loaded: Loaded, name: str | None) -> ModelChoice:
+    """The model to check for. Its key is not needed: nothing is sent to it."""
+    origin = "--model" if name is not None else loaded.origin("model")
+    model = choose_model(
+        loaded.config, os.environ, loaded.profiles, name=name, origin=origin, usable=False
+    )
+    if model.adapter in WITHOUT_PROVIDER:
+        raise UsageError(
+            f"{clean_line(model.name, 80)} takes every tool as it is; say for which model to "
+            "check, as in --model gemini"
+        )
+    return model
+
+
+async def _execute(pool: Pool, options: argparse.Namespace, model: ModelChoice | None) -> int:
     complain(pool)
+    if model is not None:
+        profile = model.profile
+        return check(pool, options, profile.schema, profile.max_tools, model.name)
     if options.action == "list":
         return _list(pool, as_json=options.json)
     tool = _find(pool, options.name)

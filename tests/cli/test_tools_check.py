@@ -66,3 +66,23 @@ def test_without_any_server_there_is_nothing_to_check(capsys: pytest.CaptureFixt
     options = parser.parse_args(["--model", "m", "--server", "s", "--json", "--trust"])
     assert check(pool, options, "plain", 0, "m") == 0
     assert capsys.readouterr().err == "no servers are configured\n"
+
+
+def test_the_tools_of_live_servers_are_checked_for_a_model(here, project):
+    (project / "servers.toml").write_text(
+        '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
+    )
+    done = here("tools", "check", "--model", "gemini", "--trust")
+    assert done.returncode == 0
+    assert "orders__refund_order: lossy" in done.stdout
+    assert "11 tools for gemini:" in done.stdout + done.stderr
+    done = here("tools", "check", "--model", "anthropic", "--json", "--trust")
+    found = json.loads(done.stdout)
+    assert (found["dialect"], found["ok"], found["withheld"]) == ("anthropic", 11, 0)
+
+
+def test_a_stand_in_has_nothing_to_check(here, project):
+    (project / "servers.toml").write_text("")
+    done = here("tools", "check", "--trust")
+    assert done.returncode == 2
+    assert "takes every tool as it is" in done.stderr
