@@ -1,10 +1,11 @@
-"""The plain way: `import mcp, openai`, connect, list, and loop until the model stops asking.
+"""The plain way: `import mcp` and a model's SDK, connect, list, and loop until the model is done.
 
-What a careful reader of both packages' front pages writes. It does the same job as `agent-host
+What a careful reader of the packages' front pages writes. It does the same job as `agent-host
 run`, without policy, validation, approval, transcript and limits; calls of a turn run together.
-    python bench/baseline.py run URL MODEL SERVER...     a SERVER is a command, JSON list
+A WIRE is openai-chat, openai-responses or anthropic; a SERVER is a command, JSON list.
+    python bench/baseline.py run WIRE URL MODEL SERVER...
+    python bench/baseline.py many WIRE URL MODEL COUNT SERVER  COUNT conversations at once; seconds
     python bench/baseline.py --help
-    python bench/baseline.py many URL MODEL COUNT SERVER  COUNT conversations at once; seconds
 """
 
 import asyncio
@@ -12,10 +13,10 @@ import contextlib
 import json
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import mcp
-import openai
 
 JsonObject = dict[str, Any]
 Clients = dict[str, tuple[mcp.Client, str]]
@@ -23,8 +24,154 @@ Clients = dict[str, tuple[mcp.Client, str]]
 PROMPT = "Do what you were made for."
 
 
+class Wire(Protocol):
+    """A model behind one SDK."""
+
+    def tool(self, name: str, description: str | None, schema: JsonObject) -> JsonObject:
+        """A tool as a request offers it."""
+
+    async def ask(self, history: list[Any], tools: list[Any]) -> tuple[list[Any], list[JsonObject]]:
+        """One streamed answer: what it adds to the history, and its calls."""
+
+    def results(self, results: list[tuple[str, str]]) -> list[Any]:
+        """What the results of calls (id, text) add to the history."""
+
+
+class Chat:
+    """Chat Completions, with the openai package."""
+
+    def __init__(self, url: str, model: str) -> None:
+        import openai
+
+        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        self.model = model
+
+    def tool(self, name: str, description: str | None, schema: JsonObject) -> JsonObject:
+        function = {"name": name, "description": description, "parameters": schema}
+        return {"type": "function", "function": function}
+
+    async def ask(self, history: list[Any], tools: list[Any]) -> tuple[list[Any], list[JsonObject]]:
+        text = ""
+        found: dict[int, JsonObject] = {}
+        stream = await self.client.chat.completions.create(
+            model=self.model, messages=history, tools=tools, stream=True
+        )
+        async for event in stream:
+            for choice in event.choices:
+                text += choice.delta.content or ""
+                for delta in choice.delta.tool_calls or ():
+                    entry = found.setdefault(delta.index, {"id": "", "name": "", "arguments": ""})
+                    entry["id"] = delta.id or entry["id"]
+                    if delta.function:
+                        entry["name"] = delta.function.name or entry["name"]
+                        entry["arguments"] += delta.function.arguments or ""
+                if choice.delta.content:
+                    show(choice.delta.content)
+        asked = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {"name": call["name"], "arguments": call["arguments"]},
+            }
+            for call in found.values()
+        ]
+        said: JsonObject = {"role": "assistant", "content": text or None}
+        return [said | {"tool_calls": asked} if asked else said], list(found.values())
+
+    def results(self, results: list[tuple[str, str]]) -> list[Any]:
+        return [{"role": "tool", "tool_call_id": key, "content": text} for key, text in results]
+
+
+class Responses:
+    """Responses, with the openai package; nothing is stored at the provider."""
+
+    def __init__(self, url: str, model: str) -> None:
+        import openai
+
+        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        self.model = model
+
+    def tool(self, name: str, description: str | None, schema: JsonObject) -> JsonObject:
+        tool = {"type": "function", "name": name, "description": description}
+        return tool | {"parameters": schema, "strict": False}
+
+    async def ask(self, history: list[Any], tools: list[Any]) -> tuple[list[Any], list[JsonObject]]:
+        items: list[Any] = []
+        found: list[JsonObject] = []
+        stream = await self.client.responses.create(
+            model=self.model, input=history, tools=tools, store=False, stream=True
+        )
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                show(event.delta)
+            elif event.type == "response.output_item.done":
+                item = event.item
+                items.append(item.to_dict())
+                if item.type == "function_call":
+                    call = {"id": item.call_id, "name": item.name, "arguments": item.arguments}
+                    found.append(call)
+        return items, found
+
+    def results(self, results: list[tuple[str, str]]) -> list[Any]:
+        return [
+            {"type": "function_call_output", "call_id": key, "output": text}
+            for key, text in results
+        ]
+
+
+class Messages:
+    """Messages, with the anthropic package."""
+
+    def __init__(self, url: str, model: str) -> None:
+        import anthropic
+
+        self.client = anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=0)
+        self.model = model
+
+    def tool(self, name: str, description: str | None, schema: JsonObject) -> JsonObject:
+        return {"name": name, "description": description, "input_schema": schema}
+
+    async def ask(self, history: list[Any], tools: list[Any]) -> tuple[list[Any], list[JsonObject]]:
+        content: dict[int, JsonObject] = {}
+        stream = await self.client.messages.create(
+            model=self.model, max_tokens=8192, messages=history, tools=tools, stream=True
+        )
+        async for event in stream:
+            if event.type == "content_block_start":
+                begun = event.content_block
+                content[event.index] = {"type": begun.type, "text": ""}
+                if begun.type == "tool_use":
+                    content[event.index] |= {"id": begun.id, "name": begun.name}
+            elif event.type == "content_block_delta":
+                if event.delta.type == "text_delta":
+                    content[event.index]["text"] += event.delta.text
+                    show(event.delta.text)
+                elif event.delta.type == "input_json_delta":
+                    content[event.index]["text"] += event.delta.partial_json
+        found = []
+        for block in content.values():
+            if block["type"] == "tool_use":
+                arguments = block.pop("text") or "{}"
+                block["input"] = json.loads(arguments)
+                found.append({"id": block["id"], "name": block["name"], "arguments": arguments})
+        return [{"role": "assistant", "content": list(content.values())}], found
+
+    def results(self, results: list[tuple[str, str]]) -> list[Any]:
+        content = [
+            {"type": "tool_result", "tool_use_id": key, "content": text} for key, text in results
+        ]
+        return [{"role": "user", "content": content}]
+
+
+WIRES: dict[str, Callable[[str, str], Wire]] = {
+    "openai-chat": Chat,
+    "openai-responses": Responses,
+    "anthropic": Messages,
+}
+
+
 async def connect(
-    stack: contextlib.AsyncExitStack, commands: list[str]
+    stack: contextlib.AsyncExitStack, wire: Wire, commands: list[str]
 ) -> tuple[Clients, list[Any]]:
     """Start the servers one after the other: the clients by tool name, and the tools."""
     clients: Clients = {}
@@ -36,36 +183,8 @@ async def connect(
         for tool in (await client.list_tools()).tools:
             name = tool.name if len(commands) == 1 else f"s{number}__{tool.name}"
             clients[name] = (client, tool.name)
-            function = {
-                "name": name,
-                "description": tool.description,
-                "parameters": tool.input_schema,
-            }
-            tools.append({"type": "function", "function": function})
+            tools.append(wire.tool(name, tool.description, tool.input_schema))
     return clients, tools
-
-
-async def ask(
-    model: openai.AsyncOpenAI, name: str, messages: list[Any], tools: list[Any]
-) -> tuple[str, list[JsonObject]]:
-    """One streamed answer: its text and its calls."""
-    text = ""
-    found: dict[int, JsonObject] = {}
-    stream = await model.chat.completions.create(
-        model=name, messages=messages, tools=tools, stream=True
-    )
-    async for event in stream:
-        for choice in event.choices:
-            text += choice.delta.content or ""
-            for delta in choice.delta.tool_calls or ():
-                entry = found.setdefault(delta.index, {"id": "", "name": "", "arguments": ""})
-                entry["id"] = delta.id or entry["id"]
-                if delta.function:
-                    entry["name"] = delta.function.name or entry["name"]
-                    entry["arguments"] += delta.function.arguments or ""
-            if choice.delta.content:
-                show(choice.delta.content)
-    return text, list(found.values())
 
 
 def show(text: str) -> None:
@@ -73,53 +192,51 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
-async def run_call(clients: Clients, call: JsonObject) -> JsonObject:
+async def run_call(clients: Clients, call: JsonObject) -> tuple[str, str]:
     client, tool = clients[call["name"]]
     result = await client.call_tool(tool, json.loads(call["arguments"]))
-    text = "".join(block.text for block in result.content if block.type == "text")
-    return {"role": "tool", "tool_call_id": call["id"], "content": text}
+    return call["id"], "".join(block.text for block in result.content if block.type == "text")
 
 
-async def converse(model: openai.AsyncOpenAI, name: str, clients: Clients, tools: list[Any]) -> str:
-    messages: list[Any] = [{"role": "user", "content": PROMPT}]
+async def converse(wire: Wire, clients: Clients, tools: list[Any]) -> None:
+    history: list[Any] = [{"role": "user", "content": PROMPT}]
     while True:
-        text, found = await ask(model, name, messages, tools)
-        if not found:
-            return text
-        asked = [
-            {
-                "id": call["id"],
-                "type": "function",
-                "function": {"name": call["name"], "arguments": call["arguments"]},
-            }
-            for call in found
-        ]
-        messages.append({"role": "assistant", "content": text or None, "tool_calls": asked})
-        messages += await asyncio.gather(*(run_call(clients, call) for call in found))
+        said, calls = await wire.ask(history, tools)
+        if not calls:
+            return
+        history += said
+        history += wire.results(await asyncio.gather(*(run_call(clients, call) for call in calls)))
 
 
-async def run(url: str, name: str, commands: list[str]) -> None:
-    model = openai.AsyncOpenAI(base_url=url, api_key="none")
+async def run(wire: Wire, commands: list[str]) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        clients, tools = await connect(stack, commands)
-        await converse(model, name, clients, tools)
+        clients, tools = await connect(stack, wire, commands)
+        await converse(wire, clients, tools)
         sys.stdout.write("\n")
 
 
-async def many(url: str, name: str, count: int, command: str) -> None:
-    model = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+async def many(wire: Wire, count: int, command: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        clients, tools = await connect(stack, [command])
-        await converse(model, name, clients, tools)
+        clients, tools = await connect(stack, wire, [command])
+        await converse(wire, clients, tools)
         started = time.monotonic()
-        await asyncio.gather(*(converse(model, name, clients, tools) for _ in range(count)))
+        await asyncio.gather(*(converse(wire, clients, tools) for _ in range(count)))
         sys.stdout.write(f"\n{time.monotonic() - started}\n")
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "--help":
+def main(arguments: list[str]) -> None:
+    if arguments[0] == "--help":
+        import openai  # noqa: F401 - what a program that is made of it pays first
+
         sys.stdout.write(str(__doc__))
-    elif sys.argv[1] == "run":
-        asyncio.run(run(sys.argv[2], sys.argv[3], sys.argv[4:]))
+        return
+    what, name, url, model, *rest = arguments
+    wire = WIRES[name](url, model)
+    if what == "run":
+        asyncio.run(run(wire, rest))
     else:
-        asyncio.run(many(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]))
+        asyncio.run(many(wire, int(rest[0]), rest[1]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

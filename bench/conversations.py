@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from agent_host.config.load import Loaded, load
@@ -24,7 +25,7 @@ from agent_host.engine.feed import Feed
 from agent_host.engine.rooms import Rooms
 from agent_host.engine.session import Session
 from agent_host.host import make_policy, open_pool
-from agent_host.models import openai_chat
+from agent_host.models.registry import made_by, module_of
 from agent_host.models.settings import AdapterSettings
 from agent_host.ports import ApprovalQuestion, Deferred, ModelAdapter, ToolSource
 from agent_host.records.ids import new_run_id
@@ -79,11 +80,11 @@ async def converse(loaded: Loaded, model: ModelAdapter, pool: ToolSource) -> Non
 async def main(count: int) -> None:
     loaded = load(Path("servers.toml"), os.environ)
     config = loaded.config.models["bench"]
-    model = openai_chat.create(
-        AdapterSettings(
-            provider="bench", model=config.model or "", base_url=config.base_url, api_key="none"
-        )
+    adapter = config.adapter or ""
+    settings = AdapterSettings(
+        provider="bench", model=config.model or "", base_url=config.base_url, api_key="none"
     )
+    model = made_by(adapter, import_module(module_of(adapter)), settings)
     async with open_pool(loaded, os.environ) as pool:
         await pool.settled()
         await converse(loaded, model, pool)

@@ -1,7 +1,8 @@
-"""A scripted model server that speaks streamed Chat Completions, and remembers when it was asked.
+"""A scripted model server that streams its answers on each wire, and remembers when it was asked.
 
-Theory of operation: raw asyncio, no state but the clock readings. What to answer stands in the
-model's name, as `rounds-200.calls-1.tool-echo.tokens-8.seconds-0`: for `rounds` turns each
+Theory of operation: raw asyncio, no state but the clock readings; what an answer looks like is in
+fake_wires.py, and the path of a request says on which wire. What to answer stands in the model's
+name, as `rounds-200.calls-1.tool-echo.tokens-8.seconds-0`: for `rounds` turns each
 answer holds `calls` calls of the offered tool whose own name is `tool`, then comes a text of
 `tokens` pieces, one a chunk. How many turns there were is counted in the request. The port is
 written to stdout; the server ends when its stdin does. `GET /asked` returns, for each request,
@@ -15,58 +16,36 @@ import json
 import os
 import sys
 import time
-from typing import Any
 
-JsonObject = dict[str, Any]
+from fake_wires import WIRES, Call, JsonObject, Wire
 
-FIRST = '{"id":"r","object":"chat.completion.chunk","created":1,"model":"bench","choices":['
 BATCH = 64
-
-
-def chunk(delta: JsonObject, finish: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return f"data: {FIRST}{json.dumps(choice)}]}}\n\n".encode()
 
 
 def plan_of(model: str) -> dict[str, str]:
     return dict(part.split("-", 1) for part in model.split("."))
 
 
-def calls(request: JsonObject, plan: dict[str, str], turn: int) -> list[bytes]:
-    """The chunks of a turn that asks for tools, shaped as a provider's: name first, then text."""
+def calls(names: list[str], plan: dict[str, str], turn: int) -> list[Call]:
+    """What a turn that asks for tools asks for."""
     wanted = plan.get("tool", "echo")
-    names = [tool["function"]["name"] for tool in request.get("tools", ())]
     names = [name for name in names if name == wanted or name.endswith(f"__{wanted}")]
     arguments: JsonObject = {"text": f"turn {turn}"}
     if wanted == "sleep":
         arguments = {"seconds": float(plan.get("seconds", "0").replace("_", "."))}
     text = json.dumps(arguments)
-    count = int(plan.get("calls", "1"))
-    parts = []
-    for index in range(count):
-        name = names[index % len(names)]
-        function = {"name": name, "arguments": ""}
-        head = {"index": index, "id": f"call_{turn}_{index}", "type": "function"}
-        parts.append(chunk({"tool_calls": [head | {"function": function}]}))
-        parts += [
-            chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-            for piece in (text[:5], text[5:])
-        ]
-    return [*parts, chunk({}, "tool_calls")]
+    return [
+        Call(f"call_{turn}_{index}", names[index % len(names)], text)
+        for index in range(int(plan.get("calls", "1")))
+    ]
 
 
-def answer(request: JsonObject) -> list[bytes]:
+def answer(wire: Wire, request: JsonObject) -> list[bytes]:
     plan = plan_of(request["model"])
-    turn = sum(1 for message in request["messages"] if message["role"] == "assistant")
-    parts = [chunk({"role": "assistant", "content": ""})]
+    turn = wire.turns(request, int(plan.get("calls", "1")))
     if turn < int(plan.get("rounds", "0")):
-        parts += calls(request, plan, turn)
-    else:
-        parts += [chunk({"content": f" word{index % 10}"}) for index in range(int(plan["tokens"]))]
-        parts.append(chunk({}, "stop"))
-    usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
-    parts.append(f'data: {FIRST}],"usage":{json.dumps(usage)}}}\n\n'.encode())
-    return [*parts, b"data: [DONE]\n\n"]
+        return wire.calls(calls(wire.tools(request), plan, turn))
+    return wire.words([f" word{index % 10}" for index in range(int(plan["tokens"]))])
 
 
 class FakeModel:
@@ -112,9 +91,9 @@ class FakeModel:
         elif line.startswith(b"GET /watch/"):
             self.watched = int(line.split()[1].rpartition(b"/")[2])
             await reply(writer, b"text/plain", [b"ok"])
-        elif b"/chat/completions" in line:
+        elif wire := wire_of(line):
             try:
-                parts = answer(json.loads(body))
+                parts = answer(wire, json.loads(body))
             except (LookupError, ArithmeticError, ValueError) as error:
                 # No such tool was offered, or the model's name is no plan.
                 writer.write(refusal(error))
@@ -124,6 +103,12 @@ class FakeModel:
         else:
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         return True
+
+
+def wire_of(line: bytes) -> Wire | None:
+    """The wire of a request's first line."""
+    path = line.split()[1].decode().partition("?")[0]
+    return next((wire for wire in WIRES if path.endswith(wire.path)), None)
 
 
 def refusal(error: Exception) -> bytes:

@@ -10,19 +10,24 @@ byte of an answer to the first byte of the next request, less the server's own t
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from processes import BENCH, Asked, Model, Outcome, ours, run
 
 Numbers = dict[str, float]
 
+WIRES = {"openai-chat": "/v1", "openai-responses": "/v1", "anthropic": ""}
+"""The adapter of each wire -> what its base URL ends with."""
+USUAL = "openai-chat"
+
 CONFIG = """\
 model = "bench"
 [models.bench]
-adapter = "openai-chat"
-base_url = "{url}/v1"
+adapter = "{wire}"
+base_url = "{url}"
 api_key = "none"
 model = "{plan}"
 [limits]
@@ -58,21 +63,23 @@ class Side:
         return run([*own, *arguments], self.folder)
 
     def run(
-        self, plan: str, servers: list[list[str]], *, warm: bool = False
+        self, plan: str, servers: list[list[str]], *, warm: bool = False, wire: str = USUAL
     ) -> tuple[Outcome, list[Asked]]:
         """A whole one-shot run; `warm` keeps the servers.lock of the run before."""
-        command = self.prepare(plan, servers, warm=warm)
+        command = self.prepare(plan, servers, warm=warm, wire=wire)
         self.model.asked()
         outcome = run(command, self.folder, self.model.watch)
         return outcome, self.model.asked()
 
-    def prepare(self, plan: str, servers: list[list[str]], *, warm: bool = False) -> list[str]:
+    def prepare(
+        self, plan: str, servers: list[list[str]], *, warm: bool = False, wire: str = USUAL
+    ) -> list[str]:
         """Write what the side reads, and return its command."""
         if not self.is_ours:
             script = str(BENCH / "baseline.py")
             commands = [json.dumps(server) for server in servers]
-            return [sys.executable, script, "run", f"{self.model.url}/v1", plan, *commands]
-        config = CONFIG.format(url=self.model.url, plan=plan)
+            return [sys.executable, script, "run", wire, self.model.url, plan, *commands]
+        config = CONFIG.format(wire=wire, url=f"{self.model.url}{WIRES[wire]}", plan=plan)
         for number, (program, *args) in enumerate(servers):
             config += SERVER.format(
                 number=number, command=json.dumps(program), args=json.dumps(args)
@@ -128,10 +135,10 @@ def oneshot(side: Side) -> Numbers:
     return numbers | {warm_key: numbers[key] for warm_key, key in same.items()}
 
 
-def rounds(side: Side) -> Numbers:
+def rounds(side: Side, wire: str) -> Numbers:
     """200 tool rounds of one read-only call each."""
     busy = side.folder / "busy"
-    _, asked = side.run(plan(200), [server("--busy", str(busy))])
+    _, asked = side.run(plan(200), [server("--busy", str(busy))], wire=wire)
     gaps = [later.came - earlier.left for earlier, later in pairwise(asked)]
     used = [later.cpu - earlier.cpu for earlier, later in pairwise(asked)]
     assert len(gaps) == 200, f"{len(gaps)} rounds instead of 200"
@@ -159,33 +166,67 @@ def servers(side: Side) -> Numbers:
     return {"ten_first": first, "ten_delay": first - (one_asked[0].came - one.started)}
 
 
-def tokens(side: Side) -> Numbers:
+def tokens(side: Side, wire: str) -> Numbers:
     """CPU of a streamed answer of 20,000 pieces, above that of one of 8."""
-    few, _ = side.run(plan(0, 8), [server()])
-    many, _ = side.run(plan(0, 20_000), [server()])
+    few, _ = side.run(plan(0, 8), [server()], wire=wire)
+    many, _ = side.run(plan(0, 20_000), [server()], wire=wire)
+    assert len(many.output.split()) == 20_000, f"{len(many.output.split())} words"
     return {"tokens": many.cpu - few.cpu}
 
 
-def conversations(side: Side) -> Numbers:
+def conversations(side: Side, wire: str) -> Numbers:
     """100 conversations of 5 rounds at once in one process, connected before the clock starts."""
     count, what = 100, plan(5)
     if side.is_ours:
-        side.prepare(what, [server()])
+        side.prepare(what, [server()], wire=wire)
         script, arguments = "conversations.py", [str(count)]
     else:
         script = "baseline.py"
-        arguments = ["many", f"{side.model.url}/v1", what, str(count), json.dumps(server())]
+        arguments = ["many", wire, side.model.url, what, str(count), json.dumps(server())]
     outcome = run([sys.executable, str(BENCH / script), *arguments], side.folder)
     return {"conversations": count / float(outcome.output.split()[-1])}
 
 
-SCENARIOS: dict[str, tuple[Callable[[Side], Numbers], int]] = {
-    "start": (start, 9),
-    "oneshot": (oneshot, 7),
-    "rounds": (rounds, 3),
-    "parallel": (parallel, 3),
-    "servers": (servers, 3),
-    "tokens": (tokens, 5),
-    "conversations": (conversations, 3),
+def on(key: str, wire: str) -> str:
+    """The name of a number that is taken on each wire."""
+    return f"{key} ({wire})"
+
+
+def on_wire(scenario: Callable[[Side, str], Numbers], wire: str) -> Callable[[Side], Numbers]:
+    """A scenario of one wire."""
+    return lambda side: {on(key, wire): value for key, value in scenario(side, wire).items()}
+
+
+class Turns(NamedTuple):
+    """How often each side is measured."""
+
+    ours: int
+    plain: int
+
+
+Scenario = tuple[Callable[[Side], Numbers], Turns]
+ALONE: dict[str, Scenario] = {
+    "start": (start, Turns(9, 9)),
+    "oneshot": (oneshot, Turns(7, 7)),
+    "parallel": (parallel, Turns(3, 3)),
+    "servers": (servers, Turns(3, 3)),
 }
-"""What can be measured, and how often each side is."""
+"""What is measured on one wire only."""
+ON_EACH: dict[str, tuple[Callable[[Side, str], Numbers], Turns]] = {
+    "rounds": (rounds, Turns(3, 1)),
+    "tokens": (tokens, Turns(3, 3)),
+    "conversations": (conversations, Turns(3, 1)),
+}
+"""What is measured on each wire. No bar of these looks at the plain way, which is slow there."""
+NAMES = (*ALONE, *ON_EACH)
+
+
+def scenarios(names: Sequence[str], wires: Sequence[str]) -> Iterator[tuple[str, Scenario]]:
+    """The scenarios of these names, those that are measured on each wire on these."""
+    for name in names:
+        if name in ALONE:
+            yield name, ALONE[name]
+            continue
+        scenario, turns = ON_EACH[name]
+        for wire in wires:
+            yield on(name, wire), (on_wire(scenario, wire), turns)
