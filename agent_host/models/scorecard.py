@@ -8,7 +8,7 @@ fails stops no other, but for `reach`: what cannot be reached has nothing else t
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_host.core.text import clean_line
 from agent_host.models import scorecard_abilities as abilities
@@ -104,10 +104,15 @@ async def examine(
 
 
 async def _verdict(exam: Examination, check: Check, seconds: float) -> Verdict:
+    before = exam.again
     try:
         async with asyncio.timeout(seconds):
-            return await check.run(exam)
+            verdict = await check.run(exam)
     except TimeoutError:
-        return failed(f"not done within {seconds:g} s; --timeout allows for more")
+        verdict = failed(f"not done within {seconds:g} s; --timeout allows for more")
     except Exception as error:  # noqa: BLE001 - an adapter that raises is what a check has to find
-        return failed(f"the adapter raised {type(error).__name__}: {error}")
+        verdict = failed(f"the adapter raised {type(error).__name__}: {error}")
+    if again := exam.again - before:
+        times = "once" if again == 1 else f"{again} times"
+        verdict = replace(verdict, detail=f"{verdict.detail}; asked again {times}")
+    return verdict

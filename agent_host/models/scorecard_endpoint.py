@@ -1,15 +1,12 @@
 """What every endpoint has to do: be there, answer in pieces, count, end rightly, refuse rightly."""
 
-import asyncio
 import re
-from contextlib import aclosing
 
 from agent_host.core import size
 from agent_host.core.types import ModelFailure, ModelResponse
 from agent_host.models.scorecard_subject import (
     Answer,
     Examination,
-    Used,
     Verdict,
     failed,
     not_taken,
@@ -142,25 +139,16 @@ async def stop_reason(exam: Examination) -> Verdict:
 
 async def cancellation(exam: Examination) -> Verdict:
     """Whether a stream that is closed early ends at once, and leaves the endpoint usable."""
-    now = asyncio.get_running_loop().time
-    adapter = exam.subject.adapter
-    whole: ModelResponse | ModelFailure | None = None
-    exam.used.append(Used(origin=adapter.origin, usage=None))
-    async with aclosing(adapter.stream(exam.request(_LONG))) as items:
-        async for item in items:
-            if isinstance(item, ModelResponse | ModelFailure):
-                whole = item
-            break
-        closing = now()
-    took = now() - closing
-    if isinstance(whole, ModelFailure):
-        return refused(whole)
-    if took > _MAY_TAKE:
+    answer = await exam.ask(_LONG, close=True)
+    took = answer.closing
+    if took is None and isinstance(answer.item, ModelFailure):
+        return refused(answer.item)
+    if took is not None and took > _MAY_TAKE:
         return failed(f"closing the stream took {took:.2f} s")
     after = (await exam.ask(_SHORT)).item
     if isinstance(after, ModelFailure):
-        return failed(f"closed in {took:.2f} s, but the next request fails: {after.message}")
-    if whole is not None:
+        return failed(f"closed early, and the next request fails: {after.message}")
+    if took is None:
         return note("the answer came whole at once, so there was nothing to close")
     return ok(f"closed in {took:.2f} s; the next request works")
 

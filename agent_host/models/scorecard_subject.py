@@ -10,10 +10,10 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from agent_host.core.events import ReasoningDelta, TextDelta
+from agent_host.core.events import Delta, ReasoningDelta, ServerLog, TextDelta
 from agent_host.core.text import clean_line
 from agent_host.core.types import (
     JsonObject,
@@ -104,13 +104,16 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer. `pieces`: of text; `first`: seconds to the first piece of anything."""
+    """One answer. `pieces`: of text; `first`: seconds to the first piece of anything; `closing`:
+    seconds that closing it took, if it was closed after its first piece: then it counts as a
+    failure (`cancelled`)."""
 
     item: ModelResponse | ModelFailure
     pieces: int
     first: float | None
     seconds: float
     reasoned: bool
+    closing: float | None = None
 
     @property
     def text(self) -> str:
@@ -139,7 +142,7 @@ class Used:
 @dataclass(slots=True, kw_only=True)
 class Examination:
     """Asks the subject, and remembers. `deadline`: when the running check has to be over, in
-    seconds of the event loop's clock."""
+    seconds of the event loop's clock. `again`: how often a busy provider was asked again."""
 
     subject: Subject
     deadline: float = 0.0
@@ -148,6 +151,7 @@ class Examination:
     called: tuple[Message, Answer] | None = None
     """The last question that was answered with calls alone that can be run, and its answer."""
     reasoned: bool = False
+    again: int = 0
 
     @property
     def limit(self) -> int:
@@ -155,21 +159,25 @@ class Examination:
         return _THINKING_LIMIT if self.subject.profile.effort else _LIMIT
 
     async def ask(
-        self, *messages: Message, adapter: ModelAdapter | None = None, **options: Any
+        self,
+        *messages: Message,
+        adapter: ModelAdapter | None = None,
+        close: bool = False,
+        **options: Any,
     ) -> Answer:
-        """Ask, and again after a wait while the provider is busy and there is time."""
+        """Ask, and again while the provider is busy and there is time. `close`: close the answer
+        after its first piece."""
         loop = asyncio.get_running_loop()
         request = self.request(*messages, **options)
+        asked = adapter or self.subject.adapter
         for attempt in range(1, _TRIES):
-            answer = await self._once(request, adapter or self.subject.adapter)
-            failure = answer.item
-            if not isinstance(failure, ModelFailure) or failure.kind not in _BUSY:
+            answer = await self._once(request, asked, close=close)
+            wait = _wait(answer, attempt)
+            if wait is None or loop.time() + wait >= self.deadline:
                 return answer
-            wait = 2.0**attempt if failure.retry_after is None else failure.retry_after
-            if not failure.retryable or loop.time() + wait >= self.deadline:
-                return answer
+            self.again += 1
             await asyncio.sleep(wait)
-        return await self._once(request, adapter or self.subject.adapter)
+        return await self._once(request, asked, close=close)
 
     def request(self, *messages: Message, **options: Any) -> ModelRequest:
         """Return a request as a session makes it."""
@@ -177,33 +185,62 @@ class Examination:
         number = len(self.used) + 1
         return ModelRequest(request_id=f"request-{number}", messages=messages, **options)
 
-    async def _once(self, request: ModelRequest, adapter: ModelAdapter) -> Answer:
+    async def _once(self, request: ModelRequest, adapter: ModelAdapter, *, close: bool) -> Answer:
         now = asyncio.get_running_loop().time
         started, first, pieces, thought = now(), None, 0, False
-        answered: ModelResponse | ModelFailure | None = None
+        closing: float | None = None
+        answered = ModelFailure(kind="protocol", message="the adapter gave no answer")
+        item: Delta | ServerLog | ModelResponse | ModelFailure = answered
         place = len(self.used)
         self.used.append(Used(origin=adapter.origin, usage=None))
         async with aclosing(adapter.stream(request)) as stream:
             async for item in stream:
                 if isinstance(item, ModelResponse | ModelFailure):
-                    answered = item
                     continue
                 first = now() - started if first is None else first
                 pieces += isinstance(item, TextDelta)
                 thought = thought or isinstance(item, ReasoningDelta)
-        if answered is None:
-            answered = ModelFailure(kind="protocol", message="the adapter gave no answer")
-        if isinstance(answered, ModelResponse):
-            thought = thought or any(isinstance(b, Reasoning) for b in answered.message.content)
-            counted = answered.usage if answered.usage != Usage() else None
-            self.used[place] = Used(
-                origin=adapter.origin, usage=counted, served=answered.model_served
-            )
-        elif first is None:
+                if close:
+                    closing = now()
+                    break
+        if closing is not None:
+            closing = now() - closing
+            item = ModelFailure(kind="cancelled", message="closed after its first piece")
+        answer = Answer(
+            item=item if isinstance(item, ModelResponse | ModelFailure) else answered,
+            pieces=pieces,
+            first=first,
+            seconds=now() - started,
+            reasoned=thought or _has_reasoning(item),
+            closing=closing,
+        )
+        self._remember(answer, place)
+        return answer
+
+    def _remember(self, answer: Answer, place: int) -> None:
+        item = answer.item
+        self.reasoned = self.reasoned or answer.reasoned
+        if isinstance(item, ModelResponse):
+            counted = item.usage if item.usage != Usage() else None
+            self.used[place] = replace(self.used[place], usage=counted, served=item.model_served)
+        elif answer.first is None:
             del self.used[place]  # refused: nothing was used
-        self.reasoned = self.reasoned or thought
-        seconds = now() - started
-        return Answer(item=answered, pieces=pieces, first=first, seconds=seconds, reasoned=thought)
+
+
+def _wait(answer: Answer, attempt: int) -> float | None:
+    """Seconds after which to ask again, None: the provider is not busy."""
+    failure = answer.item
+    if not isinstance(failure, ModelFailure) or failure.kind not in _BUSY:
+        return None
+    if not failure.retryable or answer.first is not None:
+        return None
+    return 2.0**attempt if failure.retry_after is None else failure.retry_after
+
+
+def _has_reasoning(item: object) -> bool:
+    return isinstance(item, ModelResponse) and any(
+        isinstance(block, Reasoning) for block in item.message.content
+    )
 
 
 def user(text: str, *more: Any) -> Message:

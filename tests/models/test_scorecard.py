@@ -168,7 +168,7 @@ EMPTY = stream(finish(), usage(), DONE)
     ("check", "plays", "state", "says"),
     [
         ("text", [EMPTY], "failed", "the answer is empty (stop reason end_turn)"),
-        ("stream", [HELLO], "note", "one piece, but it is short (12 characters)"),
+        ("stream", [said("Hello")], "note", "one piece, but it is short (5 characters)"),
         ("usage", [HELLO, no(400, "no such thing")], "failed", "no such thing"),
         ("stop_reason", [HELLO, no(400, "too few tokens")], "failed", "too few tokens"),
         ("stop_reason", [HELLO, said("a", "whim")], "failed", "is cut off ends without"),
@@ -274,7 +274,23 @@ def test_a_busy_provider_is_asked_again_as_it_says():
         found, exam = card(server, "text")
         assert len(server.received) == 2
     assert found["reach"].state == "ok"
+    assert found["reach"].detail.endswith("accepted; asked again once")
     assert len(exam.used) == 1
+
+
+def test_a_kept_connection_that_the_server_gave_up_costs_no_check():
+    with CapableChat() as server:
+        server.plays = [server.default(FIRST), stream(end="drop"), said("a", "length")]
+        found, _ = card(server, "stop_reason")
+        assert len(server.received) == 3
+    assert found["stop_reason"].state == "ok", found
+
+
+def test_what_was_cut_in_the_middle_is_not_asked_again():
+    with CapableChat(stream(text("One, t"), end="cut")) as server:
+        found, _ = card(server, "text")
+        assert len(server.received) == 1
+    assert "again" not in found["reach"].detail
 
 
 def test_a_wait_longer_than_the_time_of_a_check_is_not_waited_for():
