@@ -24,7 +24,7 @@ from agent_host.core.errors import ConfigError, RecordError, UsageError
 from agent_host.core.events import RunResumed, RunStarted, ServerLog
 from agent_host.core.limits import Limits
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject, Principal, ToolChoice
+from agent_host.core.types import JsonObject, Origin, Principal, ToolChoice
 from agent_host.engine.feed import Feed
 from agent_host.engine.rooms import Retry, Rooms
 from agent_host.engine.session import Session
@@ -244,8 +244,7 @@ def _session(
         if origin == conversation.origin:
             return session, []
         session.change_model(opened.rooms.model, by=principal.id)
-        was = clean_line(f"{conversation.origin.provider}:{conversation.origin.model}", 120)
-        now = clean_line(f"{origin.provider}:{origin.model}", 120)
+        was, now = _named(conversation.origin), _named(origin)
         return session, [f"{was} answered this run before; from here on {now} does (--model)"]
     session.record(
         RunStarted(
@@ -260,6 +259,10 @@ def _session(
         )
     )
     return session, []
+
+
+def _named(origin: Origin) -> str:
+    return clean_line(f"{origin.provider}:{origin.model} ({origin.adapter})", 160)
 
 
 def make_policy(loaded: Loaded) -> RulePolicy:

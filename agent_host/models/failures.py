@@ -27,6 +27,8 @@ _QUOTA = re.compile(
     r"insufficient_quota|billing|exceeded your current quota|spend limit", re.IGNORECASE
 )
 _UNPAID = re.compile(r"billing_error|credit balance|insufficient_quota", re.IGNORECASE)
+_FOR_EVER = re.compile(r"(input|content|image|audio|file)s? (is|are) not supported", re.IGNORECASE)
+"""What a server says with 500 that time does not mend (llama.cpp: "image input is not supported")."""
 _BY_STATUS: Mapping[int, FailureKind] = {
     401: "auth",
     402: "auth",
@@ -161,6 +163,8 @@ def _classified(endpoint: Endpoint, status: int, detail: str, code: str) -> Mode
         status in (400, 413, 422, 500) and _CONTEXT.search(detail)
     ):
         kind = "context_window_exceeded"
+    if kind == "unavailable" and _FOR_EVER.search(detail):
+        kind = "bad_request"
     unpaid = kind in ("auth", "bad_request") and bool(_UNPAID.search(f"{code} {detail}"))
     if unpaid:
         kind = "auth"

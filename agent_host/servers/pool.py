@@ -255,7 +255,12 @@ class Pool:
             self._observe(ServerLog(server="", level="warning", text=problem))
 
     def _rebuild(self) -> None:
-        every = (tool for server in self._servers.values() for tool in server.tools)
+        # By name, live as from the lock: another order would cost a provider's prompt cache.
+        every = (
+            tool
+            for server in self._servers.values()
+            for tool in sorted(server.tools, key=lambda tool: tool.tool)
+        )
         self._table, problems = build_catalogue(every)
         for text in problems:
             if text not in self._problems:

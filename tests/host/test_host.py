@@ -245,7 +245,8 @@ def test_a_resumed_run_that_another_model_answers_says_so(tmp_path: Path) -> Non
     assert hold(loaded, notices, only=(), resume="last")[0] == []
     [notice], _ = hold(loaded, notices, only=(), resume="last", model="offline")
     assert notice == (
-        "script:actor answered this run before; from here on offline:offline does (--model)"
+        "script:actor (script) answered this run before; from here on offline:offline (offline) "
+        "does (--model)"
     )
 
 

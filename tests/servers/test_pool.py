@@ -30,6 +30,21 @@ def test_servers_start_at_the_same_time():
     assert asyncio.run(scenario()) < 2.5
 
 
+def test_tools_stand_in_one_order_whoever_names_them(tmp_path):
+    """Live and from the lock alike: another order would cost a provider's prompt cache."""
+
+    async def scenario(lock):
+        async with running(hostile(), lock=lock) as pool:
+            names = list(pool.tools())
+            await pool.settled()
+            return names, list(pool.tools())
+
+    path = tmp_path / "servers.lock"
+    cold = asyncio.run(scenario(Lock.read(path)))
+    warm = asyncio.run(scenario(Lock.read(path)))
+    assert cold[0] == cold[1] == warm[0] == warm[1] == sorted(cold[0])
+
+
 def test_a_slow_server_does_not_hold_up_calls_to_another():
     async def scenario():
         pool = make_pool(hostile(name="fast"), hostile("hang_initialize", name="slow"))
