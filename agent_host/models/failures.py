@@ -28,7 +28,7 @@ _QUOTA = re.compile(
 )
 _UNPAID = re.compile(r"billing_error|credit balance|insufficient_quota", re.IGNORECASE)
 _FOR_EVER = re.compile(r"(input|content|image|audio|file)s? (is|are) not supported", re.IGNORECASE)
-"""What a server says with 500 that time does not mend (llama.cpp: "image input is not supported")."""
+"""What a server says with 500 that time does not mend, as llama.cpp of pictures."""
 _BY_STATUS: Mapping[int, FailureKind] = {
     401: "auth",
     402: "auth",

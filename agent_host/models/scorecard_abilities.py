@@ -172,7 +172,8 @@ def _wrong(answer: Answer, orders: Sequence[str], *, how: str) -> str:
     wanted = [{"order_id": order} for order in orders]
     for call in answer.calls:
         if call.name != ORDER.name or call.arguments not in wanted:
-            return f"called {clean_line(call.name, 40)} with {_shown(call.arguments)}"
+            called = f"called {clean_line(call.name, 40)} with {_shown(call.arguments)}"
+            return f"{called} instead of {_shown(wanted[0])}"
     missing = [one for one in wanted if one not in [call.arguments for call in answer.calls]]
     return f"no call with {_shown(missing[0])}" if missing else ""
 

@@ -27,7 +27,8 @@ import anyio
 import httpx2
 
 from agent_host.core.errors import ConfigError
-from agent_host.core.events import Delta
+from agent_host.core.events import Delta, ServerLog
+from agent_host.core.size import tokens
 from agent_host.core.text import clean_line
 from agent_host.core.types import ModelFailure, ModelRequest, ModelResponse, Origin, Tool
 from agent_host.models import failures
@@ -42,6 +43,9 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""
 
 _MAX_ERROR = 64 * 1024
+_BYTES_OF_A_TOKEN = 8
+_MAX_HEAD = 2000
+"""Bytes of a request that are no prompt."""
 _AFTER_DONE = 0.2
 """Seconds that a server may take to end the stream after it said that it is done: only a stream
 that is read to its end leaves its connection for the next request."""
@@ -60,7 +64,7 @@ _NETWORK_FAULTS = (
 )
 """What the network and a server can do to a client; OSError holds TLS errors too."""
 
-Item = Delta | ModelResponse | ModelFailure
+Item = Delta | ServerLog | ModelResponse | ModelFailure
 
 # The part of anyio that is loaded by the first connection: here it delays no request.
 with contextlib.suppress(ImportError):
@@ -148,6 +152,7 @@ class WireModel:
         self._lanes: list[_Lane] = []
         self._trust: ssl.SSLContext | None = None
         self._making = threading.Lock()
+        self._cut_told = False
 
     # -- what a dialect says -----------------------------------------------------------------
 
@@ -195,6 +200,8 @@ class WireModel:
                 return
             async with contextlib.aclosing(self._read(response, answer)) as items:
                 async for item in items:
+                    if isinstance(item, ModelResponse) and (log := self._cut_log(body, item)):
+                        yield log
                     yield item
         finally:
             lane.active -= 1
@@ -323,6 +330,22 @@ class WireModel:
                 raise TimeoutError
             if now() > end:
                 raise _NeverEndsError
+
+    def _cut_log(self, body: bytes, response: ModelResponse) -> ServerLog | None:
+        """What to say, once, of a prompt that was cut without a word: a token is never eight
+        bytes of text on average. Pictures count otherwise, so a request with any is let be."""
+        counted = response.usage.input_tokens
+        if not (self.profile.silent_cut and counted) or self._cut_told:
+            return None
+        if counted * _BYTES_OF_A_TOKEN >= len(body) - _MAX_HEAD or b";base64," in body:
+            return None
+        self._cut_told = True
+        text = (
+            f"{self._settings.provider} counted {counted:,} tokens of about {tokens(len(body)):,} "
+            "that were sent: the beginning was cut without a word; give the model a larger "
+            "context where it is served (Ollama: num_ctx, or OLLAMA_CONTEXT_LENGTH)"
+        )
+        return ServerLog(server="", level="warning", text=text)
 
     def _was_given_up(self, error: BaseException) -> bool:
         """Whether a kept connection was closed without a byte of an answer."""

@@ -60,6 +60,12 @@ CASES = {
     "413": Case(status(413, "too much"), 6, "(HTTP 413)"),
     "429": Case(status(429), 6, "limits the rate of requests (HTTP 429)"),
     "500": Case(status(500), 6, "failed (HTTP 500)"),
+    "a picture that is never taken": Case(
+        status(500, "image input is not supported"),
+        1,
+        "refused the request (HTTP 500)",
+        keys={"attempts": 4},
+    ),
     "529": Case(status(529), 6, "is overloaded (HTTP 529)"),
     "a wait of an hour": Case(
         status(429, "later", **HOUR), 6, "limits the rate", keys={"attempts": 4}
