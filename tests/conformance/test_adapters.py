@@ -269,6 +269,17 @@ def test_a_kept_connection_that_was_given_up_costs_no_answer(
     assert third.failure.retryable
 
 
+@able("network")
+def test_a_new_connection_that_is_dropped_is_a_failure_at_once(
+    subject: Subject, tmp_path: Path
+) -> None:
+    with subject.play(Plan(says=("Hello",)), tmp_path) as playing:
+        playing.provider.plays.insert(0, Play(end="drop"))
+        [got] = ask(playing.adapter, request())
+        assert len(playing.provider.received) == 1
+    assert got.failure.kind == "unavailable"
+
+
 FOREIGN = Origin(provider="elsewhere", model="other", adapter="another-wire")
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg"

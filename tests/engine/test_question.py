@@ -18,7 +18,7 @@ from agent_host.core.events import (
 )
 from agent_host.core.limits import Limits
 from agent_host.core.loop import outcome
-from agent_host.core.types import ModelFailure, Origin
+from agent_host.core.types import ModelFailure, Origin, Text, ToolResult
 from agent_host.engine.rooms import Retry
 from agent_host.engine.session import Session
 from tests.fakes.rooms import (
@@ -27,6 +27,7 @@ from tests.fakes.rooms import (
     PriceList,
     Substitutes,
     Watcher,
+    World,
     answer,
     said,
     session,
@@ -259,6 +260,19 @@ def test_the_estimate_grows_with_what_is_sent():
     assert len(model.requests) == 1
 
 
+def test_what_came_after_the_last_count_is_part_of_the_estimate():
+    journal = MemoryJournal()
+    prices = PriceList({"planned": (0.001, 0.0)})
+    model = PlannedModel([["read"], []])
+    world = World()
+    big = ToolResult(call_id="x", content=(Text(text="y" * 10_000),))
+    world.results["read"] = big
+    limits = Limits(max_cost=1.0)
+    play(lambda: session(journal, model=model, world=world, prices=prices, limits=limits))
+    assert len(model.requests) == 1  # the result alone may cost 3 dollars
+    assert [e.name for e in of(journal, LimitReached)] == ["cost"]
+
+
 def test_a_limit_of_money_stops_a_model_whose_price_is_not_known():
     for prices in (PriceList({}), None):
         journal = MemoryJournal()
@@ -357,7 +371,7 @@ def test_a_history_that_is_not_legal_is_put_right_before_it_is_sent():
         # As an import could leave it: a result without its call, twice.
         from dataclasses import replace
 
-        from agent_host.core.types import Message, Text, ToolResult
+        from agent_host.core.types import Message
 
         stray = Message(
             role="tool", content=(ToolResult(call_id="gone", content=(Text(text="seven"),)),)

@@ -250,6 +250,23 @@ def test_a_resumed_run_that_another_model_answers_says_so(tmp_path: Path) -> Non
     )
 
 
+def test_models_that_stand_by_are_those_of_the_model_that_was_chosen(tmp_path: Path) -> None:
+    stage(tmp_path, {"say": "One."})
+    more = (
+        '[models.down]\nadapter = "openai-chat"\nbase_url = "http://127.0.0.1:9"\nmodel = "x"\n'
+        'attempts = 1\nfallback = ["offline"]\n'
+    )
+    loaded = loaded_from(tmp_path, more)
+
+    async def change(host: HostSession) -> tuple[str, str, int]:
+        await host.change_model("down")
+        attempts = host.session.retry.attempts
+        await say(host, "hello")
+        return host.choice.name, host.session.conversation.origin.adapter, attempts
+
+    assert hold(loaded, change, only=())[0] == ("offline", "offline", 1)
+
+
 def test_what_had_to_be_set_aside_of_a_transcript_is_told(tmp_path: Path) -> None:
     stage(tmp_path, {"say": "One."}, {"say": "Two."})
     loaded = loaded_from(tmp_path)
