@@ -141,10 +141,11 @@ class Used:
 
 @dataclass(slots=True, kw_only=True)
 class Examination:
-    """Asks the subject, and remembers. `deadline`: when the running check has to be over, in
-    seconds of the event loop's clock. `again`: how often a busy provider was asked again."""
+    """Asks the subject, and remembers. `seconds`: what the running check may take; `deadline`: when
+    that is over, by the event loop's clock. `again`: how often a busy provider was asked again."""
 
     subject: Subject
+    seconds: float = 0.0
     deadline: float = 0.0
     used: list[Used] = field(default_factory=list)
     greeting: Answer | None = None
@@ -185,37 +186,52 @@ class Examination:
         number = len(self.used) + 1
         return ModelRequest(request_id=f"request-{number}", messages=messages, **options)
 
+    def allow(self, seconds: float) -> None:
+        """Let what is asked from here on take this long in all."""
+        self.seconds = seconds
+        self.deadline = asyncio.get_running_loop().time() + seconds
+
     async def _once(self, request: ModelRequest, adapter: ModelAdapter, *, close: bool) -> Answer:
         now = asyncio.get_running_loop().time
         started, first, pieces, thought = now(), None, 0, False
-        closing: float | None = None
+        closed: float | None = None
         answered = ModelFailure(kind="protocol", message="the adapter gave no answer")
         item: Delta | ServerLog | ModelResponse | ModelFailure = answered
         place = len(self.used)
         self.used.append(Used(origin=adapter.origin, usage=None))
-        async with aclosing(adapter.stream(request)) as stream:
-            async for item in stream:
-                if isinstance(item, ModelResponse | ModelFailure):
-                    continue
-                first = now() - started if first is None else first
-                pieces += isinstance(item, TextDelta)
-                thought = thought or isinstance(item, ReasoningDelta)
-                if close:
-                    closing = now()
-                    break
-        if closing is not None:
-            closing = now() - closing
-            item = ModelFailure(kind="cancelled", message="closed after its first piece")
+        try:
+            async with (
+                asyncio.timeout_at(self.deadline),
+                aclosing(adapter.stream(request)) as stream,
+            ):
+                async for item in stream:
+                    if isinstance(item, ModelResponse | ModelFailure):
+                        continue
+                    first = now() - started if first is None else first
+                    pieces += isinstance(item, TextDelta)
+                    thought = thought or isinstance(item, ReasoningDelta)
+                    if close:
+                        closed = now()
+                        answered = ModelFailure(kind="cancelled", message="closed after a piece")
+                        break
+        except TimeoutError:
+            item = self._too_late()
         answer = Answer(
             item=item if isinstance(item, ModelResponse | ModelFailure) else answered,
             pieces=pieces,
             first=first,
             seconds=now() - started,
             reasoned=thought or _has_reasoning(item),
-            closing=closing,
+            closing=None if closed is None else now() - closed,
         )
         self._remember(answer, place)
         return answer
+
+    def _too_late(self) -> ModelFailure:
+        return ModelFailure(
+            kind="timeout",
+            message=f"no whole answer within {self.seconds:g} s; --timeout allows for more",
+        )
 
     def _remember(self, answer: Answer, place: int) -> None:
         item = answer.item
@@ -223,7 +239,7 @@ class Examination:
         if isinstance(item, ModelResponse):
             counted = item.usage if item.usage != Usage() else None
             self.used[place] = replace(self.used[place], usage=counted, served=item.model_served)
-        elif answer.first is None:
+        elif answer.first is None and item.kind != "timeout":
             del self.used[place]  # refused: nothing was used
 
 

@@ -156,7 +156,7 @@ def test_a_server_that_hangs_is_waited_for_as_long_as_was_said(here, project):
         done = here("models", "test", "mine", "--trust", "--timeout", "0.3", FAKE_KEY=KEY)
         assert server.left.wait(10)
     assert done.returncode == 6
-    assert "not done within 0.3 s" in done.stdout
+    assert "no whole answer within 0.3 s" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["offline", "played", "script:turns.toml"])
