@@ -296,8 +296,7 @@ class Chat:
 
     async def _model(self, rest: str) -> None:
         if not rest:
-            current = self._host.session.conversation.origin
-            self._say(f"  now: {clean_line(current.provider, 60)} {clean_line(current.model, 60)}")
+            self._say_model()
             for name in self._host.models():
                 self._say(f"  /model {clean_line(name, 80)}")
             return
@@ -306,8 +305,12 @@ class Chat:
         except AgentHostError as error:
             self._say_item(clean_line(str(error), 500))
             return
+        self._say_model()
+
+    def _say_model(self) -> None:
         current = self._host.session.conversation.origin
-        self._say(f"  now: {clean_line(current.provider, 60)} {clean_line(current.model, 60)}")
+        who = f"{clean_line(current.provider, 60)} {clean_line(current.model, 60)}"
+        self._say(f"  now: {who} ({clean_line(current.adapter, 40)})")
 
     async def _quit(self, rest: str) -> None:
         self._leaving = True
