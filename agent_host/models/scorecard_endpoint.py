@@ -71,10 +71,10 @@ async def text(exam: Examination) -> Verdict:
 async def stream(exam: Examination) -> Verdict:
     """Whether the answer comes as it is made."""
     answer = _greeting(exam)
-    if isinstance(answer.item, ModelFailure):
-        return refused(answer.item)
     if answer.pieces > 1:
         return ok(f"{answer.pieces} pieces, the first after {answer.first or 0.0:.2f} s")
+    if isinstance(answer.item, ModelFailure):
+        return refused(answer.item)
     if answer.text and len(answer.text) <= _AT_ONCE:
         return note(f"one piece, but it is short ({len(answer.text)} characters)")
     return failed(f"the answer came whole after {answer.seconds:.2f} s; nothing shows until then")
