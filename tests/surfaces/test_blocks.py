@@ -1,10 +1,10 @@
 import itertools
-import time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_host.surfaces.blocks import Block, BlockSplitter
+from tests.fakes.work import calls
 
 LINES = st.lists(
     st.sampled_from(
@@ -115,15 +115,16 @@ def test_a_finished_text_leaves_nothing_behind() -> None:
     assert splitter.feed("# new\n\n") == [Block("markdown", "# new\n\n")]
 
 
-def test_the_cost_is_linear_in_the_text() -> None:
-    def cost(pieces: int) -> float:
+def test_the_work_is_linear_in_the_text() -> None:
+    def cost(pieces: int) -> int:
         splitter = BlockSplitter()
-        start = time.process_time()
-        for _ in range(pieces):
-            splitter.feed("words with no end of line ")
-            splitter.feed("\n")
-        splitter.finish()
-        return time.process_time() - start
 
-    small = min(cost(5_000) for _ in range(3))
-    assert min(cost(20_000) for _ in range(3)) < 12 * small + 0.05
+        def feed() -> None:
+            for _ in range(pieces):
+                splitter.feed("words with no end of line ")
+                splitter.feed("\n")
+            splitter.finish()
+
+        return calls(feed)
+
+    assert cost(20_000) < 5 * cost(5_000)

@@ -1,7 +1,7 @@
 import asyncio
 import subprocess
 import sys
-import time
+from functools import partial
 
 from agent_host.core.events import (
     ModelFailed,
@@ -15,6 +15,7 @@ from agent_host.core.events import (
 from agent_host.core.types import ToolCall
 from agent_host.surfaces.plain import PlainText
 from tests.fakes.screens import FORBIDDEN, HOSTILE, Screen, outlet, record, says
+from tests.fakes.work import calls
 
 CALL = ToolCall(id="c1", name="orders__get", arguments={})
 
@@ -128,10 +129,8 @@ def test_twenty_thousand_tokens_cost_next_to_nothing() -> None:
                 if n % 10 == 0:
                     await asyncio.sleep(0)
 
-        start = time.process_time()
-        asyncio.run(stream())
+        assert calls(partial(asyncio.run, stream())) < 20_000 * 30
         sink.emit(record(responded("token " * 20_000)))
-        assert time.process_time() - start < 0.4
         assert out.getvalue() == "token " * 20_000 + "\n"
 
 
