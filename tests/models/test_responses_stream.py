@@ -420,7 +420,7 @@ def test_twenty_thousand_pieces_cost_little() -> None:
     body = b"".join(answer(said(*pieces)))
     reads = [body[n : n + 65_536] for n in range(0, len(body), 65_536)]
     assert text_of(whole(*reads)) == "token " * 20_000
-    assert work.calls(lambda: whole(*reads)) < 20_000 * 25
+    assert work.calls(lambda: whole(*reads)) < 20_000 * 60
 
 
 def test_the_cost_of_pieces_does_not_grow_with_the_answer() -> None:
