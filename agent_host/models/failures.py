@@ -123,7 +123,8 @@ def secrets(api_key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
 def from_status(
     endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes
 ) -> ModelFailure:
-    """An HTTP answer that is not a success. `headers`: by lower-case name."""
+    """An HTTP answer that is not a success. `headers`: by lower-case name. The provider's id of
+    the request stands at the end of the message: it is what its support asks for."""
     text = body.decode("utf-8", "replace")
     try:
         value = json.loads(text)
@@ -139,8 +140,11 @@ def from_status(
         )
     failure = _classified(endpoint, status, detail, code)
     asked = headers.get("x-should-retry")
+    request_id = headers.get("x-request-id") or headers.get("request-id") or ""
+    named = f" [request {clean_line(request_id, 80)}]" if request_id else ""
     return replace(
         failure,
+        message=failure.message + named,
         retryable=asked == "true" if asked in ("true", "false") else failure.retryable,
         retry_after=_retry_after(headers),
     )

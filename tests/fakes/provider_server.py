@@ -190,6 +190,20 @@ class ProviderServer:
             extra = 1 if play.end != "whole" else 0
             headers["content-length"] = str(sum(map(len, play.body)) + extra)
         lines = [f"HTTP/1.1 {play.status} X", *(f"{k}: {v}" for k, v in headers.items())]
+        try:
+            return await self._send(play, lines, reader, writer)
+        except ConnectionError:
+            # A client that goes with something unread resets the connection.
+            self.left.set()
+            raise
+
+    async def _send(
+        self,
+        play: Play,
+        lines: Sequence[str],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         for data in play.body:
             if data:
