@@ -6,6 +6,8 @@ a picture counts as much as the largest that providers bill. The estimate is for
 never for cutting.
 """
 
+from typing import assert_never
+
 from agent_host.core.types import (
     Audio,
     Image,
@@ -39,6 +41,8 @@ def _size(block: Text | Image | Audio | Resource | Reasoning | ToolCall | ToolRe
             return len(block.name) + _json_size(block.arguments) + 32
         case ToolResult():
             return sum(map(_size, block.content)) + 32
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _json_size(value: object) -> int:
