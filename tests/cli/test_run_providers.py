@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.certificates import self_signed
 from tests.fakes.provider_server import Play, ProviderServer, event, refusal, stream
 from tests.fakes.wires import WIRES, Wire
 
@@ -173,6 +174,23 @@ def test_a_server_without_tls_where_tls_is_asked_for_is_said(
         done = here("run", "--trust", "hello")
     assert done.returncode == 6
     line_with("cannot connect to", done.stderr)
+
+
+def test_a_certificate_that_nobody_trusts_is_said_with_what_to_do(
+    here, project: Path, wire: Wire, tmp_path: Path
+) -> None:
+    context, certificate = self_signed(tmp_path)
+    server = wire.server(wire.says(["Safe."], [], "end"))
+    server.tls = context
+    with server:
+        write(project, wire, server.url)
+        done = here("run", "--trust", "hello")
+        assert done.returncode == 6
+        line = line_with("CERTIFICATE_VERIFY_FAILED", done.stderr)
+        assert "name it in SSL_CERT_FILE" in line
+        assert server.received == []
+        done = here("run", "--trust", "hello", SSL_CERT_FILE=str(certificate))
+    assert (done.stdout, done.returncode) == ("Safe.\n", 0)
 
 
 def test_a_proxy_that_is_not_there_is_named(here, project: Path, wire: Wire) -> None:

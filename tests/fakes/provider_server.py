@@ -8,6 +8,7 @@ played (the last one stays), or a default one. A wire is a subclass.
 
 import asyncio
 import json
+import ssl
 import sys
 import threading
 from collections.abc import Sequence
@@ -79,6 +80,8 @@ class ProviderServer:
     """
 
     root = "/v1"
+    tls: ssl.SSLContext | None = None
+    """With a certificate it speaks TLS."""
 
     def __init__(self, *plays: Play, port: int = 0) -> None:
         self.plays = list(plays)
@@ -104,7 +107,8 @@ class ProviderServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}{self.root}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._port}{self.root}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -122,7 +126,9 @@ class ProviderServer:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, limit=1 << 26)
+        server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self._port, limit=1 << 26, ssl=self.tls
+        )
         self._port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
