@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
     """Run the chosen action and return its exit status."""
     if options.action == "test":
         return execute_test(options)
-    loaded = load(options.config, os.environ)
+    loaded = load(options.config, os.environ, needed=False)
     try:
         chosen = choose_model(
             loaded.config, os.environ, loaded.profiles, origin=loaded.origin("model")

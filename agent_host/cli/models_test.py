@@ -45,7 +45,7 @@ def configure_test(parser: argparse.ArgumentParser) -> None:
 def execute_test(options: argparse.Namespace) -> int:
     """Test a model and return the exit status: 0 if nothing failed, 1 if something did, 6 if it
     cannot be reached."""
-    loaded = load(options.config, os.environ)
+    loaded = load(options.config, os.environ, needed=False)
     choice = choose_model(loaded.config, os.environ, loaded.profiles, name=options.name)
     if choice.adapter in WITHOUT_PROVIDER:
         raise UsageError(

@@ -155,17 +155,22 @@ def load(
     overrides: Mapping[str, str] | None = None,
     *,
     cwd: Path | None = None,
+    needed: bool = True,
 ) -> Loaded:
     """Find, read and validate the config.
 
     `path`: what `--config` names, or None. `overrides`: dotted key -> text, from flags. `cwd`:
-    where to look, by default the working folder. Raises ConfigError (one line: where, what, what
-    to do) and nothing else.
+    where to look, by default the working folder. `needed`: false for a command that can do
+    without a config; where there is none it gets an empty one. Raises ConfigError (one line:
+    where, what, what to do) and nothing else.
     """
     cwd = cwd or paths.working_folder()
-    found = paths.find(path, environ, cwd)
-    name = paths.shown(found, cwd)
-    data, text = read(found, name)
+    if needed or paths.anything_to_use(path, environ, cwd):
+        found = paths.find(path, environ, cwd)
+        name = paths.shown(found, cwd)
+        data, text = read(found, name)
+    else:
+        found, name, data, text = cwd / paths.FILE, paths.FILE, b"", ""
     table = parse(text, name)
     declared = _validated(table, text, name)
     own = _own_profiles(cwd)

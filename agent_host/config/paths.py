@@ -89,6 +89,13 @@ def find(named: str | Path | None, environ: Mapping[str, str], cwd: Path) -> Pat
     )
 
 
+def anything_to_use(named: str | Path | None, environ: Mapping[str, str], cwd: Path) -> bool:
+    """Return whether a servers.toml is named, or is in one of the two usual places."""
+    if named or _named(environ):
+        return True
+    return _exists(cwd / FILE) or _exists(user_config_file())
+
+
 def _named(environ: Mapping[str, str]) -> str | None:
     return environ.get(CONFIG_VARIABLE)
 

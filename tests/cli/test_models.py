@@ -172,3 +172,12 @@ def test_the_users_own_profiles_are_named_as_where_a_provider_comes_from(
     rows = listed(here("models", "list", "--json"))
     assert rows["mine:MODEL"]["from"] == "~/.config/agent-host/profiles.toml"
     assert rows["openai:gpt-6.1-terra"]["from"] == "built in"
+
+
+def test_models_are_listed_where_there_is_no_config_at_all(here, project):
+    done = here("models", "list")
+    assert done.returncode == 0
+    assert "anthropic:claude-sonnet-5" in done.stdout
+    done = here("models", "list", AGENT_HOST_CONFIG="gone.toml")
+    assert done.returncode == 2
+    assert "gone.toml: there is no such file" in done.stderr

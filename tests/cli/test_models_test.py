@@ -138,6 +138,15 @@ def test_an_endpoint_needs_no_table_of_its_own(here, project):
     assert "no key is set" in done.stdout
 
 
+def test_an_endpoint_needs_no_config_at_all(here, project):
+    with CapableChat(flaw="unlocked") as server:
+        name = f"{server.adapter}+{server.url}:fake-1"
+        done = here("models", "test", name, "--only", "text")
+    assert done.returncode == 0, done.stderr
+    assert "connected" in done.stdout
+    assert not (project / "servers.toml").exists()
+
+
 def test_what_cannot_be_reached_has_a_status_of_its_own(here, project):
     with CapableChat() as server:
         configured(project, server)
