@@ -70,6 +70,10 @@ class ModelAdapter(Protocol):
 class Pricing(Protocol):
     """What models cost."""
 
+    def begin(self, origin: Origin) -> None:
+        """Begin to read what `cost` needs for that model, beside everything else. Must be cheap,
+        and may be called often."""
+
     async def ready(self, origin: Origin) -> None:
         """Return once `cost` may be asked of that model: its price is read, or there is none.
         Must never raise."""

@@ -93,6 +93,8 @@ class Question:
         session.record(
             ModelRequested(request_id=request_id, provider=origin.provider, model=origin.model)
         )
+        if session.rooms.prices is not None:
+            session.rooms.prices.begin(origin)
         shown: list[str] = []
         try:
             async with aclosing(model.stream(request)) as stream:

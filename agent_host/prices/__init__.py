@@ -65,14 +65,19 @@ class Prices:
         self._found: dict[tuple[str, str], Any] = {}
         self._reading: asyncio.Future[Any] | None = None
 
-    async def ready(self, origin: Origin) -> None:
-        """Return once the prices are read, in a thread, if that model could have one there."""
+    def begin(self, origin: Origin) -> None:
+        """Begin to read the prices, in a thread, if that model could have one there."""
         if not self._is_listed(origin.provider) or origin.adapter in _FREE:
             return
         if self._reading is None or self._reading.cancelled():
             loop = asyncio.get_running_loop()
             self._reading = loop.run_in_executor(None, _package)
-        await asyncio.shield(self._reading)
+
+    async def ready(self, origin: Origin) -> None:
+        """Return once the prices are read, if that model could have one."""
+        self.begin(origin)
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
 
     def cost(self, origin: Origin, usage: Usage, served: str = "") -> float | None:
         """Return US dollars, None if the price is not known; see `ports.Pricing`."""

@@ -235,6 +235,25 @@ def test_an_answer_is_recorded_with_what_it_cost_and_unknown_is_not_nothing():
     assert s.conversation.unpriced == 1
 
 
+def test_prices_are_read_beside_the_request_and_not_after_it():
+    prices = PriceList({"planned": (0.5, 2.0)})
+    model = PlannedModel([[]])
+    model.hold = asyncio.Event()
+
+    async def scene() -> tuple[bool, bool]:
+        s = session(MemoryJournal(), model=model, prices=prices)
+        s.tell(UserSaid(message=said("hi")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.run())
+            await model.reached.wait()
+            meanwhile = prices.begun, prices.read
+            model.hold.set()
+        return meanwhile
+
+    assert asyncio.run(scene()) == (True, False)
+    assert prices.read
+
+
 def test_the_limit_of_money_is_checked_before_a_call_with_its_estimate():
     journal = MemoryJournal()
     prices = PriceList({"planned": (0.0, 0.01)})  # 500 tokens of an answer: 5 dollars

@@ -210,7 +210,11 @@ class PriceList:
     def __init__(self, table: Mapping[str, tuple[float, float] | None]) -> None:
         self.table = table
         self.read = False
+        self.begun = False
         self.asked: list[tuple[Origin, Usage, str]] = []
+
+    def begin(self, origin: Origin) -> None:
+        self.begun = True
 
     async def ready(self, origin: Origin) -> None:
         self.read = True

@@ -77,6 +77,19 @@ def test_reading_the_prices_twice_at_once_and_again_is_one_reading():
     assert prices.cost(CLAUDE, MILLION)
 
 
+def test_reading_can_begin_before_anybody_waits_for_it():
+    prices = Prices()
+
+    async def read() -> None:
+        prices.begin(CLAUDE)
+        begun = prices._reading
+        assert begun is not None
+        await prices.ready(CLAUDE)
+        assert prices._reading is begun
+
+    asyncio.run(read())
+
+
 def test_a_reading_that_was_given_up_can_be_waited_for_again():
     prices = Prices()
 
