@@ -35,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--model", metavar="NAME", help="a model of the config, or PROVIDER:MODEL")
     parser.add_argument(
+        "--effort", metavar="LEVEL", help="how much the model thinks, in its provider's word"
+    )
+    parser.add_argument(
         "--server", metavar="NAME", action="append", help="use only this server (repeatable)"
     )
     parser.add_argument(
@@ -117,7 +120,9 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         )
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
-    wanted = SessionOptions(model=options.model, resume=options.resume, only=only)
+    wanted = SessionOptions(
+        model=options.model, effort=options.effort, resume=options.resume, only=only
+    )
     async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
         _greet(screen, host, sign)
         chat = Chat(host, messages=keyboard.messages(host), screen=screen, by=user)

@@ -58,6 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", nargs="?", help="what to say; standard input is appended")
     parser.add_argument("--model", metavar="NAME", help="a model of the config, or PROVIDER:MODEL")
     parser.add_argument(
+        "--effort", metavar="LEVEL", help="how much the model thinks, in its provider's word"
+    )
+    parser.add_argument(
         "--server", metavar="NAME", action="append", help="use only this server (repeatable)"
     )
     parser.add_argument(
@@ -168,6 +171,7 @@ async def _run(
     )
     wanted = SessionOptions(
         model=options.model,
+        effort=options.effort,
         resume=options.resume,
         only=only,
         tool_choice=options.tool_choice,

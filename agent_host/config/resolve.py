@@ -96,15 +96,20 @@ def problems(table: ModelConfig, profiles: Profiles) -> Iterator[tuple[str, str]
         yield "provider", f'is "{table.provider}", which has no usual model; add the key "model"'
     if table.provider is not None and not (table.base_url or profile.base_url):
         yield "provider", f'is "{table.provider}", which has no URL; add the key "base_url"'
-    if table.effort is None:
-        return
+    if table.effort is not None and (wrong := effort_problem(table.effort, profile, table.model)):
+        yield "effort", wrong
+
+
+def effort_problem(effort: str, profile: Profile, model: str | None) -> str:
+    """Return what is wrong with a reasoning effort for a model, empty if nothing is."""
     if not profile.effort:
-        what = table.model or profile.default_model or profile.adapter
-        yield "effort", f"means nothing to {clean_line(what, 80)}; remove it"
-    elif profile.efforts and table.effort not in profile.efforts:
+        what = model or profile.default_model or profile.adapter
+        return f"means nothing to {clean_line(what, 80)}; remove it"
+    if profile.efforts and effort not in profile.efforts:
         quoted = [f'"{one}"' for one in profile.efforts]
         legal = " or ".join([*([", ".join(quoted[:-1])] if quoted[:-1] else []), quoted[-1]])
-        yield "effort", f'must be {legal}, not text "{clean_line(table.effort, 60)}"'
+        return f'must be {legal}, not text "{clean_line(effort, 60)}"'
+    return ""
 
 
 def _host(url: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded
-from agent_host.config.resolve import stated_prices
+from agent_host.config.resolve import effort_problem, stated_prices
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.core.types import Origin, Usage
@@ -23,7 +23,7 @@ Change = Callable[[AdapterSettings], AdapterSettings]
 
 class Models:
     """Makes model adapters from what the config or a user names. `choice` is the newest one;
-    `prices` are what models cost."""
+    `prices` are what models cost; `effort` is what was asked for instead of the tables'."""
 
     choice: ModelChoice
 
@@ -32,6 +32,7 @@ class Models:
         self._secrets = secrets
         self._loader = loader
         self.made: list[ModelAdapter] = []
+        self.effort: str | None = None
         self.prices = Prices(self._own_prices(), loaded.profiles)
 
     def choose(self, name: str | None, origin: str = "--model") -> ModelChoice:
@@ -115,11 +116,19 @@ class Models:
             path=path,
             timeout=config.timeout,
             answer_timeout=config.answer_timeout,
-            effort=config.effort,
+            effort=self._effort(choice),
             profile=profile,
             headers={name: value("headers", text) for name, text in config.headers.items()},
             max_output_tokens=config.max_output_tokens,
         )
+
+    def _effort(self, choice: ModelChoice) -> str | None:
+        """How much a model should think: what was asked for this run, where it means something
+        to that model, else what its table says."""
+        asked = self.effort
+        if asked is None or effort_problem(asked, choice.profile, choice.settings.model):
+            return choice.settings.effort
+        return asked
 
 
 class Fallbacks:

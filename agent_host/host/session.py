@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent_host.config.choose import ModelChoice
 from agent_host.config.load import Loaded
+from agent_host.config.resolve import effort_problem
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import ConfigError, RecordError, UsageError
 from agent_host.core.events import RunResumed, RunStarted, ServerLog
@@ -47,13 +48,15 @@ from agent_host.servers.pool import Pool
 class SessionOptions:
     """What a surface asks for. `model`: another one than the config's; `resume`: a run's id or
     the beginning of it; `only`: the names of the servers to use; `tool_choice`: of the first
-    request after a user's message; `output_schema`: what an answer has to be."""
+    request after a user's message; `output_schema`: what an answer has to be; `effort`: how much
+    the model should think, in its provider's word."""
 
     model: str | None = None
     resume: str | None = None
     only: Collection[str] | None = None
     tool_choice: ToolChoice = "auto"
     output_schema: JsonObject | None = None
+    effort: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +122,7 @@ async def open_session(
     models = Models(loaded, secrets, loader)
     try:
         chosen = models.choose(options.model)
+        models.effort = _checked_effort(options.effort, chosen)
         models.settings(chosen, base=models.base(options.model, chosen))
         policy = make_policy(loaded)
         pool, warm = spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
@@ -160,6 +164,16 @@ async def open_session(
         for adapter in models.made:
             await adapter.aclose()
         loader.close()
+
+
+def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
+    """Raise ConfigError for an effort that the model does not know."""
+    if effort is None:
+        return None
+    problem = effort_problem(effort, choice.profile, choice.settings.model or choice.name)
+    if problem:
+        raise ConfigError(f"--effort {problem}")
+    return effort
 
 
 def _retry(choice: ModelChoice) -> Retry:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.fakes.certificates import self_signed
 from tests.fakes.provider_server import Play, ProviderServer, event, refusal, stream
-from tests.fakes.wires import WIRES, Wire
+from tests.fakes.wires import MESSAGES, WIRES, Wire
 
 HOUR = {"retry_after": "3600"}
 HTML = Play(
@@ -235,6 +235,25 @@ def test_no_key_is_said_before_anything_is_sent(here, project: Path) -> None:
         done = here("run", "--trust", "--model", name, "hello")
         assert done.returncode == 2
         assert f"{name.upper()}_API_KEY" in done.stderr
+
+
+# -- how much it thinks ----------------------------------------------------------------------
+
+
+def test_the_effort_of_a_run_goes_before_that_of_its_table(here, project: Path) -> None:
+    with playing(MESSAGES, MESSAGES.says(["Hi"], [], "end")) as server:
+        write(project, MESSAGES, server.url, provider="anthropic", effort="low")
+        here("run", "--trust", "hello")
+        here("run", "--trust", "--effort", "high", "hello")
+        efforts = [one.body["output_config"]["effort"] for one in server.received]
+        assert efforts == ["low", "high"]
+        done = here("run", "--trust", "--effort", "much", "hello")
+        assert done.returncode == 2
+        line_with('--effort must be "low", "medium"', done.stderr)
+        assert len(server.received) == 2
+    done = here("run", "--trust", "--model", "offline", "--effort", "high", "hello")
+    assert done.returncode == 2
+    line_with("--effort means nothing to offline", done.stderr)
 
 
 # -- another model -------------------------------------------------------------------------------
