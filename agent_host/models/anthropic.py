@@ -14,6 +14,7 @@ this file is heavy, see `wire`.
 from collections.abc import Mapping, Sequence
 
 from agent_host.core.types import JsonObject, Message, ModelRequest, Reasoning
+from agent_host.models import choice
 from agent_host.models.anthropic_messages import CACHED, TurnEncoder, with_mark
 from agent_host.models.anthropic_sdk import AnthropicWire
 from agent_host.models.anthropic_stream import MessagesStream
@@ -98,9 +99,9 @@ class AnthropicModel(AnthropicWire):
             else:
                 system = with_schema_in_words(system, schema)
         forced = False
-        if table.offered and (choice := self._choice(request.tool_choice, table)):
-            options["tool_choice"] = choice
-            forced = choice["type"] in ("any", "tool")
+        if table.offered and (chosen := self._choice(request, table)):
+            options["tool_choice"] = chosen
+            forced = chosen["type"] in ("any", "tool")
         if effort := self._settings.effort:
             if profile.effort == "output_config":
                 config["effort"] = effort
@@ -112,18 +113,14 @@ class AnthropicModel(AnthropicWire):
             options["output_config"] = config
         return system, options
 
-    def _choice(self, choice: str, table: ToolTable) -> JsonObject:
+    def _choice(self, request: ModelRequest, table: ToolTable) -> JsonObject:
         """Which tools the model may or must call; empty: as it likes."""
         wire: JsonObject = {}
-        if choice in ("none", "required"):
-            if choice in self.profile.tool_choice:
-                wire = {"type": "none" if choice == "none" else "any"}
-        elif choice != "auto" and "tool" in self.profile.tool_choice:
-            named = next((one.name for one in table.offered if one.tool.name == choice), None)
-            if named is not None:
-                wire = {"type": "tool", "name": named}
-        alone = self.profile.parallel_field and not any(one.tool.parallel for one in table.offered)
-        if alone and wire.get("type") != "none":
+        if word := choice.word(request, self.profile):
+            wire = {"type": "none" if word == "none" else "any"}
+        elif named := choice.named_tool(request, table, self.profile):
+            wire = {"type": "tool", "name": named}
+        if choice.one_at_a_time(table, self.profile) and wire.get("type") != "none":
             wire = {"type": "auto", **wire, "disable_parallel_tool_use": True}
         return wire
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from agent_host.core.types import JsonObject, ModelRequest
+from agent_host.models import choice
 from agent_host.models.chat_messages import ChatEncoder
 from agent_host.models.chat_stream import ChatStream
 from agent_host.models.encoding import encode
@@ -77,15 +78,11 @@ class OpenAIChat(OpenAIWire):
     def _choice(self, request: ModelRequest, table: ToolTable) -> JsonObject:
         """Which tools the model may or must call."""
         options: JsonObject = {}
-        choice = request.tool_choice
-        if choice in ("none", "required"):
-            if choice in self.profile.tool_choice:
-                options["tool_choice"] = choice
-        elif choice != "auto" and "tool" in self.profile.tool_choice:
-            named = next((one.name for one in table.offered if one.tool.name == choice), None)
-            if named is not None:
-                options["tool_choice"] = {"type": "function", "function": {"name": named}}
-        if self.profile.parallel_field and not any(one.tool.parallel for one in table.offered):
+        if word := choice.word(request, self.profile):
+            options["tool_choice"] = word
+        elif named := choice.named_tool(request, table, self.profile):
+            options["tool_choice"] = {"type": "function", "function": {"name": named}}
+        if choice.one_at_a_time(table, self.profile):
             options["parallel_tool_calls"] = False
         return options
 
