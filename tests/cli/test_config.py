@@ -19,7 +19,6 @@ NO_FILE = (
     [
         ("config", "show"),
         ("trust",),
-        ("models", "list"),
         ("servers", "list"),
         ("tools", "list"),
         ("run", "hello"),
