@@ -10,6 +10,8 @@ for or taken, and bodies are counted, so that a small answer cannot become a lar
 import asyncio
 import contextlib
 import json
+import math
+import re
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
@@ -33,20 +35,26 @@ CLOSE_GRACE = 0.8
 TRANSPORT_ERROR = -32000
 INVALID_REQUEST = -32600
 BROKEN_OFF = "the answer broke off"
+_CALL = re.compile(rb'"method" ?: ?"tools/call"')
 
 
 class _Counted(httpx2.AsyncByteStream):
-    """A body that ends with an error once it is larger than the cap."""
+    """A body that ends with an error once it is larger than the cap, or comes for longer than
+    `seconds`."""
 
-    def __init__(self, inner: Any, cap: int | None) -> None:
+    def __init__(self, inner: Any, cap: int | None, seconds: float | None = None) -> None:
         self._inner = inner
         self._cap = cap
+        self._seconds = seconds
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
+        size, now = 0, asyncio.get_running_loop().time
+        end = None if self._seconds is None else now() + self._seconds
         try:
             async for chunk in self._inner:
                 size += len(chunk)
+                if end is not None and now() > end:
+                    raise httpx2.StreamError("the answer took longer than a call may take")
                 if self._cap is not None and size > self._cap:
                     raise httpx2.StreamError("the answer was larger than the host accepts")
                 yield chunk
@@ -61,8 +69,9 @@ class _Counted(httpx2.AsyncByteStream):
 class OneCallTransport(httpx2.AsyncBaseTransport):
     """Makes every failure of the network or of HTTP the failure of one call."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, call_timeout: float = math.inf) -> None:
         self._inner = inner
+        self._call_timeout = call_timeout
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """See httpx2."""
@@ -91,7 +100,10 @@ class OneCallTransport(httpx2.AsyncBaseTransport):
             return await _http_error(request, response)
         # An SSE stream has no length; the SDK bounds each of its events.
         cap = None if kind.startswith("text/event-stream") else MAX_LINE
-        response.stream = _Counted(response.stream, cap)
+        # Nobody waits any more for the answer to a call that timed out: a server that goes on
+        # sending it would be read for ever, beside every later call.
+        seconds = self._call_timeout if _CALL.search(request.content) else None
+        response.stream = _Counted(response.stream, cap, seconds)
         return response
 
     async def aclose(self) -> None:
@@ -222,7 +234,7 @@ class HttpTransport:
         return httpx2.AsyncClient(
             headers={**self._spec.headers, "Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(30, connect=self._spec.connect_timeout, read=None),
-            transport=OneCallTransport(httpx2.AsyncHTTPTransport()),
+            transport=OneCallTransport(httpx2.AsyncHTTPTransport(), self._spec.call_timeout),
         )
 
     async def _pump(self, read: Any) -> None:

@@ -108,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(event)
         except OSError:
             return
+        finally:
+            self.server.flooded.set()
 
     def plain(self, status, body, kind="text/plain", headers=None):
         self.send_response(status)
@@ -149,6 +151,7 @@ def serving(mode="", port=0, delay=0):
     server.mcp = Server(options, io.BytesIO())
     server.turn = threading.Lock()
     server.released = threading.Event()
+    server.flooded = threading.Event()
     server.seen, server.deleted, server.sessions, server.forget = [], [], 0, False
     server.url = f"http://127.0.0.1:{server.server_port}/mcp"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -118,9 +118,11 @@ def test_a_server_that_does_not_let_the_session_end_is_left_in_time():
 
 def test_a_flood_of_events_costs_the_call_timeout():
     async def scenario(server):
-        async with running(spec_for(server.url, call_timeout=3)) as pool:
+        async with running(spec_for(server.url, call_timeout=0.5)) as pool:
             flooded = await call(pool, text="hi")
             server.modes.discard("flood")
+            # The stream of the call that timed out is closed: the server can write no more.
+            assert await asyncio.to_thread(server.flooded.wait, 10)
             return flooded.error, (await call(pool, text="hi")).error
 
     with serving("flood") as server:
