@@ -41,7 +41,7 @@ from agent_host.core.types import (
 from agent_host.engine.rooms import Host, Retry
 from agent_host.ports import ModelAdapter, Pricing
 
-_PASSED_ON = frozenset({"cancelled", "script"})
+_NOT_MENDED = frozenset({"cancelled", "script"})
 """Failures that another model would not mend: a stop, and a script that does not hold."""
 
 
@@ -78,7 +78,7 @@ class Question:
         item = outcome.item
         if isinstance(item, ModelResponse):
             await self._close(outcome.request_id, item)
-        elif outcome.shown or item.kind in _PASSED_ON or session.stopping:
+        elif outcome.shown or item.kind in _NOT_MENDED or session.stopping:
             self._record_failure(outcome.request_id, item, None)
         elif not self._shortened(outcome.request_id, item):
             await self._pass_on(outcome.request_id, item)
