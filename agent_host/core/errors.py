@@ -24,6 +24,7 @@ class ExitStatus(enum.IntEnum):
     SERVER_UNAVAILABLE = 5
     MODEL_UNAVAILABLE = 6
     PARKED = 7
+    NEEDS_LOGIN = 8
     INTERRUPTED = 130
 
 

@@ -12,19 +12,79 @@ sizes and times are bounded where the bytes come in, and each failure is a value
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agent_host.core.types import JsonObject
 
-ServerState = Literal["starting", "connected", "failed", "stopped"]
-"""`failed`: not connected now; the next call, or time, tries again."""
+ServerState = Literal["starting", "connected", "failed", "needs_login", "stopped"]
+"""`failed`: not connected now; the next call, or time, tries again. `needs_login`: the same, and
+only a person can mend it (`agent-host servers login NAME`)."""
+
+AuthType = Literal["oauth", "client-credentials", "enterprise", "workload"]
+"""How a token for a server is got: by a person's login (authorization code with PKCE), by the
+host's own client id, by an identity provider's assertion (ID-JAG), or by a workload's token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSpec:
+    """How a server is logged in to. All values are resolved; what is secret is not in `repr`.
+
+    `store`: the folder (0700) where tokens are kept if there is no keyring. `issuer`: the only
+    authorization server that is believed; empty: the one that the resource names. `private_key`:
+    PEM. `assertion`: read anew for each exchange, because such tokens are short-lived: the
+    workload's token, or (enterprise) the user's ID token. `idp_*`: the identity provider of
+    enterprise-managed authorization.
+    """
+
+    type: AuthType
+    store: Path
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    client_metadata_url: str = ""
+    private_key: str = field(default="", repr=False)
+    algorithm: str = "ES256"
+    scopes: tuple[str, ...] = ()
+    issuer: str = ""
+    redirect_port: int = 0
+    dpop: bool = False
+    assertion: Callable[[], str] | None = field(default=None, repr=False)
+    idp_token_url: str = ""
+    idp_client_id: str = ""
+    idp_client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSpec:
+    """Paths of PEM files: a bundle of authorities to believe instead of the system's, and a
+    client's certificate with its key (mTLS). Empty: none."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpec:
+    """How a server is told for whom a call is made.
+
+    `headers`: header name -> template with `{user.id}`, `{user.issuer}` or `{user.claims.NAME}`
+    (HTTP); `meta`: the key of `_meta` that carries the principal (any transport); `exchange`:
+    the server's token is exchanged for one of the user's (RFC 8693), for this audience.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    meta: str = ""
+    exchange: bool = False
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StdioSpec:
     """A server that is a program. All values are resolved; `env` and `args` may hold secrets,
     so `repr` shows neither. Timeouts are in seconds. `identity` is what the config says before
-    references and paths are resolved, which is the same on every machine; empty: the values."""
+    references and paths are resolved, which is the same on every machine; empty: the values.
+    `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model."""
 
     name: str
     command: str
@@ -39,12 +99,17 @@ class StdioSpec:
     parallel: bool = True
     protocol: str = "auto"
     identity: str = ""
+    roots: tuple[str, ...] = ()
+    sampling: bool = False
+    user: UserSpec = UserSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSpec:
-    """A server behind a URL (streamable HTTP). `url` and `headers` may hold secrets, so `repr`
-    shows neither. Timeouts are in seconds. `identity` as for StdioSpec."""
+    """A server behind a URL: streamable HTTP, or with `sse` the transport before it. `url` and
+    `headers` may hold secrets, so `repr` shows neither. Timeouts are in seconds. `identity`,
+    `roots` (file:// URIs) and `sampling` as for StdioSpec. `proxy`: a URL, empty for none, None
+    for what the environment says (`proxies`)."""
 
     name: str
     url: str = field(repr=False)
@@ -57,6 +122,13 @@ class HttpSpec:
     parallel: bool = True
     protocol: str = "auto"
     identity: str = ""
+    roots: tuple[str, ...] = ()
+    sampling: bool = False
+    user: UserSpec = UserSpec()
+    sse: bool = False
+    auth: AuthSpec | None = None
+    tls: TlsSpec = TlsSpec()
+    proxy: str | None = None
 
 
 Spec = StdioSpec | HttpSpec
