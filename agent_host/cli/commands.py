@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from agent_host.config.load import Loaded
-from agent_host.config.schema import ServerConfig
+from agent_host.config.server_tables import ServerConfig
 from agent_host.config.trust import is_demo
 
 FIXES = (

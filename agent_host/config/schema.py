@@ -10,14 +10,19 @@ says how it is spoken to, `trust` decides whether a project's file may start any
 checked strictly: a number in quotes is an error, not a number.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from agent_host.config.server_tables import (
+    AuthConfig,
+    ForwardUser,
+    ServerConfig,
+    TlsConfig,
+    ToolFilter,
+)
 from agent_host.config.values import (
     Adapter,
-    Argument,
     Attempts,
     Count,
     Dollars,
@@ -29,22 +34,13 @@ from agent_host.config.values import (
     Reference,
     Seconds,
     Url,
-    Variables,
-    no_secret,
 )
 from agent_host.profiles.adapters import WIRES
 
 RESERVED_RULES = ("default", "trusted-read-only")
 """Ids of rules that policy has by itself."""
 
-_PROTOCOL = re.compile(r"(?:auto|legacy|\d{4}-\d{2}-\d{2})\Z")
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
-
-
-def _protocol(text: str) -> str:
-    if not _PROTOCOL.match(text):
-        raise ValueError('must be "auto", "legacy" or a protocol version, as "2025-11-25"')
-    return text
 
 
 def _rule_id(text: str) -> str:
@@ -154,72 +150,6 @@ class ModelConfig(BaseModel):
         return self
 
 
-class ToolFilter(BaseModel):
-    """Which of a server's tools exist for models and people."""
-
-    model_config = _FROZEN
-
-    include: list[Glob] = Field(
-        default=["*"], description="Globs over the server's own tool names: only these."
-    )
-    exclude: list[Glob] = Field(default=[], description="Globs: but none of these.")
-
-
-class ServerConfig(BaseModel):
-    """An MCP server: a command to start (stdio), or a URL (streamable HTTP)."""
-
-    model_config = _FROZEN
-
-    command: Annotated[Line, AfterValidator(no_secret)] | None = Field(
-        default=None,
-        description="The program to start; no shell is involved. `agent-host` with the one "
-        "argument `demo-server` is the bundled demo server.",
-    )
-    args: list[Argument] = Field(
-        default=[], description="Its arguments, one text each. No references: `ps` shows them."
-    )
-    env: Variables = Field(
-        default={},
-        description="Environment variables it gets beside a minimal set (PATH, HOME, locale and "
-        "the like). May hold references; the host's own variables are not inherited.",
-    )
-    cwd: Line | None = Field(
-        default=None, description="Its working folder, relative to servers.toml. Default: there."
-    )
-    url: Url | None = Field(
-        default=None, description="The URL of a streamable HTTP server. May hold references."
-    )
-    headers: Headers = Field(
-        default={}, description="HTTP headers of each request to `url`. May hold references."
-    )
-    timeout: Seconds = Field(default=30, description="Seconds one tool call may take.")
-    connect_timeout: Seconds = Field(
-        default=10, description="Seconds the server has to start, shake hands and list its tools."
-    )
-    tools: ToolFilter = Field(default=ToolFilter.model_construct(), description="")
-    trust_annotations: bool = Field(
-        default=False,
-        description="Believe the server's hints about its tools (read-only, idempotent). Only "
-        "for a server whose author you trust.",
-    )
-    parallel: bool = Field(default=True, description="Whether its tools may run at the same time.")
-    enabled: bool = Field(default=True, description="`false`: as if the table were not there.")
-    protocol: Annotated[str, AfterValidator(_protocol)] = Field(
-        default="auto",
-        description="`auto`, `legacy`, or a protocol version, for a server that negotiates badly.",
-    )
-
-    @model_validator(mode="after")
-    def _one_transport(self) -> "ServerConfig":
-        if (self.command is None) == (self.url is None):
-            raise ValueError('needs either "command" (a program) or "url" (streamable HTTP)')
-        if self.url is not None and (self.args or self.env or self.cwd):
-            raise ValueError('has a "url", so "args", "env" and "cwd" mean nothing; remove them')
-        if self.command is not None and self.headers:
-            raise ValueError('has a "command", so "headers" means nothing; remove it')
-        return self
-
-
 class RuleConfig(BaseModel):
     """One rule of policy. Every rule that matches counts, and the strictest effect wins."""
 
@@ -276,6 +206,46 @@ class LimitsConfig(BaseModel):
     )
 
 
+class IdentityConfig(BaseModel):
+    """Who a run acts for. Without this table: the user of the operating system."""
+
+    model_config = _FROZEN
+
+    token: Reference | None = Field(
+        default=None,
+        description="An OpenID Connect ID token, as a reference: `${env:NAME}`, `${file:PATH}`. "
+        "Its signature, issuer, audience and lifetime are checked before anything runs.",
+    )
+    issuer: Url | None = Field(
+        default=None, description="Who must have issued it; its keys are found there."
+    )
+    audience: Line | None = Field(default=None, description="Whom it must be for.")
+    user: Line = Field(default="sub", description="The claim that names the user.")
+    roles: Line = Field(
+        default="roles", description="The claim that lists the user's roles; dots go deeper."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "IdentityConfig":
+        if self.token is not None and (self.issuer is None or self.audience is None):
+            raise ValueError('has a "token", so it needs "issuer" and "audience"')
+        return self
+
+
+class SamplingConfig(BaseModel):
+    """What servers that may ask for the model (`sampling = true`) get of it."""
+
+    model_config = _FROZEN
+
+    approve: Literal["ask", "always"] = Field(
+        default="ask", description="`ask`: a human sees each request first, else it is refused."
+    )
+    max_requests: Count = Field(default=20, description="Requests of all servers in one run.")
+    max_tokens: Count = Field(
+        default=4096, description="Tokens of one answer, whatever a server asks for."
+    )
+
+
 class Config(BaseModel):
     """The whole of servers.toml."""
 
@@ -295,6 +265,8 @@ class Config(BaseModel):
     models: dict[Name, ModelConfig] = Field(default={}, description="")
     providers: dict[Name, dict[str, Any]] = Field(default={}, description="")
     servers: dict[Name, ServerConfig] = Field(default={}, description="")
+    identity: IdentityConfig = Field(default=IdentityConfig.model_construct(), description="")
+    sampling: SamplingConfig = Field(default=SamplingConfig.model_construct(), description="")
     policy: PolicyConfig = Field(default=PolicyConfig.model_construct(), description="")
     limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
 
@@ -305,6 +277,11 @@ TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("models", "*", "price"), PriceConfig),
     (("servers", "*"), ServerConfig),
     (("servers", "*", "tools"), ToolFilter),
+    (("servers", "*", "auth"), AuthConfig),
+    (("servers", "*", "tls"), TlsConfig),
+    (("servers", "*", "forward_user"), ForwardUser),
+    (("identity",), IdentityConfig),
+    (("sampling",), SamplingConfig),
     (("policy",), PolicyConfig),
     (("policy", "rules", "*"), RuleConfig),
     (("limits",), LimitsConfig),

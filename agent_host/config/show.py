@@ -20,6 +20,9 @@ from agent_host.config.secrets import is_reference
 HIDDEN = "(hidden)"
 
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|auth|credential|cookie|session")
+_SECRET_KEYS = frozenset(
+    ("api_key", "client_secret", "private_key", "assertion", "idp_client_secret", "token")
+)
 _PLAIN_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
 _REFERENCES = re.compile(r"\$\{(?:env|file|keyring):[^}]*\}")
 _URL = re.compile(r"https?://")
@@ -39,12 +42,12 @@ def mask(path: KeyPath, value: Any) -> Any:
     if not isinstance(value, str) or not path:
         return value
     table, key = path[-2] if len(path) > 1 else "", str(path[-1])
-    if key in ("url", "base_url") and table not in ("env", "headers"):
+    if key in ("url", "base_url", "proxy") and table not in ("env", "headers"):
         return mask_url(value)
     if key == "model" and (url := _URL.search(value)):
         return value[: url.start()] + mask_url(value[url.start() :])
     secret = (
-        key == "api_key"
+        (key in _SECRET_KEYS and table not in ("env", "headers"))
         or (table == "headers" and key.lower() not in _PLAIN_HEADERS)
         or (table == "env" and _SECRET_NAME.search(key) is not None)
     )

@@ -26,7 +26,8 @@ from agent_host.config.choose import url_in
 from agent_host.config.lines import KeyPath
 from agent_host.config.load import Loaded
 from agent_host.config.problems import dotted
-from agent_host.config.schema import Config, ModelConfig, ServerConfig
+from agent_host.config.schema import Config, ModelConfig
+from agent_host.config.server_tables import ServerConfig
 from agent_host.config.show import mask, mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean

@@ -4,13 +4,14 @@ import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from agent_host.config.load import Loaded
-from agent_host.config.schema import ServerConfig
+from agent_host.config.paths import user_data_folder
+from agent_host.config.server_tables import ServerConfig
 from agent_host.config.trust import demo_command, is_demo
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.secrets import Secrets
@@ -18,7 +19,14 @@ from agent_host.ports import Observer
 from agent_host.records.redact import Redactor
 from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
-from agent_host.servers.spec import Connector, HttpSpec, StdioSpec
+from agent_host.servers.spec import (
+    AuthSpec,
+    Connector,
+    HttpSpec,
+    StdioSpec,
+    TlsSpec,
+    UserSpec,
+)
 
 LOCK_FILE = "servers.lock"
 
@@ -113,6 +121,7 @@ def _spec(
     def value(key: tuple[str, ...], text: str) -> str:
         return secrets.resolve(text, loaded.folder, loaded.at("servers", name, *key))
 
+    user = server.forward_user
     common: dict[str, Any] = {
         "name": name,
         "connect_timeout": server.connect_timeout,
@@ -123,10 +132,29 @@ def _spec(
         "parallel": server.parallel,
         "protocol": server.protocol,
         "identity": _identity(server),
+        "roots": tuple(
+            (loaded.folder / Path(r).expanduser()).resolve().as_uri() for r in server.roots
+        ),
+        "sampling": server.sampling,
+        "resources": server.resources,
+        "user": UserSpec(
+            headers=user.headers,
+            meta=user.meta or "",
+            exchange=user.exchange,
+            audience=user.audience or "",
+        ),
     }
     if server.url is not None:
         headers = {k: value(("headers", k), text) for k, text in server.headers.items()}
-        return HttpSpec(url=value(("url",), server.url), headers=headers, **common)
+        return HttpSpec(
+            url=value(("url",), server.url),
+            headers=headers,
+            sse=server.sse,
+            auth=_auth(server, headers, value),
+            tls=_tls(server, loaded.folder),
+            proxy=server.proxy,
+            **common,
+        )
     command, args = server.command or "", tuple(server.args)
     if is_demo(server):
         # The bundled server is this very program, whatever PATH holds.
@@ -135,6 +163,55 @@ def _spec(
     folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
     env = {k: value(("env", k), text) for k, text in server.env.items()}
     return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
+
+
+def _auth(
+    server: ServerConfig,
+    headers: Mapping[str, str],
+    value: Callable[[tuple[str, ...], str], str],
+) -> AuthSpec | None:
+    """How to log in. A server without a table may still ask for a login; one that is sent a
+    header of its own for that is not asked."""
+    auth = server.auth
+    if auth is None:
+        named = {name.lower() for name in headers}
+        return None if "authorization" in named else AuthSpec(type="oauth", store=_token_store())
+
+    def secret(key: str) -> str:
+        text = getattr(auth, key)
+        return "" if text is None else value(("auth", key), text)
+
+    key = secret("private_key")
+    assertion = auth.assertion
+    return AuthSpec(
+        type=auth.type,
+        store=_token_store(),
+        client_id=auth.client_id or "",
+        client_secret=secret("client_secret"),
+        client_metadata_url=secret("client_metadata_url"),
+        private_key=key,
+        algorithm=auth.algorithm,
+        scopes=tuple(auth.scopes),
+        issuer=secret("issuer"),
+        redirect_port=auth.redirect_port,
+        dpop=auth.dpop,
+        assertion=None if assertion is None else lambda: value(("auth", "assertion"), assertion),
+        idp_token_url=secret("idp_token_url"),
+        idp_client_id=auth.idp_client_id or "",
+        idp_client_secret=secret("idp_client_secret"),
+    )
+
+
+def _token_store() -> Path:
+    return user_data_folder() / "logins"
+
+
+def _tls(server: ServerConfig, folder: Path) -> TlsSpec:
+    def path(name: str | None) -> str:
+        return "" if name is None else str(folder / Path(name).expanduser())
+
+    tls = server.tls
+    return TlsSpec(ca=path(tls.ca), cert=path(tls.cert), key=path(tls.key))
 
 
 def _identity(server: ServerConfig) -> str:

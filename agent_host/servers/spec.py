@@ -84,7 +84,8 @@ class StdioSpec:
     """A server that is a program. All values are resolved; `env` and `args` may hold secrets,
     so `repr` shows neither. Timeouts are in seconds. `identity` is what the config says before
     references and paths are resolved, which is the same on every machine; empty: the values.
-    `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model."""
+    `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model.
+    `resources`: the model may read its resources."""
 
     name: str
     command: str
@@ -101,6 +102,7 @@ class StdioSpec:
     identity: str = ""
     roots: tuple[str, ...] = ()
     sampling: bool = False
+    resources: bool = True
     user: UserSpec = UserSpec()
 
 
@@ -108,7 +110,7 @@ class StdioSpec:
 class HttpSpec:
     """A server behind a URL: streamable HTTP, or with `sse` the transport before it. `url` and
     `headers` may hold secrets, so `repr` shows neither. Timeouts are in seconds. `identity`,
-    `roots` (file:// URIs) and `sampling` as for StdioSpec. `proxy`: a URL, empty for none, None
+    `roots`, `sampling` and `resources` as for StdioSpec. `proxy`: a URL, empty for none, None
     for what the environment says (`proxies`)."""
 
     name: str
@@ -124,6 +126,7 @@ class HttpSpec:
     identity: str = ""
     roots: tuple[str, ...] = ()
     sampling: bool = False
+    resources: bool = True
     user: UserSpec = UserSpec()
     sse: bool = False
     auth: AuthSpec | None = None

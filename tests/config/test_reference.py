@@ -8,7 +8,10 @@ from agent_host.config.reference import json_schema, reference
 from agent_host.config.schema import TABLES
 from agent_host.profiles.table import built_in
 
-TABLES_IN_TABLES = {"models", "servers", "policy", "limits", "rules", "tools", "providers"}
+TABLES_IN_TABLES = {
+    "models", "servers", "policy", "limits", "rules", "tools", "providers", "auth", "tls",
+    "forward_user", "identity", "sampling",
+}  # fmt: skip
 
 
 def test_every_key_has_a_description_and_a_row():
