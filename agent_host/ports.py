@@ -5,7 +5,7 @@ from it. Each method's contract is in its docstring. What goes wrong in the worl
 value; an exception through a port is a bug of ours and ends the session with a report.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from agent_host.core.events import (
     ApprovalGiven,
     Delta,
     Ephemeral,
+    InputGiven,
+    InputRequested,
     Record,
     ServerConnected,
     ServerLog,
@@ -24,11 +26,13 @@ from agent_host.core.events import (
 from agent_host.core.types import (
     Decision,
     JsonObject,
+    Message,
     ModelFailure,
     ModelRequest,
     ModelResponse,
     Origin,
     Principal,
+    ServerRequest,
     Tool,
     ToolCall,
     ToolResult,
@@ -96,12 +100,46 @@ class Fallback(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallPaused:
+    """A call did not end: the server wants answers first; see `ToolPaused`."""
+
+    requests: tuple[ServerRequest, ...]
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a paused call goes on with: the server's own state, its requests, and the answers by
+    the requests' keys, as the protocol has results. Requests for roots have none: the tool source
+    answers those itself."""
+
+    state: str | None
+    requests: tuple[ServerRequest, ...]
+    given: Mapping[str, JsonObject]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """What a tool call carries besides its arguments. `progress` must be cheap and never raise."""
+    """What a tool call carries besides its arguments. `progress` must be cheap and never raise.
+    `answers`: what the server asked for when the same call paused."""
 
     call_id: str
     principal: Principal
     progress: Callable[[float, float | None, str], None]
+    answers: Answers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """A server's request gets no result. `text` is for the server, clean."""
+
+    text: str
+
+
+Answer = Callable[[str, ServerRequest, str], Awaitable[JsonObject | RequestRefused]]
+"""How a tool source has a server's request answered: the server's name, the request, and the id of
+the call that it is for ("" if unknown). Never raises; may be cancelled. A request for input that
+nobody can answer comes back declined, one for the model refused."""
 
 
 class ToolSource(Protocol):
@@ -120,8 +158,11 @@ class ToolSource(Protocol):
         """What is wrong with the arguments, for the model, or None. Must be bounded in time
         whatever the schema says, and must never fetch anything."""
 
-    async def call(self, tool: Tool, arguments: JsonObject, context: CallContext) -> ToolResult:
-        """Run the tool and return its result. Must never raise for the world's faults, must end
+    async def call(
+        self, tool: Tool, arguments: JsonObject, context: CallContext
+    ) -> ToolResult | CallPaused:
+        """Run the tool and return its result, or what has to be answered before there can be one.
+        Must never raise for the world's faults, must end
         within the server's call timeout, must refuse (`changed`) a tool whose live definition
         has another fingerprint. Cancelling it must tell the server."""
 
@@ -169,6 +210,45 @@ class ApprovalQuestion:
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """Nobody can answer now; the run parks once nothing else can be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingQuestion:
+    """A server's request for an answer of the model, before it is made. `model` names who would
+    answer; `messages` and `system` are the server's, `max_tokens` the most that the answer may
+    have. `waiting` counts the questions behind this one."""
+
+    server: str
+    model: str
+    messages: tuple[Message, ...]
+    system: str
+    max_tokens: int
+    waiting: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingAnswer:
+    """Whether a server gets its answer. `always`: as all that this server asks for in this run;
+    `by`: who said so."""
+
+    allowed: bool
+    by: str
+    always: bool = False
+
+
+class Respondent(Protocol):
+    """Who answers what servers ask for."""
+
+    async def answer(
+        self, question: InputRequested, waiting: Callable[[], int]
+    ) -> InputGiven | Deferred:
+        """Ask, and return the answer, which fits `question.requested_schema` if it accepts. Must
+        never accept by itself, never open a URL without a yes; end of input means cancel. May be
+        called for several questions at once and must then ask them one after another. Must stop
+        asking when cancelled."""
+
+    async def allow(self, question: SamplingQuestion) -> SamplingAnswer | Deferred:
+        """Ask whether a server may have the model's answer. The same rules."""
 
 
 class Approver(Protocol):

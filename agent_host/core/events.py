@@ -16,6 +16,7 @@ from agent_host.core.types import (
     JsonObject,
     Message,
     Principal,
+    ServerRequest,
     StopReason,
     ToolResult,
     Usage,
@@ -150,14 +151,27 @@ class ApprovalGiven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted:
-    """Intent: the tool is about to run, with these arguments."""
+    """Intent: the tool is about to run, with these arguments, for that principal (its id)."""
 
     call_id: str
     server: str
     tool: str
     fingerprint: str
     arguments: JsonObject
+    principal: str = ""
     type: Literal["tool_started"] = "tool_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolPaused:
+    """The server answered a call with requests instead of a result: it does not run now, and goes
+    on when they are answered (MCP 2026-07-28, basic/patterns/mrtr). `state`: what the server
+    wants back with the answers, opaque to the host."""
+
+    call_id: str
+    requests: tuple[ServerRequest, ...]
+    state: str | None = None
+    type: Literal["tool_paused"] = "tool_paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +184,8 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRequested:
-    """A server asks the user for input (MCP elicitation)."""
+    """A server asks the user for input (MCP elicitation). `call_id`: the call that it is for, if
+    that is known; `key`: the server's name for it, if it holds up that call."""
 
     input_id: str
     server: str
@@ -178,6 +193,8 @@ class InputRequested:
     message: str
     requested_schema: JsonObject | None = None
     url: str = ""
+    call_id: str = ""
+    key: str = ""
     type: Literal["input_requested"] = "input_requested"
 
 
@@ -190,6 +207,35 @@ class InputGiven:
     by: str
     content: JsonObject | None = None
     type: Literal["input_given"] = "input_given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRequested:
+    """A server asks for an answer of the model (MCP sampling/createMessage); `params` as it sent
+    them. `call_id` and `key` as for InputRequested."""
+
+    sampling_id: str
+    server: str
+    params: JsonObject
+    call_id: str = ""
+    key: str = ""
+    type: Literal["sampling_requested"] = "sampling_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingFinished:
+    """What became of a server's request for the model. `by`: who allowed or refused it;
+    `result`: what the server got; `error`: why it got nothing; `cost` in US dollars, None if the
+    price is not known."""
+
+    sampling_id: str
+    outcome: Literal["answered", "refused", "failed"]
+    by: str
+    result: JsonObject | None = None
+    error: str = ""
+    usage: Usage = Usage()
+    cost: float | None = None
+    type: Literal["sampling_finished"] = "sampling_finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,9 +330,12 @@ Event = (
     | ApprovalRequested
     | ApprovalGiven
     | ToolStarted
+    | ToolPaused
     | ToolFinished
     | InputRequested
     | InputGiven
+    | SamplingRequested
+    | SamplingFinished
     | ContextCompacted
     | ModelChanged
     | ServerConnected

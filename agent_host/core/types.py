@@ -249,6 +249,17 @@ class Tool:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRequest:
+    """What a server asks of the host, as the protocol has it (MCP, client features): untrusted and
+    bounded. `method`: `elicitation/create`, `sampling/createMessage` or `roots/list`; `key`: the
+    server's name for it among the requests that hold up one call, else empty."""
+
+    method: str
+    params: JsonObject
+    key: str = ""
+
+
 ToolChoice = str
 """`auto`: as the model likes; `none`: no call; `required`: at least one; else the exposed name of
 the tool that must be called."""
