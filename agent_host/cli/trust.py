@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--list", action="store_true", help="list the files that are trusted")
     what.add_argument("--revoke", action="store_true", help="trust the file no longer")
     what.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--full", action="store_true", help="show long lines whole, and what is trusted already"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -37,10 +40,12 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.write(f"{loaded.name} needs no trust: it starts and names nothing of its own\n")
         return ExitStatus.DONE
     asked = needs_trust(loaded, store)
+    if options.full and not asked:
+        sys.stdout.write(f"{loaded.name}\n{describe(items_of(loaded), whole=True)}\n")
     if not asked:
         sys.stdout.write(f"{loaded.name} is trusted already, as it is\n")
         return ExitStatus.DONE
-    sys.stdout.write(f"{loaded.name}\n{describe(asked)}\n")
+    sys.stdout.write(f"{loaded.name}\n{describe(asked, whole=options.full)}\n")
     sys.stdout.flush()
     if not options.yes and at_terminal(sys.stdin) and not confirmed("Trust this?"):
         sys.stderr.write("not trusted\n")

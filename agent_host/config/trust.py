@@ -4,19 +4,20 @@ Theory of operation: a file that came with a project is inert until a human trus
 would start or contact. Each such thing is a `TrustItem`: a server (command line, variables, folder,
 URL, headers, whether its hints are believed), a model with a URL, header or key of its own or an
 adapter that an installed package brings, whatever is said of a provider (it could send a key
-elsewhere), and, in a file that holds any of these, its policy where that is laxer than asking. An
+elsewhere), where the user's identity is read and checked, and, in a file that holds any of these,
+what it allows without asking. An
 item's digest covers every value of it, also those that are not shown. The store in the user's data
 folder (trust.json, mode 0600) keeps the digests by the file's real path; a new or changed digest
-asks again, a removed one does not. No trust is needed for the user's own servers.toml, nor for the
+asks again, a removed one does not. What a person has just typed or seen is trusted item by item,
+and nothing else of its file. No trust is needed for the user's own servers.toml, nor for the
 bundled demo server, which the host starts from its own code whatever PATH says. Limit: what a
 trusted command line reads (a script beside the file) is not covered. See also `config/show.py`."""
 
 import hashlib
 import json
 import os
-import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from agent_host.config import paths
 from agent_host.config.choose import url_in
 from agent_host.config.lines import KeyPath
 from agent_host.config.load import Loaded
+from agent_host.config.locked import locked
 from agent_host.config.problems import dotted
 from agent_host.config.schema import Config, ModelConfig
 from agent_host.config.server_tables import ServerConfig
+from agent_host.config.server_trust import lines_of, substance
 from agent_host.config.show import mask, mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean
@@ -38,6 +41,9 @@ _DEMO_START = (
     "import sys; sys.path.append(sys.argv.pop(1)); from agent_host.cli.main import script; script()"
 )
 STORE_LIMIT = 4 * 1024 * 1024
+FOLD = 2000
+"""Characters of a line that are shown without being asked for."""
+_AROUND = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +90,33 @@ class TrustStore:
                 f"{paths.shown(self.path)}: is damaged; remove it and trust your projects again"
             ) from None
 
-    def remember(self, file: Path, items: tuple[TrustItem, ...]) -> None:
+    def remember(self, file: Path, items: Iterable[TrustItem]) -> None:
         """Trust exactly `items` of `file`. Raises ConfigError if that cannot be written."""
-        files = self.files()
-        files[_real(file)] = {i.key: {"digest": i.digest, "lines": list(i.lines)} for i in items}
-        self._write(files)
+        with locked(self.path):
+            self._write(self.files() | {_real(file): _stored(items)})
+
+    def add(self, file: Path, items: Iterable[TrustItem]) -> None:
+        """Trust `items` of `file` beside what is trusted of it. Raises ConfigError likewise."""
+        with locked(self.path):
+            files = self.files()
+            self._write(files | {_real(file): files.get(_real(file), {}) | _stored(items)})
+
+    def forget(self, file: Path, key: str) -> bool:
+        """Trust one item of `file` no longer; return whether it was trusted."""
+        if key not in self.files().get(_real(file), {}):
+            return False
+        with locked(self.path):
+            files = self.files()
+            rest = {k: v for k, v in files.get(_real(file), {}).items() if k != key}
+            self._write(files | {_real(file): rest})
+        return True
 
     def revoke(self, file: Path) -> bool:
         """Forget `file`; return whether anything was forgotten."""
-        files = self.files()
-        if files.pop(_real(file), None) is None:
+        if _real(file) not in self.files():
             return False
-        self._write(files)
+        with locked(self.path):
+            self._write({name: f for name, f in self.files().items() if name != _real(file)})
         return True
 
     def _write(self, files: Mapping[str, Any]) -> None:
@@ -126,9 +147,10 @@ def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
     if paths.is_users_own(loaded.path):
         return ()
     config = loaded.declared
-    items = [_server(n, s) for n, s in config.servers.items() if not is_demo(s)]
+    items = [server_item(n, s) for n, s in config.servers.items() if not is_demo(s)]
     items += [_model(n, m, loaded) for n, m in config.models.items() if _reaches_out(m)]
     items += [_provider(n, row) for n, row in config.providers.items()]
+    items += _identity(config)
     if url := url_in(config.model):
         lines = [f"model: {mask(('model',), config.model)}", *_whose_key(loaded, None, url)]
         items.append(_item("model", {"model": config.model}, lines))
@@ -148,6 +170,19 @@ def needs_trust(loaded: Loaded, store: TrustStore) -> tuple[TrustItem, ...]:
         for i in items
         if _digest(known.get(i.key)) != i.digest
     )
+
+
+def trust_these(loaded: Loaded, store: TrustStore, seen: Iterable[TrustItem]) -> tuple[str, ...]:
+    """Trust what a person has just seen, if the file as it was loaded still says the same.
+
+    Nothing else of the file becomes trusted. Returns the keys that the file says otherwise by now.
+    """
+    now = {item.key: item.digest for item in items_of(loaded)}
+    shown = [item for item in seen if item.key in now]
+    same = [item for item in shown if now[item.key] == item.digest]
+    if same:
+        store.add(loaded.path, same)
+    return tuple(item.key for item in shown if now[item.key] != item.digest)
 
 
 def trust(loaded: Loaded, store: TrustStore) -> tuple[TrustItem, ...]:
@@ -180,20 +215,48 @@ def demo_command(python: str) -> tuple[str, ...]:
     return (python, "-P", "-c", _DEMO_START, str(Path(__file__).parents[2]), *DEMO_ARGS)
 
 
-def describe(items: tuple[TrustItem, ...]) -> str:
-    """Return what is asked, for people: every line of every item; what changed as `-` and `+`."""
+def describe(items: tuple[TrustItem, ...], *, whole: bool = False) -> str:
+    """Return what is asked, for people: every line of every item; what changed as `-` and `+`.
+
+    A line longer than FOLD characters is cut in the middle, visibly and counted, unless `whole`;
+    where it changed is never what is cut.
+    """
     out = []
     for item in items:
         out.append(f"{item.key}{' (changed since it was trusted)' if item.before else ''}")
         removed = [line for line in item.before if line not in item.lines]
-        out += [f"  - {line}" for line in removed]
-        new = bool(item.before)
-        out += [
-            f"  {'+' if new and line not in item.before else ' '} {line}" for line in item.lines
-        ]
+        added = [line for line in item.lines if line not in item.before]
+        out += [f"  - {line if whole else _folded(line, added)}" for line in removed]
+        for line in item.lines:
+            changed = bool(item.before) and line in added
+            text = line if whole else _folded(line, removed if changed else ())
+            out.append(f"  {'+' if changed else ' '} {text}")
         if item.before and item.before == item.lines:
             out.append("  + a value that is not shown")
     return "\n".join(out)
+
+
+def _folded(line: str, others: Iterable[str]) -> str:
+    if len(line) <= FOLD:
+        return line
+    # From where it differs from the line that it replaces or is replaced by.
+    same = max((_alike(line, other) for other in others), default=0)
+    start = max(same - _AROUND, 0)
+    if start < FOLD:
+        return f"{line[:FOLD]} {_cut(len(line) - FOLD)}"
+    head, middle = line[:_AROUND], line[start : start + FOLD]
+    rest = len(line) - start - len(middle)
+    return f"{head} {_cut(start - _AROUND)} {middle}{f' {_cut(rest)}' if rest else ''}"
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts have in common from their start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _cut(count: int) -> str:
+    return f"[{count:,} more characters: `agent-host trust --full` shows them]"
 
 
 def refusal(loaded: Loaded, items: tuple[TrustItem, ...]) -> str:
@@ -205,22 +268,9 @@ def refusal(loaded: Loaded, items: tuple[TrustItem, ...]) -> str:
     )
 
 
-def _server(name: str, server: ServerConfig) -> TrustItem:
-    what = server.model_dump(
-        include={"command", "args", "env", "cwd", "url", "headers", "trust_annotations"}
-    )
-    lines = []
-    if server.command is not None:
-        lines.append(f"starts: {shlex.join([server.command, *server.args])}")
-    if server.cwd is not None:
-        lines.append(f"in the folder: {server.cwd}")
-    lines += [f"with: {k}={mask(('env', k), v)}" for k, v in server.env.items()]
-    if server.url is not None:
-        lines.append(f"contacts: {mask_url(server.url)}")
-    lines += [f"header: {k}: {mask(('headers', k), v)}" for k, v in server.headers.items()]
-    if server.trust_annotations:
-        lines.append("and its hints about its tools are believed")
-    return _item(f"servers.{name}", what, lines)
+def server_item(name: str, server: ServerConfig) -> TrustItem:
+    """Return what trusting this one server covers."""
+    return _item(f"servers.{name}", substance(server), lines_of(server))
 
 
 def _model(name: str, model: ModelConfig, loaded: Loaded) -> TrustItem:
@@ -277,12 +327,32 @@ def _lax_policy(config: Config) -> Iterator[str]:
         if rule.effect == "allow":
             tools = ", ".join(rule.tools)
             yield f"runs without a question ({rule.id}): {tools} of {rule.server}"
+    if config.sampling.approve == "always":
+        yield "servers that may ask for the model get its answers without a question"
+
+
+def _identity(config: Config) -> Iterator[TrustItem]:
+    said = config.identity.model_dump(exclude_defaults=True)
+    if not said:
+        return
+    identity = config.identity
+    lines = []
+    if identity.token is not None:
+        lines.append(f"says who the user is by the token: {mask(('token',), identity.token)}")
+    if identity.issuer is not None:
+        lines.append(f"believes and contacts the issuer: {mask_url(identity.issuer)}")
+    lines += [f"{key} = {said[key]}" for key in ("audience", "user", "roles") if key in said]
+    yield _item("identity", said, lines)
 
 
 def _item(key: str, what: Mapping[str, Any], lines: list[str]) -> TrustItem:
     whole = json.dumps([key, what], sort_keys=True, ensure_ascii=True, default=str).encode()
     shown = [clean(line).replace("\n", "\\n").replace("\t", "\\t") for line in lines]
     return TrustItem(key=key, lines=tuple(shown), digest=hashlib.sha256(whole).hexdigest())
+
+
+def _stored(items: Iterable[TrustItem]) -> dict[str, Any]:
+    return {i.key: {"digest": i.digest, "lines": list(i.lines)} for i in items}
 
 
 def _real(path: Path) -> str:

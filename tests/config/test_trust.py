@@ -1,5 +1,6 @@
 """What a servers.toml may start without having been trusted."""
 
+import hashlib
 import json
 import stat
 import subprocess
@@ -10,12 +11,15 @@ import pytest
 
 from agent_host.config.load import Loaded, load
 from agent_host.config.trust import (
+    TrustItem,
     TrustStore,
     demo_command,
     describe,
     needs_trust,
     refusal,
+    server_item,
     trust,
+    trust_these,
 )
 from agent_host.core.errors import ConfigError
 
@@ -280,7 +284,7 @@ def test_the_store_is_private_and_holds_no_secret(tmp_path, store):
     trust(loaded(tmp_path / "p", BASE), store)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert "hunter2" not in store.path.read_text()
-    assert [p.name for p in store.path.parent.iterdir()] == ["trust.json"]
+    assert [p.name for p in store.path.parent.iterdir() if p.name != "agent-host"] == ["trust.json"]
 
 
 def test_revoking_forgets_one_file(tmp_path, store):
@@ -323,7 +327,7 @@ def test_a_store_that_cannot_be_replaced_leaves_nothing_half_written(tmp_path, s
     monkeypatch.setattr(store, "files", dict)
     with pytest.raises(ConfigError, match="cannot be written"):
         trust(config, store)
-    assert [p.name for p in store.path.parent.iterdir()] == ["trust.json"]
+    assert [p.name for p in store.path.parent.iterdir() if p.name != "agent-host"] == ["trust.json"]
 
 
 def test_the_refusal_names_what_and_how(tmp_path, store):
@@ -333,3 +337,153 @@ def test_the_refusal_names_what_and_how(tmp_path, store):
         "servers.toml: not trusted yet: servers.crm, servers.web, models.m, policy; "
         "read it, then run `agent-host trust`, or add --trust"
     )
+
+
+REMOTE = """\
+[servers.crm]
+url = "https://crm.example/mcp"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("sse = true", "contacts: https://crm.example/mcp (HTTP+SSE)"),
+        (
+            'proxy = "http://u:hunter2@p.example:3128"',
+            "the proxy: http://u:(hidden)@p.example:3128",
+        ),
+        ('proxy = ""', "without a proxy"),
+        ('tls = { ca = "ca.pem" }', "believes the certificate authorities in: ca.pem"),
+        ('tls = { cert = "c.pem", key = "k.pem" }', "shows the client certificate: c.pem"),
+        ('auth = { type = "oauth" }', "logs in (oauth)"),
+        ('auth = { type = "oauth", issuer = "https://evil.example" }', "https://evil.example"),
+        ('auth = { type = "oauth", scopes = ["a", "b"] }', "scopes: a b"),
+        (
+            'auth = { type = "client-credentials", client_id = "me", client_secret = "hunter2" }',
+            "client secret: (hidden)",
+        ),
+        ('roots = ["/etc"]', "is told that it may work in the folder: /etc"),
+        ("sampling = true", "may ask for answers of the model (sampling)"),
+        ("forward_user = true", "is told who the user is, in the key: agent-host/user"),
+        (
+            'forward_user = { headers = { X-User = "{user.id}" } }',
+            "is told who the user is, in the header: X-User: {user.id}",
+        ),
+        ('forward_user = { exchange = true, audience = "a" }', "gets a token of the user for: a"),
+    ],
+)
+def test_each_key_that_decides_what_is_sent_or_allowed_asks_again_and_is_said(
+    more, line, tmp_path, store
+):
+    trust(loaded(tmp_path / "p", REMOTE), store)
+    asked = needs_trust(loaded(tmp_path / "p", f"{REMOTE}{more}\n"), store)
+    assert keys(asked) == ["servers.crm"]
+    assert line in describe(asked)
+    assert "hunter2" not in describe(asked)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sse = false",
+        "sampling = false",
+        "forward_user = false",
+        "roots = []",
+        "timeout = 60",
+        "connect_timeout = 60",
+        'tools = { include = ["a"] }',
+        "parallel = false",
+        "enabled = false",
+        "resources = false",
+    ],
+)
+def test_what_says_how_long_or_nothing_new_does_not_ask_again(more, tmp_path, store):
+    trust(loaded(tmp_path / "p", REMOTE), store)
+    assert needs_trust(loaded(tmp_path / "p", f"{REMOTE}{more}\n"), store) == ()
+
+
+def test_what_was_trusted_by_an_older_version_is_trusted_still(tmp_path, store):
+    whole = '["servers.crm", {"args": [], "command": null, "cwd": null, "env": {}, "headers": {}, '
+    whole += '"trust_annotations": false, "url": "https://crm.example/mcp"}]'
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    config = loaded(tmp_path / "p", REMOTE)
+    store.add(config.path, [TrustItem(key="servers.crm", lines=(), digest=digest)])
+    assert needs_trust(config, store) == ()
+
+
+IDENTITY = """\
+[identity]
+token = "${env:ID_TOKEN}"
+issuer = "https://idp.example"
+audience = "me"
+"""
+
+
+def test_who_the_user_is_needs_trust(tmp_path, store):
+    asked = needs_trust(loaded(tmp_path / "p", IDENTITY), store)
+    assert keys(asked) == ["identity"]
+    assert "by the token: ${env:ID_TOKEN}" in describe(asked)
+    trust(loaded(tmp_path / "p", IDENTITY), store)
+    other = IDENTITY.replace("idp.example", "evil.example")
+    asked = needs_trust(loaded(tmp_path / "p", other), store)
+    assert "  + believes and contacts the issuer: https://evil.example" in describe(asked)
+
+
+def test_sampling_without_a_question_needs_trust(tmp_path, store):
+    trust(loaded(tmp_path / "p", REMOTE + "sampling = true\n"), store)
+    lax = REMOTE + 'sampling = true\n[sampling]\napprove = "always"\n'
+    asked = needs_trust(loaded(tmp_path / "p", lax), store)
+    assert keys(asked) == ["policy"]
+    assert "without a question" in describe(asked)
+
+
+def test_a_secret_under_an_innocent_name_is_not_shown(tmp_path, store):
+    text = '[servers.db]\ncommand = "db"\n'
+    text += 'env = { TARGET = "postgres://me:hunter2@db.example/x", NOTE = "ghp_hunter2hunter2" }\n'
+    shown = describe(needs_trust(loaded(tmp_path / "p", text), store))
+    assert "hunter2" not in shown
+    assert "with: TARGET=postgres://me:(hidden)@db.example/x" in shown
+    assert "with: NOTE=(hidden)" in shown
+
+
+def test_a_long_line_is_cut_visibly_and_shown_whole_on_request(tmp_path, store):
+    text = f'[servers.x]\ncommand = "x"\nargs = ["{"a" * 5000}", "rm -rf"]\n'
+    asked = needs_trust(loaded(tmp_path / "p", text), store)
+    assert "[3,019 more characters: `agent-host trust --full` shows them]" in describe(asked)
+    assert "rm -rf" not in describe(asked)
+    assert "a 'rm -rf'" in describe(asked, whole=True)
+
+
+def test_of_a_long_line_that_changed_the_change_is_shown(tmp_path, store):
+    long = f'[servers.x]\ncommand = "x"\nargs = ["{"a" * 9000}", "list", "{"b" * 9000}"]\n'
+    trust(loaded(tmp_path / "p", long), store)
+    asked = needs_trust(loaded(tmp_path / "p", long.replace('"list"', '"rm -rf"')), store)
+    removed, added = describe(asked).split("\n")[1:]
+    assert removed.startswith("  - starts: x aaa")
+    assert " list bbb" in removed
+    assert " 'rm -rf' bbb" in added
+    assert added.count("more characters") == 2
+
+
+def test_only_what_was_seen_is_trusted(tmp_path, store):
+    two = REMOTE + '[servers.other]\ncommand = "evil"\n'
+    config = loaded(tmp_path / "p", two)
+    seen = [server_item("crm", config.declared.servers["crm"])]
+    assert trust_these(config, store, seen) == ()
+    assert keys(needs_trust(config, store)) == ["servers.other"]
+
+
+def test_what_was_seen_but_is_not_what_stands_there_is_not_trusted(tmp_path, store):
+    seen = [server_item("crm", loaded(tmp_path / "p", REMOTE).declared.servers["crm"])]
+    changed = loaded(tmp_path / "p", REMOTE.replace("crm.example", "evil.example"))
+    assert trust_these(changed, store, seen) == ("servers.crm",)
+    assert keys(needs_trust(changed, store)) == ["servers.crm"]
+
+
+def test_one_item_can_be_forgotten(tmp_path, store):
+    config = loaded(tmp_path / "p", BASE)
+    trust(config, store)
+    assert store.forget(config.path, "servers.crm")
+    assert not store.forget(config.path, "servers.crm")
+    assert keys(needs_trust(config, store)) == ["servers.crm"]
