@@ -31,9 +31,12 @@ from agent_host.core.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SamplingFinished,
+    SamplingRequested,
     ServerConnected,
     ServerLost,
     ToolFinished,
+    ToolPaused,
     ToolsChanged,
     ToolStarted,
     UserSaid,
@@ -62,7 +65,8 @@ CHARACTERS = 2000
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
 _DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
 _CallEvent = PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolFinished
-_WorldEvent = InputRequested | InputGiven | ServerConnected | ServerLost | ToolsChanged
+_AskedEvent = InputRequested | InputGiven | SamplingRequested | SamplingFinished | ToolPaused
+_WorldEvent = ServerConnected | ServerLost | ToolsChanged
 
 
 class Show:
@@ -102,9 +106,11 @@ class Show:
                 return self._call(event)
             case ToolFinished():
                 return self._call(event)
-            case InputRequested() | InputGiven() | ServerConnected() | ServerLost():
-                return self._world(event)
-            case ToolsChanged():
+            case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
+                return self._asked_for(event)
+            case ToolPaused():
+                return self._asked_for(event)
+            case ServerConnected() | ServerLost() | ToolsChanged():
                 return self._world(event)
             case _ as unreachable:
                 assert_never(unreachable)
@@ -203,18 +209,49 @@ class Show:
         if result.artifact:
             yield f"    whole result: {clean_line(result.artifact)} beside the transcript"
 
-    def _world(self, event: _WorldEvent) -> Iterator[str]:
+    def _asked_for(self, event: _AskedEvent) -> Iterator[str]:
+        """What a server asks for, and what became of it."""
         match event:
             case InputRequested():
-                yield f"server {clean_line(event.server, 60)} asks for input ({event.mode})"
+                who = f"server {clean_line(event.server, 60)}"
+                yield f"{who} asks for input ({event.mode}){self._for(event.call_id)}"
                 yield from self._text(event.message)
                 yield from self._labelled("url", event.url)
                 if event.requested_schema is not None:
                     yield from self._json(event.requested_schema)
             case InputGiven():
-                yield f"input, {event.action} by {clean_line(event.by, 60)}"
+                yield f"input, {event.action} by {clean_line(event.by, 200)}"
                 if event.content is not None:
                     yield from self._json(event.content)
+            case SamplingRequested():
+                self._start(event.sampling_id)
+                who = f"server {clean_line(event.server, 60)}"
+                yield f"{who} asks the model{self._for(event.call_id)}"
+                yield from self._json(event.params)
+            case SamplingFinished():
+                took = self._took(event.sampling_id)
+                cost = f", {shown_cost(event.cost)}" if event.cost else ""
+                used = f", {tokens(event.usage)}{cost}" if event.outcome == "answered" else ""
+                by = clean_line(event.by, 200)
+                yield f"the model for the server, {event.outcome}{took}, by {by}{used}"
+                yield from self._labelled("reason", event.error)
+                if event.result is not None:
+                    yield from self._json(event.result)
+            case ToolPaused():
+                count = len(event.requests)
+                wants = f"{count} answer{'' if count == 1 else 's'}"
+                yield f"call paused, {self._name(event.call_id)}: the server wants {wants}"
+                for request in event.requests:
+                    yield f"    {clean_line(request.method, 60)} {clean_line(request.key, 60)}"
+                    yield from self._json(request.params)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _for(self, call_id: str) -> str:
+        return f", for {self._name(call_id)}" if call_id else ""
+
+    def _world(self, event: _WorldEvent) -> Iterator[str]:
+        match event:
             case ServerConnected():
                 version = f"version {clean_line(event.version, 60) or 'unknown'}"
                 protocol = f"protocol {clean_line(event.protocol, 60)}"

@@ -30,10 +30,13 @@ from agent_host.core.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SamplingFinished,
+    SamplingRequested,
     ServerConnected,
     ServerLog,
     ServerLost,
     ToolFinished,
+    ToolPaused,
     ToolsChanged,
     ToolStarted,
     UserSaid,
@@ -54,6 +57,7 @@ _UNFINISHED: Mapping[StopReason, str] = {
     "refusal": "the model declined to answer; say it in another way, or ask another model",
     "unknown": "the answer may be incomplete: the model did not say why it stopped; ask again",
 }
+_ANSWERED = {"accept": "given", "decline": "declined", "cancel": "cancelled"}
 _LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
 _LOGS_SHOWN = 20
 _VALUE = 48
@@ -128,6 +132,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
+        self._asked: dict[str, str] = {}
         self._logs: dict[str, int] = {}
 
     def tell(self, record: Record) -> tuple[Card, ...]:
@@ -157,14 +162,15 @@ class Narrator:
                 yield from _tell_model(event)
             case LimitReached() | Interrupted() | RunEnded() | ContextCompacted():
                 yield from _tell_run(event)
-            case InputRequested():
-                yield Card(
-                    kind="notice",
-                    text=f"server {clean_line(event.server, 64)} asks: {clean_line(event.message)}",
-                )
+            case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
+                yield from self._tell_asked(event)
+            case ToolPaused():
+                what = f"waits for {_counted(len(event.requests), 'answer')}"
+                name = self._name(event.call_id)
+                yield Card(kind="notice", text=f"{name}  {what} before it goes on")
             case UserSaid():
                 self._logs.clear()
-            case ModelRequested() | InputGiven():
+            case ModelRequested():
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
@@ -189,6 +195,34 @@ class Narrator:
                 yield from self._tell_result(event.result, at)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _tell_asked(
+        self, event: InputRequested | InputGiven | SamplingRequested | SamplingFinished
+    ) -> Iterator[Card]:
+        """What servers ask for, and what became of it."""
+        match event:
+            case InputRequested():
+                server = self._asked[event.input_id] = clean_line(event.server, 64)
+                text = f"server {server} asks: {clean_line(event.message)}"
+                yield Card(kind="notice", text=text)
+            case InputGiven():
+                server = self._asked.pop(event.input_id, "?")
+                done = _ANSWERED[event.action]
+                yield Card(
+                    kind="notice" if event.action == "accept" else "failure",
+                    text=f"server {server}: input {done} by {clean_line(event.by, 160)}",
+                )
+            case SamplingRequested():
+                server = self._asked[event.sampling_id] = clean_line(event.server, 64)
+                yield Card(kind="notice", text=f"server {server} asks the model")
+            case SamplingFinished():
+                yield _tell_sampled(event, self._asked.pop(event.sampling_id, "?"))
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _name(self, call_id: str) -> str:
+        call = self._calls.get(call_id)
+        return call.title if call is not None else clean_line(call_id, 64)
 
     def _tell_result(self, result: ToolResult, at: str) -> Iterator[Card]:
         call = self._calls.pop(result.call_id, None) or _Call(clean_line(result.call_id, 64))
@@ -229,6 +263,23 @@ class Narrator:
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
+
+
+def _tell_sampled(event: SamplingFinished, server: str) -> Card:
+    by = clean_line(event.by, 160)
+    match event.outcome:
+        case "answered":
+            return Card(kind="notice", text=f"server {server} got the model's answer, as {by} said")
+        case "refused":
+            why = f": {clean_line(event.error)}" if event.error else ""
+            return Card(kind="failure", text=f"server {server}: the model refused by {by}{why}")
+        case "failed":
+            text = f"server {server}: the model did not answer: {clean_line(event.error)}"
+            return Card(kind="failure", text=text)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _tell_end(event: ModelResponded) -> Iterator[Card]:

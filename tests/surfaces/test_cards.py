@@ -17,10 +17,13 @@ from agent_host.core.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SamplingFinished,
+    SamplingRequested,
     ServerConnected,
     ServerLog,
     ServerLost,
     ToolFinished,
+    ToolPaused,
     ToolsChanged,
     ToolStarted,
     UserSaid,
@@ -31,6 +34,7 @@ from agent_host.core.types import (
     Message,
     Principal,
     Resource,
+    ServerRequest,
     Text,
     ToolCall,
     ToolResult,
@@ -143,7 +147,20 @@ def test_a_failed_call_says_how_it_failed() -> None:
         (RunEnded(reason="failed", detail="disk"), "disk"),
         (RunEnded(reason="done"), None),
         (InputRequested(input_id="i", server="s", mode="form", message="name?"), "s asks: name?"),
-        (InputGiven(input_id="i", action="accept", by="a"), None),
+        (InputGiven(input_id="i", action="accept", by="a"), "server ?: input given by a"),
+        (SamplingRequested(sampling_id="i", server="s", params={}), "server s asks the model"),
+        (
+            SamplingFinished(sampling_id="i", outcome="answered", by="a"),
+            "got the model's answer, as a said",
+        ),
+        (
+            SamplingFinished(sampling_id="i", outcome="failed", by="a", error="no model"),
+            "the model did not answer: no model",
+        ),
+        (
+            ToolPaused(call_id="c", requests=(ServerRequest(method="m", params={}),)),
+            "c  waits for 1 answer before it goes on",
+        ),
         (ModelRequested(request_id="r", provider="p", model="m"), None),
         (UserSaid(message=Message(role="user", content=(Text(text="hi"),))), None),
         (PolicyDecided(call_id="c", decision="ask", rule="r"), None),
@@ -171,6 +188,19 @@ def test_a_failed_call_says_how_it_failed() -> None:
 def test_each_fact_is_told_in_one_line_or_not_at_all(event: Event, said: str | None) -> None:
     told = lines(event)
     assert (len(told) == 1 and said in told[0]) if said else told == []
+
+
+def test_what_became_of_a_servers_request_names_the_server_that_asked() -> None:
+    told = lines(
+        InputRequested(input_id="i1", server="shop", mode="form", message="Size?"),
+        SamplingRequested(sampling_id="s1", server="mill", params={}),
+        InputGiven(input_id="i1", action="decline", by="no terminal"),
+        SamplingFinished(sampling_id="s1", outcome="refused", by="ann", error="too long"),
+    )
+    assert told[2:] == [
+        "failure: server shop: input declined by no terminal",
+        "failure: server mill: the model refused by ann: too long",
+    ]
 
 
 def test_a_flood_of_server_logs_is_cut_and_said_to_be() -> None:
