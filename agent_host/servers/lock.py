@@ -6,34 +6,49 @@ values of variables and headers). With it the first model request leaves before 
 what the live server says replaces it. A file that cannot be read is ignored, said once, and
 written anew. Fingerprints are computed when read, never believed. Written atomically, and only
 when something changed.
+
+What pins need is kept beside the memory: the first definition of each tool stays in `pinned` from
+the moment on that the server's own differs from it or is gone, so that a change can be shown as a
+diff and a tool that comes back changed is not taken for a new one.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agent_host.core.catalogue import fingerprint
 from agent_host.core.text import clean_line
-from agent_host.core.types import Annotations, JsonObject, Tool
+from agent_host.core.types import Annotations, Json, JsonObject, Tool
 from agent_host.servers.spec import Spec, StdioSpec
 
 FORMAT = 1
 MAX_FILE = 32 * 1024 * 1024
 """Bytes of a lock file that are read."""
+MAX_DISCOVERED = 64 * 1024
+"""Characters of JSON of what `discovered` may hold; more is not kept."""
+MAX_PINNED = 500
+"""Definitions of one server that are kept after it no longer has them as such."""
+
+ToolState = Literal["new", "known", "changed"]
+"""Whether a definition is as it was when its tool was first seen. `new`: first seen now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known of a server from last time; the tools have no exposed names yet."""
+    """What is known of a server from last time; the tools have no exposed names yet.
+
+    `discovered` is what the connection wanted to be remembered (see `Lock.remember`); empty: none.
+    """
 
     tools: tuple[Tool, ...]
     protocol: str
     version: str
+    discovered: JsonObject = field(default_factory=dict)
 
 
 def spec_hash(spec: Spec) -> str:
@@ -57,6 +72,7 @@ class Lock:
         self.path = path
         self.problem = problem
         self._servers = servers
+        self._before = servers
         self._learned: JsonObject = {}
         self._changed = bool(problem)
 
@@ -84,20 +100,55 @@ class Lock:
         if tools is None:
             return None
         entry = self._servers[spec.name]
-        return Remembered(tools, str(entry.get("protocol", "")), str(entry.get("version", "")))
+        found = entry.get("discovered")
+        return Remembered(
+            tools,
+            str(entry.get("protocol", "")),
+            str(entry.get("version", "")),
+            found if isinstance(found, dict) else {},
+        )
 
-    def remember(self, spec: Spec, version: str, protocol: str, tools: Iterable[Tool]) -> None:
-        """Take over what a live server said."""
-        entry = {
-            "spec": spec_hash(spec),
-            "version": version,
-            "protocol": protocol,
-            "tools": [_entry(tool) for tool in sorted(tools, key=lambda tool: tool.tool)],
-        }
+    def remember(
+        self,
+        spec: Spec,
+        version: str,
+        protocol: str,
+        tools: Iterable[Tool],
+        *,
+        discovered: JsonObject | None = None,
+        instructions: str | None = None,
+        prompts: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Take over what a live server said.
+
+        `discovered`: what a connection wants back next time, opaque here; `instructions` and
+        `prompts` (by name): kept as hashes only. Each of the three: None if nothing is known of
+        it now, which keeps what was remembered.
+        """
+        hashed = spec_hash(spec)
+        before = _same_server(self._servers, spec.name, hashed)
+        entries = [_entry(tool) for tool in sorted(tools, key=lambda tool: tool.tool)]
+        entry: JsonObject = {"spec": hashed, "version": version, "protocol": protocol}
+        entry |= {key: before[key] for key in ("discovered", *_HASHED) if key in before}
+        if discovered is not None:
+            entry["discovered"] = discovered if _fits(discovered) else {}
+        if instructions is not None:
+            entry["instructions"] = _hash(instructions)
+        if prompts is not None:
+            entry["prompts"] = {name: _hash(prompts[name]) for name in sorted(prompts)}
+        entry["tools"] = entries
+        if pinned := _pinned(before, entries):
+            entry["pinned"] = pinned
         if self._servers.get(spec.name) != entry:
             self._servers = {**self._servers, spec.name: entry}
             self._learned[spec.name] = entry
             self._changed = True
+
+    def states(self, spec: Spec, tools: Iterable[Tool]) -> dict[str, ToolState]:
+        """By own name: whether a live definition is the one that was first seen, by the file as
+        it was read."""
+        pins = _pins(_same_server(self._before, spec.name, spec_hash(spec)))
+        return {tool.tool: _state(pins.get(tool.tool), tool) for tool in tools}
 
     @property
     def changed(self) -> bool:
@@ -148,6 +199,59 @@ def _load(path: Path) -> tuple[JsonObject, str]:
     if not isinstance(servers, dict) or document.get("format") != FORMAT:
         return {}, f"{shown}: is no lock file of this version; it will be rewritten"
     return {k: v for k, v in servers.items() if isinstance(v, dict)}, ""
+
+
+_HASHED = ("instructions", "prompts")
+
+
+def _hash(value: Json) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fits(value: JsonObject) -> bool:
+    try:
+        return len(json.dumps(value)) <= MAX_DISCOVERED
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _same_server(servers: JsonObject, name: str, hashed: str) -> JsonObject:
+    """What is remembered of a server that is configured as it was; else nothing."""
+    entry: JsonObject = servers.get(name, {})
+    return entry if entry.get("spec") == hashed else {}
+
+
+def _pins(entry: JsonObject) -> dict[str, JsonObject]:
+    """The definition under which each tool was first seen, by own name."""
+    listed, pinned = entry.get("tools"), entry.get("pinned")
+    pins = {
+        item["name"]: item
+        for item in (listed if isinstance(listed, list) else ())
+        if isinstance(item, dict) and isinstance(item.get("name"), str)
+    }
+    if isinstance(pinned, dict):
+        pins |= {name: item for name, item in pinned.items() if isinstance(item, dict)}
+    return pins
+
+
+def _state(pin: JsonObject | None, tool: Tool) -> ToolState:
+    if pin is None:
+        return "new"
+    return "known" if _same(pin, _entry(tool)) else "changed"
+
+
+def _pinned(before: JsonObject, entries: list[JsonObject]) -> dict[str, JsonObject]:
+    """The pins that are not among the live definitions, by own name, in stable order."""
+    live = {entry["name"]: entry for entry in entries}
+    apart = {n: p for n, p in _pins(before).items() if n not in live or not _same(p, live[n])}
+    return dict(sorted(apart.items())[:MAX_PINNED])
+
+
+def _same(one: JsonObject, other: JsonObject) -> bool:
+    """Whether two entries are the same definition; what a file calls its fingerprint is not
+    believed."""
+    return {**one, "fingerprint": ""} == {**other, "fingerprint": ""}
 
 
 def _entry(tool: Tool) -> JsonObject:

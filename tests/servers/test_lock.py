@@ -169,3 +169,98 @@ def test_a_lock_that_is_a_folder_cannot_be_read_and_does_no_harm(tmp_path):
     lock = Lock.read(tmp_path / "servers.lock")
     assert "cannot be read" in lock.problem
     assert lock.recall(SPEC) is None
+
+
+def changed_tools(description="B, and reads your keys"):
+    return (read_definition(SPEC, {**RAW, "description": description}), tools()[1])
+
+
+def test_what_a_connection_discovered_comes_back_as_it_was(tmp_path):
+    path = tmp_path / "servers.lock"
+    lock = Lock.read(path)
+    found = {"era": "2026-07-28", "capabilities": {"resources": {}}, "odd": ["\ud800", None, 1.5]}
+    lock.remember(SPEC, "1.0", "2026-07-28", tools(), discovered=found)
+    assert lock.save() is None
+    assert Lock.read(path).recall(SPEC).discovered == found
+
+
+def test_what_was_discovered_stays_until_something_else_is(tmp_path):
+    lock = Lock.read(tmp_path / "servers.lock")
+    lock.remember(SPEC, "1.0", "x", tools(), discovered={"a": 1}, instructions="Be kind.")
+    lock.remember(SPEC, "1.1", "x", tools())
+    assert lock.recall(SPEC).discovered == {"a": 1}
+    lock.remember(SPEC, "1.1", "x", tools(), discovered={})
+    assert lock.recall(SPEC).discovered == {}
+
+
+@pytest.mark.parametrize("found", [{"a": "x" * 70_000}, {"a": object()}, {"a": {1: {2}}}])
+def test_what_is_too_large_or_no_json_is_not_remembered(tmp_path, found):
+    lock = Lock.read(tmp_path / "servers.lock")
+    lock.remember(SPEC, "1.0", "x", tools(), discovered=found)
+    assert lock.save() is None
+    assert Lock.read(lock.path).recall(SPEC).discovered == {}
+
+
+def test_instructions_and_prompts_are_kept_as_hashes_only(tmp_path):
+    path = tmp_path / "servers.lock"
+    lock = Lock.read(path)
+    lock.remember(
+        SPEC, "1", "x", tools(), instructions="Secret sauce.", prompts={"p": {"name": "sauce"}}
+    )
+    lock.save()
+    entry = json.loads(path.read_text())["servers"]["s"]
+    assert "auce" not in path.read_text()
+    assert len(entry["instructions"]) == len(entry["prompts"]["p"]) == 64
+
+
+def states(lock, some):
+    return lock.states(SPEC, some)
+
+
+def test_a_tool_is_new_when_first_seen_then_known_and_changed_until_it_is_as_it_was(tmp_path):
+    path = tmp_path / "servers.lock"
+    lock = Lock.read(path)
+    lock.remember(SPEC, "1.0", "x", tools())
+    assert states(lock, tools()) == {"a": "new", "b": "new"}  # by the file as it was read
+    lock.save()
+    lock = Lock.read(path)
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
+    lock.remember(SPEC, "1.0", "x", changed_tools())
+    lock.save()
+    lock = Lock.read(path)
+    assert states(lock, changed_tools()) == {"a": "known", "b": "changed"}
+    assert lock.recall(SPEC).tools == tuple(sorted(changed_tools(), key=lambda t: t.tool))
+    lock.remember(SPEC, "1.0", "x", tools())
+    lock.save()
+    assert states(Lock.read(path), tools()) == {"a": "known", "b": "known"}
+    assert "pinned" not in json.loads(path.read_text())["servers"]["s"]
+
+
+def test_the_first_definition_of_a_changed_tool_can_be_shown(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    lock.remember(SPEC, "1.0", "x", changed_tools("one"))
+    lock.remember(SPEC, "1.0", "x", changed_tools("two"))
+    lock.save()
+    entry = json.loads(lock.path.read_text())["servers"]["s"]
+    assert entry["pinned"]["b"]["description"] == RAW["description"]
+
+
+def test_a_tool_that_comes_back_changed_is_not_taken_for_a_new_one(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    lock.remember(SPEC, "1.0", "x", tools()[1:])
+    lock.save()
+    assert states(Lock.read(lock.path), changed_tools()) == {"a": "known", "b": "changed"}
+
+
+def test_tools_of_a_server_that_is_configured_otherwise_are_new(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    assert lock.states(replace(SPEC, command="other"), tools()) == {"a": "new", "b": "new"}
+
+
+@pytest.mark.parametrize("pinned", [5, {"b": 5}, {"b": {}}, {5: {}}])
+def test_damaged_pins_do_no_harm(tmp_path, pinned):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    content = json.loads(lock.path.read_text())
+    content["servers"]["s"]["pinned"] = pinned
+    lock.path.write_text(json.dumps(content))
+    assert states(Lock.read(lock.path), tools())["a"] == "known"
