@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent_host.models.matching import ACTION_VERBS, word_set
+from agent_host.core.matching import ACTION_VERBS, word_set
 
 TOKEN = re.compile(
     r"""(?P<quote>"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|`[^`]*`|(?<!\w)'[^']*'(?!\w))

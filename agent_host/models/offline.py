@@ -17,6 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_host.core.events import Delta, TextDelta, ToolArgumentsDelta
+from agent_host.core.matching import (
+    ACTION_VERBS,
+    STOP_WORDS,
+    Index,
+    properties,
+    required,
+    stems,
+    word_set,
+)
 from agent_host.core.text import clean_line
 from agent_host.core.types import (
     Message,
@@ -30,15 +39,6 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.models.clause import Clause, Token
-from agent_host.models.matching import (
-    ACTION_VERBS,
-    STOP_WORDS,
-    Index,
-    properties,
-    required,
-    stems,
-    word_set,
-)
 from agent_host.models.readable import readable
 from agent_host.models.settings import AdapterSettings
 from agent_host.models.slots import Filling, fill, types

@@ -14,9 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_host.core.types import Tool
-from agent_host.models.clause import NEGATIONS, TOKEN, Clause, Token
-from agent_host.models.matching import (
+from agent_host.core.matching import (
     STOP_WORDS,
     properties,
     required,
@@ -24,6 +22,8 @@ from agent_host.models.matching import (
     word_set,
     words,
 )
+from agent_host.core.types import Tool
+from agent_host.models.clause import NEGATIONS, TOKEN, Clause, Token
 
 Schema = Mapping[str, Any]
 
