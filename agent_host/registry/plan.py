@@ -24,6 +24,8 @@ Kind = Literal["npm", "pypi", "oci", "nuget", "mcpb", "remote", "other"]
 """What is installed; `other`: a registry type that is not known here."""
 Where = Literal["arg", "env", "header", "url"]
 Format = Literal["string", "number", "boolean", "filepath"]
+Unprepared = Literal["", "venv", "mcpb"]
+"""What has to be put on the disk before a command is known."""
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{(env|file|keyring):[^}]+\}")
 _VARIABLE = re.compile(r"[^A-Z0-9]+")
@@ -62,12 +64,18 @@ Text = tuple[str | Slot, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
-    """What stands on a command line: `text`, after `flag` if there is one. A `switch` is its flag
-    alone, for the value `true`. One with an empty slot that need not be filled is left out."""
+    """What stands on a command line: `text`, after `flag` if there is one.
+
+    `joined`: as one item, `flag=text`. A `switch` is its flag alone, for the value `true`. One
+    with an empty slot that need not be filled is left out, and so is one that belongs to an
+    environment variable (`env`) which is not set.
+    """
 
     text: Text = ()
     flag: str = ""
     switch: bool = False
+    joined: bool = False
+    env: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +92,28 @@ class Template:
 class Source:
     """What is to be fetched and what it has to hash to: `prepare` and `pin` work on this.
 
-    `sha256`: lower-case hex, of the file; empty: the entry does not say.
+    `sha256`: lower-case hex, of the file; empty: the entry does not say. `start`: how what was
+    installed is started: `-m` and a module, or the name of a script; empty: its own script.
     """
 
     kind: Kind
     identifier: str
     version: str = ""
-    base_url: str = ""
     sha256: str = ""
+    start: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a package is started, or why it cannot be: what a registry type's builder finds out."""
+
+    command: str | None = None
+    args: tuple[Argument, ...] = ()
+    problem: str = ""
+    unprepared: Unprepared = ""
+    source: Source | None = None
+    pinned: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +125,7 @@ class InstallPlan:
     `prepare.prepare`). `args` are the program's arguments as they are; `env`, `headers` and `url`
     are in the config's form, with references. What no value was given for yet is shown as
     `<name>`. `pinned`: what was fixed, as `npm:@x/y@1.2.3 sha512-...`. `warnings`: for the person,
-    before anything is written.
+    before anything is written. `missing`: the program that it needs and that is not here.
     """
 
     kind: Kind
@@ -118,7 +140,8 @@ class InstallPlan:
     pinned: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
-    unprepared: Literal["", "venv", "mcpb"] = ""
+    missing: str = ""
+    unprepared: Unprepared = ""
     source: Source | None = None
     template: Template = field(default_factory=Template, repr=False)
 
@@ -185,6 +208,8 @@ def _missing(need: Need) -> str:
 def _checked(need: Need, value: str, *, theirs: bool = False) -> str:
     """Return `value` as it stands in the plan; raise ValueError for one that cannot be used."""
     name = need.name
+    if need.secret and need.where == "arg":
+        raise ValueError(_missing(need))
     if "\0" in value or (need.where != "arg" and ("\n" in value or "\r" in value)):
         raise ValueError(f"cannot use the value for {name}: it has to be one line of text")
     refers = _REFERENCE.search(value) is not None and not theirs
@@ -225,6 +250,20 @@ def variable(name: str) -> str:
     return found if found and not found[0].isdigit() else f"VALUE_{found}".rstrip("_")
 
 
+def checked_default(need: Need) -> bool:
+    """Return whether the entry's own default is one that the need accepts."""
+    try:
+        _checked(need, need.default, theirs=True)
+    except ValueError:
+        return False
+    return True
+
+
+def reads_like_reference(text: str) -> bool:
+    """Return whether a config would take a part of `text` for a reference."""
+    return _REFERENCE.search(text) is not None
+
+
 def literal(text: str) -> str:
     """Return `text` as the config writes it when no part of it is a reference."""
     return text.replace("${", "$${")
@@ -234,7 +273,12 @@ def _rendered(plan: InstallPlan, values: _Values) -> InstallPlan:
     template = plan.template
     env = {name: _joined(text, values) for name, text in template.env.items()}
     headers = {name: _joined(text, values) for name, text in template.headers.items()}
-    args = [item for argument in template.args for item in _argv(argument, values)]
+    args = [
+        item
+        for argument in template.args
+        if not argument.env or env.get(argument.env) is not None
+        for item in _argv(argument, values)
+    ]
     return replace(
         plan,
         args=tuple(args),
@@ -263,7 +307,9 @@ def _argv(argument: Argument, values: _Values) -> Iterator[str]:
         yield argument.flag
         return
     for value in _rows(argument.text, values):
-        if not argument.switch:
+        if argument.flag.endswith("=") or (argument.joined and argument.flag):
+            yield f"{argument.flag.removesuffix('=')}={value}"
+        elif not argument.switch:
             yield from (argument.flag, value) if argument.flag else (value,)
         elif value != "false":
             yield argument.flag
