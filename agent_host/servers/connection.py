@@ -31,7 +31,8 @@ from agent_host import __version__
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import RAW, Gate
-from agent_host.servers.http import BROKEN_OFF, HttpTransport
+from agent_host.servers.http import HttpTransport, failure_facts
+from agent_host.servers.http_calls import BROKEN_OFF
 from agent_host.servers.process import ServerProcess
 from agent_host.servers.sdk import (
     ClientSession,
@@ -132,6 +133,7 @@ class SdkConnection:
             raise ConnectFailedError(
                 clean_line(f"handshake failed: {error.message}"),
                 silent=not (self._gate.answered or self._gate.gave_up),
+                **failure_facts(_data(error)),
             ) from None
         except (RuntimeError, ValueError) as error:
             raise ConnectFailedError(
@@ -219,7 +221,9 @@ class SdkConnection:
         try:
             result = await self._session.list_tools(params=params)
         except MCPError as error:
-            raise ConnectFailedError(clean_line(f"tools/list failed: {error.message}")) from None
+            raise ConnectFailedError(
+                clean_line(f"tools/list failed: {error.message}"), **failure_facts(_data(error))
+            ) from None
         except ValueError as error:
             raise ConnectFailedError(clean_line(f"tools/list: {_first_line(error)}")) from None
         raw: JsonObject = (result.meta or {}).get(RAW) or {}
@@ -275,13 +279,13 @@ class SdkConnection:
         text = clean(error.message[:4000])
         if data.get("agentHost") == "not_sent":
             return Reply(kind="refused", text=text)
+        if self._transport.session_gone(error.code, error.message, data):
+            return Reply(kind="refused", text=text)
         broken = error.code == CONNECTION_CLOSED and text.startswith("SSE stream")
         if broken or data.get("agentHost") == "lost" or BROKEN_OFF in text:
             return Reply(kind="lost", text=text)
         if error.code == CONNECTION_CLOSED and self._transport.ended:
             return Reply(kind="lost", text=await self._transport.lost())
-        if self._transport.session_gone(error.code, error.message, data):
-            return Reply(kind="refused", text="the server has forgotten the session")
         return Reply(kind="error", text=f"{text} (error {error.code})")
 
 

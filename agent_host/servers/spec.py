@@ -140,7 +140,14 @@ Spec = StdioSpec | HttpSpec
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerHealth:
     """How a server is doing. `error` and `stderr` are cleaned and bounded; `connect_seconds` is
-    None until the first handshake; `problems` are notes about tools that are withheld."""
+    None until the first handshake; `problems` are notes about tools that are withheld.
+
+    `list_seconds`: what listing the tools took last. `calls` and `errors`: since the host started;
+    an error is a call that the server did not answer with a result. `call_seconds` and
+    `slowest_seconds`: the median and the longest of the last hundred calls. `breaker`: `open` while
+    calls fail at once, because it keeps failing, `half-open` while one attempt may show otherwise.
+    `since_seconds`: how long it has been in this state; `retry_seconds`: until it is tried again.
+    """
 
     name: str
     state: ServerState
@@ -153,6 +160,15 @@ class ServerHealth:
     pid: int | None = None
     stderr: str = ""
     problems: tuple[str, ...] = ()
+    list_seconds: float | None = None
+    calls: int = 0
+    errors: int = 0
+    call_seconds: float | None = None
+    slowest_seconds: float | None = None
+    breaker: Literal["closed", "open", "half-open"] = "closed"
+    since_seconds: float = 0.0
+    retry_seconds: float | None = None
+    transport: Literal["stdio", "http", "sse"] = "stdio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +244,22 @@ LoadConnector = Callable[[], Awaitable[Connector]]
 class ConnectFailedError(Exception):
     """Why a server cannot be used now; the text is clean and for people.
 
-    `silent`: the server went away before it answered anything.
+    `silent`: the server went away before it answered anything. `needs_login`: only a person can
+    mend it. `status`: the HTTP status that it answered with, if that was an error, and
+    `retry_after`: the seconds that it asked to wait.
     """
 
-    def __init__(self, text: str, *, silent: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        silent: bool = False,
+        needs_login: bool = False,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(text)
         self.silent = silent
+        self.needs_login = needs_login
+        self.status = status
+        self.retry_after = retry_after
