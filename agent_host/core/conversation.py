@@ -15,6 +15,15 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Literal, assert_never
 
+from agent_host.core.calls import (
+    CallState,
+    Grant,
+    may_start,
+    paused,
+    reopened,
+    with_input,
+    with_sampling,
+)
 from agent_host.core.errors import UsageError
 from agent_host.core.events import (
     ApprovalGiven,
@@ -33,16 +42,18 @@ from agent_host.core.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SamplingFinished,
+    SamplingRequested,
     ServerConnected,
     ServerLost,
     ToolFinished,
+    ToolPaused,
     ToolsChanged,
     ToolStarted,
     UserSaid,
 )
 from agent_host.core.size import characters
 from agent_host.core.types import (
-    Decision,
     JsonObject,
     Message,
     Origin,
@@ -50,46 +61,11 @@ from agent_host.core.types import (
     StopReason,
     Text,
     ToolCall,
-    ToolResult,
     Usage,
 )
 
 Awaiting = Literal["start", "user", "model", "tools", "approval", "input", "nothing"]
 """What a conversation waits for. `start`: its first event; `nothing`: it has ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallState:
-    """A call of the open turn and what became of it so far.
-
-    `arguments` are those that would run: the model's, or a human's edit of them. `asked`: a human
-    is being asked. `in_doubt`: it was started by a process that is gone, so nobody knows.
-    """
-
-    call: ToolCall
-    arguments: JsonObject
-    decision: Decision | None = None
-    rule: str = ""
-    reason: str = ""
-    asked: bool = False
-    approval: Literal["approve", "deny"] | None = None
-    feedback: str = ""
-    started: bool = False
-    in_doubt: bool = False
-    result: ToolResult | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """A human's "always" of this session: one definition of a tool, with exactly `arguments`, or
-    with any when None. `by` and `call_id` say who gave it and where."""
-
-    server: str
-    tool: str
-    fingerprint: str
-    arguments: JsonObject | None
-    by: str
-    call_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +93,8 @@ class Conversation:
     questions: tuple[ApprovalRequested, ...] = ()
     grants: tuple[Grant, ...] = ()
     inputs: tuple[InputRequested, ...] = ()
+    samplings: tuple[SamplingRequested, ...] = ()
+    sampled: int = 0
     phase: Literal["start", "user", "model", "tools"] = "start"
     requested: str | None = None
     failure: ModelFailed | None = None
@@ -170,9 +148,12 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
         ApprovalRequested: _CALLS,
         ApprovalGiven: frozenset({"approval", "input"}),
         ToolStarted: _CALLS,
+        ToolPaused: _CALLS,
         ToolFinished: _CALLS,
         InputRequested: _OPEN,
         InputGiven: frozenset({"input"}),
+        SamplingRequested: _OPEN,
+        SamplingFinished: _OPEN,
         ContextCompacted: _OPEN,
         ModelChanged: _OPEN,
         ServerConnected: _ANY,
@@ -187,8 +168,10 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
 
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
 _DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
-_CallEvent = PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolFinished
-_WorldEvent = InputRequested | InputGiven | ServerConnected | ServerLost | ToolsChanged
+_CallEvent = (
+    PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolPaused | ToolFinished
+)
+_ServerEvent = InputRequested | InputGiven | SamplingRequested | SamplingFinished
 
 
 def apply(conversation: Conversation, event: Event) -> Conversation:
@@ -202,12 +185,16 @@ def apply(conversation: Conversation, event: Event) -> Conversation:
             return _apply_run(conversation, event)
         case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed() | ContextCompacted():
             return _apply_dialogue(conversation, event)
-        case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ToolStarted():
+        case PolicyDecided() | ApprovalRequested() | ApprovalGiven():
+            return _apply_call(conversation, event, event.call_id)
+        case ToolStarted() | ToolPaused():
             return _apply_call(conversation, event, event.call_id)
         case ToolFinished():
             return _apply_call(conversation, event, event.result.call_id)
-        case InputRequested() | InputGiven() | ServerConnected() | ServerLost() | ToolsChanged():
-            return _apply_world(conversation, event)
+        case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
+            return _apply_request(conversation, event)
+        case ServerConnected() | ServerLost() | ToolsChanged():
+            return conversation
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -252,7 +239,7 @@ def _stopped_phase(c: Conversation) -> Literal["start", "user", "model", "tools"
 
 
 def _resume(c: Conversation, event: RunResumed) -> Conversation:
-    calls = tuple(_reopen(s) if s.result is None else s for s in c.calls)
+    calls = tuple(reopened(s) if s.result is None else s for s in c.calls)
     unanswered = c.phase == "user" and bool(c.messages) and c.messages[-1].role != "assistant"
     # A user message or tool results without an answer: the model is asked again.
     phase = "model" if unanswered else c.phase
@@ -262,6 +249,7 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         calls=calls,
         questions=(),
         inputs=(),
+        samplings=(),
         phase=phase,
         requested=None,
         failure=None,
@@ -273,20 +261,6 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         stop_reason=None,
         silent=False,
         ended=None,
-    )
-
-
-def _reopen(s: CallState) -> CallState:
-    """What is left of a call's state when another process takes over: policy is asked anew, and
-    an approval counts only for what certainly did not run."""
-    in_doubt = s.started or s.in_doubt
-    return replace(
-        s,
-        decision=None,
-        asked=False,
-        approval=None if in_doubt else s.approval,
-        started=False,
-        in_doubt=in_doubt,
     )
 
 
@@ -393,25 +367,23 @@ def _apply_call(c: Conversation, event: _CallEvent, call_id: str) -> Conversatio
             _require(state.asked and state.approval is None, f"{call_id!r} awaits no approval")
             c, state = _approved(c, state, event)
         case ToolStarted():
-            _require(_may_start(state), f"call {call_id!r} may not start")
+            _require(may_start(state), f"call {call_id!r} may not start")
             state = replace(state, started=True, arguments=event.arguments)
+        case ToolPaused():
+            _require(state.started, f"call {call_id!r} does not run")
+            state = paused(state, event)
         case ToolFinished():
             state = replace(state, result=event.result)
+            c = replace(c, inputs=tuple(i for i in c.inputs if i.call_id != call_id))
             c = replace(c, refusals=c.refusals + int(event.result.error == "denied"))
         case _ as unreachable:
             assert_never(unreachable)
-    calls = tuple(state if s.call.id == call_id else s for s in c.calls)
-    return _close_turn(replace(c, calls=calls))
+    return _close_turn(_with_call(c, state))
 
 
 def _require(condition: bool, text: str) -> None:
     if not condition:
         raise UsageError(text)
-
-
-def _may_start(s: CallState) -> bool:
-    allowed = s.decision == "allow" or (s.decision == "ask" and s.approval == "approve")
-    return allowed and not s.started and s.call.fault is None
 
 
 def _approved(
@@ -450,18 +422,51 @@ def _close_turn(c: Conversation) -> Conversation:
     )
 
 
-def _apply_world(c: Conversation, event: _WorldEvent) -> Conversation:
+def _apply_request(c: Conversation, event: _ServerEvent) -> Conversation:
+    """What servers ask for, and what they get; an answer that a paused call waits for is kept
+    with that call."""
     match event:
         case InputRequested():
             return replace(c, inputs=(*c.inputs, event))
         case InputGiven():
-            if all(pending.input_id != event.input_id for pending in c.inputs):
+            asked = next((i for i in c.inputs if i.input_id == event.input_id), None)
+            if asked is None:
                 raise UsageError(f"input {event.input_id!r} is not asked for")
-            return replace(c, inputs=tuple(p for p in c.inputs if p.input_id != event.input_id))
-        case ServerConnected() | ServerLost() | ToolsChanged():
-            return c
+            c = replace(c, inputs=tuple(i for i in c.inputs if i is not asked))
+            if (state := _paused_by(c, asked)) is None:
+                return c
+            return _with_call(c, with_input(state, asked, event))
+        case SamplingRequested():
+            return replace(c, samplings=(*c.samplings, event), sampled=c.sampled + 1)
+        case SamplingFinished():
+            request = next((r for r in c.samplings if r.sampling_id == event.sampling_id), None)
+            if request is None:
+                raise UsageError(f"sampling {event.sampling_id!r} is not asked for")
+            c = replace(
+                c,
+                samplings=tuple(r for r in c.samplings if r is not request),
+                usage=c.usage + event.usage,
+                cost=c.cost + (event.cost or 0.0),
+                unpriced=c.unpriced + int(event.outcome == "answered" and event.cost is None),
+            )
+            if (state := _paused_by(c, request)) is None:
+                return c
+            return _with_call(c, with_sampling(state, request.key, event))
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _paused_by(c: Conversation, request: InputRequested | SamplingRequested) -> CallState | None:
+    """The call that a request holds up, if it does."""
+    state = c.call(request.call_id)
+    if state is None or state.paused is None or state.started or state.result is not None:
+        return None
+    return state if any(r.key == request.key for r in state.paused.requests) else None
+
+
+def _with_call(c: Conversation, state: CallState) -> Conversation:
+    call_id = state.call.id
+    return replace(c, calls=tuple(state if s.call.id == call_id else s for s in c.calls))
 
 
 def _same_json(one: JsonObject, other: JsonObject) -> bool:

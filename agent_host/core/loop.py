@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from agent_host.core.conversation import CallState, Conversation
+from agent_host.core.calls import MAX_ROUNDS, CallState, missing
+from agent_host.core.conversation import Conversation
 from agent_host.core.events import EndReason, LimitReached
 from agent_host.core.limits import Limits, calls_left, reached
 from agent_host.core.types import Tool, ToolErrorKind
@@ -44,8 +45,17 @@ class AskApproval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRequests:
+    """Get the answers that a paused call waits for."""
+
+    key: str
+    state: CallState
+    tool: Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTool:
-    """Run a call."""
+    """Run a call, or let it go on after a pause."""
 
     key: str
     state: CallState
@@ -92,7 +102,16 @@ class End:
 
 
 Action = (
-    CallModel | CheckPolicy | AskApproval | RunTool | Refuse | ReachLimit | AwaitUser | Park | End
+    CallModel
+    | CheckPolicy
+    | AskApproval
+    | AnswerRequests
+    | RunTool
+    | Refuse
+    | ReachLimit
+    | AwaitUser
+    | Park
+    | End
 )
 
 
@@ -179,7 +198,10 @@ def _next(c: Conversation, s: CallState, tool: Tool) -> Action:
     doubtful = s.in_doubt and not tool.repeatable
     if (s.decision == "ask" or doubtful) and s.approval is None:
         return AskApproval(key=_key(c, "approval", s), state=s, tool=tool)
-    return RunTool(key=_key(c, "tool", s), state=s, tool=tool)
+    # Each round has a key of its own: the task of the one before may not have ended yet.
+    if missing(s):
+        return AnswerRequests(key=_key(c, f"answers{s.rounds}", s), state=s, tool=tool)
+    return RunTool(key=_key(c, f"tool{s.rounds or ''}", s), state=s, tool=tool)
 
 
 def _refusal(
@@ -187,6 +209,7 @@ def _refusal(
 ) -> Refuse | None:
     """Return why the call is not to run, if so."""
     reason = _stopped(c, s) or _unusable(s, tools) or _forbidden(s) or _replaced(c, s, tools)
+    reason = reason or _stuck(s)
     if reason is None and place >= left:
         reason = ("limit", "not executed: the limit of tool calls for one message is reached")
     if reason is None:
@@ -226,6 +249,15 @@ def _forbidden(s: CallState) -> tuple[ToolErrorKind, str] | None:
             return _UNKNOWN
         said = f": {s.feedback}" if s.feedback else ""
         return "denied", f"not executed: the user refused this call{said}"
+    return None
+
+
+def _stuck(s: CallState) -> tuple[ToolErrorKind, str] | None:
+    """Why a paused call cannot go on."""
+    if s.unanswered:
+        return "tool_error", f"not finished: {s.unanswered}"
+    if s.rounds > MAX_ROUNDS:
+        return "tool_error", f"not finished: the server asked for more {s.rounds} times"
     return None
 
 

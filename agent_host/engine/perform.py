@@ -15,13 +15,15 @@ from difflib import get_close_matches
 from typing import Any, assert_never
 
 from agent_host.core import loop
+from agent_host.core.calls import CallState
 from agent_host.core.context import DEPTH_LIMIT, bound_content, deeper_than
-from agent_host.core.conversation import CallState, Conversation, granted
+from agent_host.core.conversation import Conversation, granted
 from agent_host.core.errors import RecordError
 from agent_host.core.events import (
     ApprovalRequested,
     PolicyDecided,
     ToolFinished,
+    ToolPaused,
     ToolProgress,
     ToolStarted,
 )
@@ -35,9 +37,17 @@ from agent_host.core.types import (
     ToolErrorKind,
     ToolResult,
 )
+from agent_host.engine.answers import RequestDesk
 from agent_host.engine.question import Question
 from agent_host.engine.rooms import Host
-from agent_host.ports import ApprovalQuestion, CallContext, Deferred, PolicyAnswer
+from agent_host.ports import (
+    Answers,
+    ApprovalQuestion,
+    CallContext,
+    CallPaused,
+    Deferred,
+    PolicyAnswer,
+)
 
 Work = Coroutine[Any, Any, None]
 
@@ -45,8 +55,9 @@ Work = Coroutine[Any, Any, None]
 class Performer:
     """Performs the actions of one session."""
 
-    def __init__(self, session: Host) -> None:
+    def __init__(self, session: Host, desk: RequestDesk) -> None:
         self._session = session
+        self._desk = desk
         self._asking = 0
         self._question = Question(session)
 
@@ -59,6 +70,8 @@ class Performer:
                 self._check_policy(action.state, action.tool)
             case loop.AskApproval():
                 return self._ask_approval(action)
+            case loop.AnswerRequests():
+                return self._desk.answer_paused(action)
             case loop.RunTool():
                 return self._run_tool(action.state, action.tool)
             case loop.Refuse():
@@ -199,12 +212,17 @@ class Performer:
                 tool=tool.tool,
                 fingerprint=tool.fingerprint,
                 arguments=state.arguments,
+                principal=session.principal.id,
             )
         )
         context = CallContext(
-            call_id=call_id, principal=session.principal, progress=self._progress(call_id)
+            call_id=call_id,
+            principal=session.principal,
+            progress=self._progress(call_id),
+            answers=_answers(state),
         )
         sent = False
+        result: ToolResult | CallPaused
         try:
             if not tool.repeatable:
                 await asyncio.to_thread(session.feed.journal.sync)
@@ -214,6 +232,11 @@ class Performer:
             if not session.stopping:
                 raise
             result = _cancelled(call_id, sent=sent and not tool.read_only)
+        if isinstance(result, CallPaused):
+            session.record(
+                ToolPaused(call_id=call_id, requests=result.requests, state=result.state)
+            )
+            return
         session.record(ToolFinished(result=self._bounded(replace(result, call_id=call_id))))
 
     def _progress(self, call_id: str) -> Callable[[float, float | None, str], None]:
@@ -242,6 +265,14 @@ class Performer:
             "ask for less, or for a part of it]"
         )
         return replace(result, content=(*content, Text(text=note)), artifact=artifact)
+
+
+def _answers(state: CallState) -> Answers | None:
+    """What a call goes on with that the server paused."""
+    paused = state.paused
+    if paused is None:
+        return None
+    return Answers(state=paused.state, requests=paused.requests, given=state.answers)
 
 
 def _unanswered(conversation: Conversation, call_id: str) -> bool:

@@ -6,9 +6,18 @@ from typing import Protocol
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import Event
+from agent_host.core.limits import Limits
 from agent_host.core.types import JsonObject, Principal, ToolChoice
 from agent_host.engine.feed import Feed
-from agent_host.ports import Approver, Fallback, ModelAdapter, Policy, Pricing, ToolSource
+from agent_host.ports import (
+    Approver,
+    Fallback,
+    ModelAdapter,
+    Policy,
+    Pricing,
+    Respondent,
+    ToolSource,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +36,19 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """What servers may have of the model in one run. `ask`: a human sees each request first;
+    `max_requests` of all servers together, `max_tokens` of one answer."""
+
+    ask: bool = True
+    max_requests: int = 20
+    max_tokens: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """The adapters of a session. `fallback` and `prices` may be missing: then no other model is
-    asked, and no cost is known."""
+    """The adapters of a session. `fallback`, `prices` and `respondent` may be missing: then no
+    other model is asked, no cost is known, and what servers ask for is declined."""
 
     model: ModelAdapter
     tools: ToolSource
@@ -37,6 +56,7 @@ class Rooms:
     approver: Approver
     fallback: Fallback | None = None
     prices: Pricing | None = None
+    respondent: Respondent | None = None
 
 
 class Host(Protocol):
@@ -47,6 +67,8 @@ class Host(Protocol):
     feed: Feed
     principal: Principal
     retry: Retry
+    limits: Limits
+    sampling: Sampling
     new_id: Callable[[], str]
     deferred: set[str]
     stopping: bool

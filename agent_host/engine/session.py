@@ -30,11 +30,19 @@ from agent_host.core.events import (
 )
 from agent_host.core.limits import Limits
 from agent_host.core.size import tokens
-from agent_host.core.types import JsonObject, Principal, Tool, ToolChoice, Usage
+from agent_host.core.types import (
+    JsonObject,
+    Principal,
+    ServerRequest,
+    Tool,
+    ToolChoice,
+    Usage,
+)
+from agent_host.engine.answers import RequestDesk
 from agent_host.engine.feed import Feed
 from agent_host.engine.perform import Performer, Work
-from agent_host.engine.rooms import Retry, Rooms
-from agent_host.ports import ModelAdapter, Observation
+from agent_host.engine.rooms import Retry, Rooms, Sampling
+from agent_host.ports import ModelAdapter, Observation, RequestRefused
 
 USUAL_ANSWER = 500
 """Tokens of an answer in the estimate of what a call will cost."""
@@ -62,6 +70,7 @@ class Session:
         new_id: Callable[[], str],
         limits: Limits = Limits(),
         retry: Retry = Retry(),
+        sampling: Sampling = Sampling(),
         tool_choice: ToolChoice = "auto",
         output_schema: JsonObject | None = None,
     ) -> None:
@@ -71,13 +80,17 @@ class Session:
         self.principal = principal
         self.limits = limits
         self.retry = retry
+        self.sampling = sampling
         self.tool_choice = tool_choice
         self.output_schema = output_schema
         self.new_id = new_id
         self.monotonic = monotonic
         self.deferred: set[str] = set()
         self.stopping = False
-        self._performer = Performer(self)
+        self._desk = RequestDesk(self)
+        self._performer = Performer(self, self._desk)
+        self._group: asyncio.TaskGroup | None = None
+        self._served = 0
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._ready = False
@@ -115,8 +128,41 @@ class Session:
             self.deferred.clear()
         elif isinstance(event, ApprovalGiven):
             self._withdraw(event.call_id)
+        elif isinstance(event, InputGiven):
+            self._desk.told(event)
+            self.deferred -= {key for key in self.deferred if key.startswith("answers")}
         elif isinstance(event, Interrupted):
             self._stop_all()
+
+    async def answer(
+        self, server: str, request: ServerRequest, call_id: str
+    ) -> JsonObject | RequestRefused:
+        """Have a server's request answered; see `ports.Answer`. Only while the session works:
+        nobody is interrupted at a prompt by a server."""
+        group = self._group
+        if group is None or self.stopping or self.conversation.awaiting in {"user", "nothing"}:
+            return _declined(request)
+        future: asyncio.Future[JsonObject | RequestRefused] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+        async def work() -> None:
+            result: JsonObject | RequestRefused = _declined(request)
+            try:
+                result = await self._desk.serve(server, request, call_id)
+            finally:
+                if not future.done():
+                    future.set_result(result)
+
+        self._served += 1
+        key = f"request:{self._served}"
+        self._spawn(group, key, work())
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if (task := self._in_flight.get(key)) is not None:
+                task.cancel()
+            raise
 
     def change_model(self, model: ModelAdapter, by: str, reason: str = "") -> None:
         """Let another model answer from here on. Raises UsageError while one is being asked."""
@@ -146,12 +192,14 @@ class Session:
         timer = self._start_timer()
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 while self._start(group):
                     await self._wake.wait()
                     self._wake.clear()
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
         finally:
+            self._group = None
             self._in_flight.clear()
             if timer is not None:
                 timer.cancel()
@@ -252,6 +300,12 @@ class Session:
         if self.conversation.awaiting not in {"user", "nothing"} and not self.stopping:
             self.record(LimitReached(name="seconds", limit=seconds))
             self._stop_all()
+
+
+def _declined(request: ServerRequest) -> JsonObject | RequestRefused:
+    if request.method == "elicitation/create":
+        return {"action": "decline"}
+    return RequestRefused("nobody can be asked now")
 
 
 def _definition_size(tool: Tool) -> int:

@@ -78,8 +78,10 @@ def spawned(
     *,
     only: Collection[str] | None,
     observe: Observer,
+    elicitation: bool = False,
 ) -> tuple[Pool, bool]:
-    """Return a pool whose processes are starting, and whether every server's tools are known."""
+    """Return a pool whose processes are starting, and whether every server's tools are known.
+    `elicitation`: servers are told that they may ask for input."""
 
     async def connector() -> Connector:
         await gate.wait()
@@ -99,6 +101,7 @@ def spawned(
         environ=secrets.environ,
         monotonic=time.monotonic,
         chance=random.random,
+        elicitation=elicitation,
     )
     pool.spawn()
     return pool, all(lock.recall(spec) is not None for spec in specs)

@@ -27,7 +27,7 @@ from agent_host.core.limits import Limits
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Origin, Principal, ToolChoice
 from agent_host.engine.feed import Feed
-from agent_host.engine.rooms import Retry, Rooms
+from agent_host.engine.rooms import Retry, Rooms, Sampling
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.models import Fallbacks, Models
@@ -35,7 +35,7 @@ from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import Rule, RulePolicy
-from agent_host.ports import Approver, EventSink
+from agent_host.ports import Approver, EventSink, Respondent
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
@@ -113,8 +113,10 @@ async def open_session(
     *,
     sinks: Sequence[EventSink],
     approver: Approver,
+    respondent: Respondent | None = None,
 ) -> AsyncIterator[HostSession]:
-    """Make a session: a new run, or one taken over. Leaving ends every server.
+    """Make a session: a new run, or one taken over. Leaving ends every server. `respondent`: who
+    answers what servers ask for; without one they are not told that they may ask.
 
     Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
     """
@@ -125,7 +127,15 @@ async def open_session(
         models.effort = _checked_effort(options.effort, chosen)
         models.settings(chosen, base=models.base(options.model, chosen))
         policy = make_policy(loaded)
-        pool, warm = spawned(loaded, secrets, loader, gate, only=options.only, observe=relay)
+        pool, warm = spawned(
+            loaded,
+            secrets,
+            loader,
+            gate,
+            only=options.only,
+            observe=relay,
+            elicitation=respondent is not None,
+        )
         module = module_of(chosen.adapter)
         loader.expected.add(module)
         if not warm:
@@ -143,11 +153,13 @@ async def open_session(
                     approver=approver,
                     fallback=fallback,
                     prices=models.prices,
+                    respondent=respondent,
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
                 opened = _Opened(rooms, _retry(choice), (*shown, gate))
                 session, notices = _session(loaded, transcript, opened, options)
                 relay.connect(session.observe)
+                pool.answer_with(session.answer)
                 fallback.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 yield HostSession(
@@ -249,6 +261,11 @@ def _session(
             max_cost=config.limits.max_cost,
         ),
         retry=opened.retry,
+        sampling=Sampling(
+            ask=config.sampling.approve == "ask",
+            max_requests=config.sampling.max_requests,
+            max_tokens=config.sampling.max_tokens,
+        ),
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
     )

@@ -13,6 +13,7 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.loop import AwaitUser, End, Park
+from agent_host.engine.answers import RequestDesk
 from agent_host.engine.perform import Performer
 from agent_host.engine.session import Session
 from agent_host.ports import ApprovalQuestion
@@ -61,7 +62,7 @@ def test_what_only_waits_is_no_work_and_records_nothing(action):
     async def scene():
         s = session(MemoryJournal())
         before = len(s.feed.journal.records)
-        assert Performer(s).perform(action) is None
+        assert Performer(s, RequestDesk(s)).perform(action) is None
         assert len(s.feed.journal.records) == before
 
     asyncio.run(scene())

@@ -315,6 +315,7 @@ def session(
     retry: Retry | None = None,
     fallback: Substitutes | None = None,
     prices: PriceList | None = None,
+    respondent: Any = None,
     **options: Any,
 ) -> Session:
     """A session on what the journal holds; it starts the run, or takes it over."""
@@ -337,6 +338,7 @@ def session(
             approver=approver or AnsweringApprover(),
             fallback=fallback,
             prices=prices,
+            respondent=respondent,
         ),
         principal=TESTER,
         monotonic=monotonic,

@@ -9,6 +9,7 @@ from agent_host.core.types import (
     Principal,
     Reasoning,
     Resource,
+    ServerRequest,
     Text,
     ToolCall,
     ToolResult,
@@ -126,6 +127,15 @@ LEGAL: tuple[e.Event, ...] = (
         url="https://example.com/form",
     ),
     e.InputGiven(input_id="i1", action="accept", by="ana", content={"reason": "late"}),
+    e.SamplingRequested(sampling_id="s1", server="orders", params={"maxTokens": 5}),
+    e.SamplingFinished(
+        sampling_id="s1",
+        outcome="answered",
+        by="ana",
+        result={"role": "assistant"},
+        usage=Usage(input_tokens=3, output_tokens=1),
+        cost=0.01,
+    ),
     e.ApprovalGiven(
         call_id="call-2",
         decision="approve",
@@ -134,6 +144,18 @@ LEGAL: tuple[e.Event, ...] = (
         arguments={"order_id": "12345", "amount": 4.9},
         feedback="shipping only",
     ),
+    started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
+    e.ToolPaused(
+        call_id="call-2",
+        requests=(
+            ServerRequest(method="elicitation/create", params={"message": "Sure?"}, key="sure"),
+        ),
+        state="opaque",
+    ),
+    e.InputRequested(
+        input_id="i2", server="orders", mode="form", message="Sure?", call_id="call-2", key="sure"
+    ),
+    e.InputGiven(input_id="i2", action="accept", by="ana", content={}),
     started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
     finished("call-2", "refunded"),
     finished("call-3", "The call was cut off.", "truncated_call"),
