@@ -127,15 +127,6 @@ LEGAL: tuple[e.Event, ...] = (
         url="https://example.com/form",
     ),
     e.InputGiven(input_id="i1", action="accept", by="ana", content={"reason": "late"}),
-    e.SamplingRequested(sampling_id="s1", server="orders", params={"maxTokens": 5}),
-    e.SamplingFinished(
-        sampling_id="s1",
-        outcome="answered",
-        by="ana",
-        result={"role": "assistant"},
-        usage=Usage(input_tokens=3, output_tokens=1),
-        cost=0.01,
-    ),
     e.ApprovalGiven(
         call_id="call-2",
         decision="approve",
@@ -144,18 +135,6 @@ LEGAL: tuple[e.Event, ...] = (
         arguments={"order_id": "12345", "amount": 4.9},
         feedback="shipping only",
     ),
-    started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
-    e.ToolPaused(
-        call_id="call-2",
-        requests=(
-            ServerRequest(method="elicitation/create", params={"message": "Sure?"}, key="sure"),
-        ),
-        state="opaque",
-    ),
-    e.InputRequested(
-        input_id="i2", server="orders", mode="form", message="Sure?", call_id="call-2", key="sure"
-    ),
-    e.InputGiven(input_id="i2", action="accept", by="ana", content={}),
     started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
     finished("call-2", "refunded"),
     finished("call-3", "The call was cut off.", "truncated_call"),
@@ -170,6 +149,73 @@ LEGAL: tuple[e.Event, ...] = (
     e.RunResumed(principal=ANA),
 )
 """A legal run in which every event type occurs."""
+
+
+ASKING: tuple[e.Event, ...] = (
+    START,
+    user("Refund 12345"),
+    requested("r1"),
+    responded("r1", REFUND, stop="tool_use"),
+    e.PolicyDecided(call_id="call-2", decision="allow", rule="refunds"),
+    e.ToolStarted(
+        call_id="call-2",
+        server="orders",
+        tool="refund",
+        fingerprint="f" * 64,
+        arguments=REFUND.arguments,
+        principal="ana",
+    ),
+    e.InputRequested(
+        input_id="i1",
+        server="orders",
+        mode="url",
+        message="Log in there",
+        url="https://example.com/login",
+        call_id="call-2",
+    ),
+    e.InputGiven(input_id="i1", action="accept", by="ana"),
+    e.ToolPaused(
+        call_id="call-2",
+        requests=(
+            ServerRequest(method="elicitation/create", params={"message": "Sure?"}, key="sure"),
+            ServerRequest(method="sampling/createMessage", params={"maxTokens": 5}, key="words"),
+        ),
+        state="opaque",
+    ),
+    e.InputRequested(
+        input_id="i2",
+        server="orders",
+        mode="form",
+        message="Sure?",
+        requested_schema={"type": "object", "properties": {}},
+        call_id="call-2",
+        key="sure",
+    ),
+    e.InputGiven(input_id="i2", action="accept", by="ana", content={}),
+    e.SamplingRequested(
+        sampling_id="s1", server="orders", params={"maxTokens": 5}, call_id="call-2", key="words"
+    ),
+    e.SamplingFinished(
+        sampling_id="s1",
+        outcome="answered",
+        by="ana",
+        result={"role": "assistant"},
+        usage=Usage(input_tokens=3, output_tokens=1),
+        cost=0.01,
+    ),
+    e.SamplingRequested(sampling_id="s2", server="orders", params={}),
+    e.SamplingFinished(sampling_id="s2", outcome="refused", by="ana", error="not allowed"),
+    e.ToolStarted(
+        call_id="call-2",
+        server="orders",
+        tool="refund",
+        fingerprint="f" * 64,
+        arguments=REFUND.arguments,
+        principal="ana",
+    ),
+    finished("call-2", "refunded"),
+)
+"""A legal run with everything that a server may ask for."""
 
 
 def records(*events: e.Event, run_id: str = RUN) -> list[e.Record]:
