@@ -29,9 +29,10 @@ from pydantic import ValidationError
 
 from agent_host import __version__
 from agent_host.core.text import clean, clean_line
-from agent_host.core.types import JsonObject
+from agent_host.core.types import JsonObject, Principal
+from agent_host.ports import Answers
 from agent_host.servers.frames import RAW, Gate
-from agent_host.servers.http import HttpTransport, failure_facts
+from agent_host.servers.http import failure_facts
 from agent_host.servers.http_calls import BROKEN_OFF
 from agent_host.servers.process import ServerProcess
 from agent_host.servers.sdk import (
@@ -46,10 +47,12 @@ from agent_host.servers.spec import (
     Connection,
     Hooks,
     HttpSpec,
+    Known,
     Progress,
     Reply,
     Spec,
 )
+from agent_host.servers.sse import UrlTransport, url_transport
 from agent_host.servers.transport import StdioTransport
 
 warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
@@ -78,9 +81,9 @@ async def connect(
 ) -> AsyncIterator[Connection]:
     """Open streams to a server; see `spec.Connector`."""
     gate = Gate(hooks, keep_headers=isinstance(spec, HttpSpec))
-    transport: StdioTransport | HttpTransport
+    transport: StdioTransport | UrlTransport
     if isinstance(spec, HttpSpec):
-        transport = HttpTransport(spec, gate)
+        transport = url_transport(spec, gate)
     elif process is not None:
         transport = StdioTransport(process, gate)
     else:
@@ -100,7 +103,7 @@ class SdkConnection:
         spec: Spec,
         session: ClientSession,
         gate: Gate,
-        transport: StdioTransport | HttpTransport,
+        transport: StdioTransport | UrlTransport,
         hooks: Hooks,
     ) -> None:
         self._hooks = hooks
@@ -125,10 +128,20 @@ class SdkConnection:
         """See `spec.Connection`."""
         return await self._transport.lost()
 
-    async def handshake(self, known_protocol: str) -> None:
+    @property
+    def silent(self) -> bool:
+        """See `spec.Connection`."""
+        return not (self._gate.answered or self._gate.gave_up)
+
+    @property
+    def known(self) -> Known:
+        """See `spec.Connection`."""
+        return Known(protocol=self.protocol, version=self.version)
+
+    async def handshake(self, known: Known | None) -> None:
         """See `spec.Connection`."""
         try:
-            await self._negotiate(known_protocol)
+            await self._negotiate(known.protocol if known else "")
         except MCPError as error:
             raise ConnectFailedError(
                 clean_line(f"handshake failed: {error.message}"),
@@ -145,6 +158,8 @@ class SdkConnection:
 
     async def _negotiate(self, known: str) -> None:
         wanted = self._spec.protocol
+        if isinstance(self._spec, HttpSpec) and self._spec.sse and wanted == "auto":
+            wanted = "legacy"  # that transport is older than the probe
         if wanted == "auto" and known and known not in MODERN_PROTOCOL_VERSIONS:
             wanted = "legacy"
         if wanted == "auto":
@@ -256,8 +271,24 @@ class SdkConnection:
             pause = min(2 * pause, RELISTEN_MOST)
             self._hooks.tools_changed()  # what happened meanwhile was not heard
 
-    async def call(self, name: str, arguments: JsonObject, progress: Progress) -> Reply:
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        progress: Progress,
+        *,
+        principal: Principal | None = None,
+        answers: Answers | None = None,
+        call_id: str = "",
+    ) -> Reply:
         """See `spec.Connection`."""
+        try:
+            async with asyncio.timeout(self._spec.call_timeout):
+                return await self._call(name, arguments, progress)
+        except TimeoutError:
+            return Reply(kind="timeout")
+
+    async def _call(self, name: str, arguments: JsonObject, progress: Progress) -> Reply:
         token = f"p{next(self._tokens)}"
         self._gate.watch_progress(token, progress)
         meta: Any = {"progressToken": token}

@@ -127,7 +127,7 @@ class Gate:
         self._serving: set[int | str] = set()
         self._given_up: deque[int | str] = deque(maxlen=LATE)
         self._keep_headers = keep_headers
-        self._told = hooks.told
+        self._told = hooks.relations.told
         self.answered = False
         self.gave_up = False
         self.sound = 0

@@ -16,11 +16,27 @@ from typing import Self
 from agent_host.core.catalogue import build_catalogue
 from agent_host.core.events import ServerLog
 from agent_host.core.text import clip
-from agent_host.core.types import Content, JsonObject, Text, Tool, ToolErrorKind, ToolResult
-from agent_host.ports import CallContext, Observer
+from agent_host.core.types import (
+    Content,
+    JsonObject,
+    ServerRequest,
+    Text,
+    Tool,
+    ToolErrorKind,
+    ToolResult,
+)
+from agent_host.ports import Answer, CallContext, Observer, RequestRefused
 from agent_host.servers.lock import Lock
 from agent_host.servers.results import content_of
-from agent_host.servers.spec import LoadConnector, Progress, Reply, ServerHealth, Spec
+from agent_host.servers.spec import (
+    Known,
+    LoadConnector,
+    Progress,
+    Reply,
+    ServerHealth,
+    Spec,
+    decline,
+)
 from agent_host.servers.supervisor import Supervisor, World
 from agent_host.servers.validation import Validation
 
@@ -47,8 +63,10 @@ class Pool:
         monotonic: Callable[[], float],
         environ: Mapping[str, str],
         chance: Callable[[], float] = random.random,
+        elicitation: bool = False,
     ) -> None:
         self._lock = lock
+        self._respond: Answer = decline
         self._observe = observe
         self._monotonic = monotonic
         self._validation = Validation()
@@ -64,6 +82,8 @@ class Pool:
             chance=chance,
             tools_changed=self._tools_changed,
             connected=self._connected,
+            answer=self._ask,
+            elicitation=elicitation,
         )
         self._servers = {spec.name: self._supervisor(spec, world) for spec in specs}
         self._rebuild()
@@ -71,8 +91,22 @@ class Pool:
     def _supervisor(self, spec: Spec, world: World) -> Supervisor:
         known = self._lock.recall(spec) if self._lock is not None else None
         server = Supervisor(spec, world, known.tools if known is not None else None)
-        server.known_protocol = known.protocol if known is not None else ""
+        if known is not None:
+            server.known_as = Known(
+                protocol=known.protocol,
+                version=known.version,
+                discovered=known.discovered or None,
+            )
         return server
+
+    def answer_with(self, answer: Answer) -> None:
+        """Say who answers what servers ask for; until then it is declined."""
+        self._respond = answer
+
+    async def _ask(
+        self, server: str, request: ServerRequest, call_id: str
+    ) -> JsonObject | RequestRefused:
+        return await self._respond(server, request, call_id)
 
     def spawn(self) -> None:
         """Start every stdio process at once; call it from the main thread."""
@@ -172,12 +206,7 @@ class Pool:
         if server is None:
             return _failed(context, "unknown_tool", f"There is no server {tool.server!r}.")
         progress = self._throttled(context)
-        try:
-            reply = await self._reply(server, tool, arguments, progress)
-        except TimeoutError:
-            seconds = server.spec.call_timeout
-            text = f"No answer within {seconds:g} s; whether the tool ran to its end is unknown."
-            return _failed(context, "timeout", text)
+        reply = await self._reply(server, tool, arguments, progress)
         if isinstance(reply, str):
             return _failed(context, "changed", reply)
         return self._result(tool, context, reply)
@@ -218,6 +247,12 @@ class Pool:
                     "tool took effect is unknown: check before trying again."
                 )
                 return _failed(context, "outcome_unknown", text)
+            case "timeout":
+                most = self._servers[tool.server].spec.call_timeout
+                text = f"No answer within {most:g} s; whether the tool ran to its end is unknown."
+                return _failed(context, "timeout", text)
+            case "paused":
+                return _failed(context, "tool_error", "The server wants input.")
 
     def _answer(self, tool: Tool, context: CallContext, raw: JsonObject) -> ToolResult:
         content, is_error = content_of(raw)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from agent_host.core.types import JsonObject
+from agent_host.core.types import JsonObject, Principal, ServerRequest
+from agent_host.ports import Answer, Answers, RequestRefused
 
 ServerState = Literal["starting", "connected", "failed", "needs_login", "stopped"]
 """`failed`: not connected now; the next call, or time, tries again. `needs_login`: the same, and
@@ -175,23 +176,58 @@ class ServerHealth:
 class Reply:
     """What came of one request: the raw `result` object, or why there is none.
 
-    `error`: the server answered with a JSON-RPC error, `text` is its message. `refused`: the
-    request never reached the server. `lost`: the connection ended while the request ran.
+    `error`: the server answered with a JSON-RPC error: `text` is its message, `code` and `data`
+    are the protocol's. `refused`: the request never reached the server. `lost`: the connection
+    ended while the request ran; `task` names what may still run there. `timeout`: it was given
+    up. `paused`: the server wants answers to `requests` first, and then `state` back.
     """
 
-    kind: Literal["result", "error", "refused", "lost"]
+    kind: Literal["result", "error", "refused", "lost", "timeout", "paused"]
     raw: JsonObject = field(default_factory=dict)
     text: str = ""
+    code: int = 0
+    data: JsonObject = field(default_factory=dict)
+    requests: tuple[ServerRequest, ...] = ()
+    state: str | None = None
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a server said of itself when it was last seen: what it spoke, its own version, and (of
+    protocol versions without a handshake) its answer to `server/discover`."""
+
+    protocol: str
+    version: str = ""
+    discovered: JsonObject | None = None
+
+
+async def decline(_: str, request: ServerRequest, __: str) -> JsonObject | RequestRefused:
+    """The `ports.Answer` of a command in which nobody answers."""
+    if request.method == "elicitation/create":
+        return {"action": "decline"}
+    return RequestRefused("the user is not there to be asked")
+
+
+@dataclass(slots=True)
+class Relations:
+    """What all connections to one server share: `told`, the kinds of misbehaviour that were
+    logged; `watched`, the resources whose updates are wanted, and whom to tell."""
+
+    told: set[str] = field(default_factory=set)
+    watched: dict[str, Callable[[], None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What a connection tells its supervisor. Each must be cheap and must not raise. `told` are
-    the kinds of misbehaviour that were logged, over all connections to one server."""
+    """What a connection tells its supervisor, and asks of the host. The first two must be cheap
+    and must not raise. `elicitation`: somebody is there whom `answer` can ask."""
 
     tools_changed: Callable[[], None]
     log: Callable[[str, str], None]
-    told: set[str] = field(default_factory=set)
+    relations: Relations = field(default_factory=Relations)
+    answer: Answer = decline
+    elicitation: bool = False
 
 
 Progress = Callable[[float, float | None, str], None]
@@ -207,19 +243,57 @@ class Connection(Protocol):
     def ended(self) -> bool:
         """Whether the server went away."""
 
-    async def handshake(self, known_protocol: str) -> None:
-        """Negotiate. Raises ConnectFailedError. `known_protocol` (may be empty) is what this server
-        spoke last time, and saves a probe."""
+    @property
+    def silent(self) -> bool:
+        """Whether the server has not answered anything yet."""
+
+    @property
+    def known(self) -> Known:
+        """What to remember of the server for the next start."""
+
+    @property
+    def instructions(self) -> str:
+        """What the server says about its use; as it came."""
+
+    async def handshake(self, known: Known | None) -> None:
+        """Negotiate. Raises ConnectFailedError. `known`: what is remembered of the server, which
+        saves a probe; where it turns out wrong, the rest is found out anew."""
 
     async def definitions(self) -> tuple[list[Any], tuple[str, ...]]:
         """Every raw tool definition, and what was wrong with the list itself. Raises
         ConnectFailedError."""
 
     async def watch(self) -> None:
-        """Ask for news about the tools, where the protocol version wants to be asked."""
+        """Ask for news about what the server offers, where that wants to be asked."""
 
-    async def call(self, name: str, arguments: JsonObject, progress: Progress) -> Reply:
-        """Call a tool. Cancelling tells the server."""
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        progress: Progress,
+        *,
+        principal: Principal | None = None,
+        answers: Answers | None = None,
+        call_id: str = "",
+    ) -> Reply:
+        """Call a tool, within the server's call timeout. Cancelling tells the server."""
+
+    async def resume(
+        self, task: str, progress: Progress, *, principal: Principal | None = None, call_id: str
+    ) -> Reply:
+        """Go on waiting for a task (`Reply.task`) that an earlier connection began."""
+
+    async def request(
+        self, method: str, params: JsonObject, *, principal: Principal | None = None
+    ) -> Reply:
+        """Send any other request and answer what the server asks for meanwhile."""
+
+    async def listed(self, kind: str) -> tuple[list[Any], tuple[str, ...]]:
+        """Every raw item of a list (`resources`, `resourceTemplates`, `prompts`, `skills`), and
+        what was wrong with it; empty if the server offers none."""
+
+    async def watch_resource(self, uri: str, changed: Callable[[], None] | None) -> Reply:
+        """Ask to be told when a resource changes, or (None) no more."""
 
     async def lost(self) -> str:
         """Return, when the connection has ended by itself, why."""

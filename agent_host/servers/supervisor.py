@@ -19,8 +19,8 @@ from textwrap import shorten
 from agent_host.core.catalogue import changes
 from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject, Tool
-from agent_host.ports import Observer
+from agent_host.core.types import JsonObject, Principal, Tool
+from agent_host.ports import Answer, Answers, Observer
 from agent_host.servers.definitions import PROBLEMS_KEPT, read_definitions
 from agent_host.servers.process import ServerProcess, SpawnFailure, start
 from agent_host.servers.spec import (
@@ -29,8 +29,10 @@ from agent_host.servers.spec import (
     Connector,
     Hooks,
     HttpSpec,
+    Known,
     LoadConnector,
     Progress,
+    Relations,
     Reply,
     ServerHealth,
     Spec,
@@ -44,6 +46,8 @@ PATIENCE = 3
 REST = 30.0
 """Seconds until a server that stays failed is tried again by itself."""
 FIRST_PAUSE = 0.2
+LEGACY_NEEDS = 1.0
+"""Seconds of the connect timeout that must be left for a second start within one attempt."""
 UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
 RELIST_PAUSE = 0.1
@@ -60,7 +64,8 @@ VET_SLICE = 0.005
 
 @dataclass(slots=True)
 class World:
-    """What every supervisor shares: the injected clock, chance, environment and observer."""
+    """What every supervisor shares: the injected clock, chance, environment and observer;
+    `answer` and `elicitation` as in `spec.Hooks`."""
 
     observe: Observer
     load: LoadConnector
@@ -69,6 +74,8 @@ class World:
     chance: Callable[[], float]
     tools_changed: Callable[["Supervisor"], None]
     connected: Callable[["Supervisor"], None]
+    answer: Answer
+    elicitation: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +94,7 @@ class Supervisor:
         self.spec = spec
         self.tools: tuple[Tool, ...] = self._offered(remembered or ())
         self.listed: tuple[Tool, ...] = ()
-        self.known_protocol = ""
+        self.known_as: Known | None = None
         self._world = world
         self._warm = remembered is not None
         self._process: ServerProcess | SpawnFailure | None = None
@@ -96,12 +103,13 @@ class Supervisor:
         self._attempts = 0
         self._failures = 0
         self._over = False
+        self._legacy_next = False
         self._was_up = False
         self._began = 0.0
         self._quick = 0
         self._logged = 0
         self._told_lost = False
-        self._told: set[str] = set()
+        self._relations = Relations()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._news = asyncio.Condition()
@@ -112,6 +120,11 @@ class Supervisor:
         if self._life is None or self._life.connection.ended:
             return None
         return self._life.tools
+
+    @property
+    def connection(self) -> Connection | None:
+        """The live connection, if there is one."""
+        return self._life.connection if self._life is not None and self.live is not None else None
 
     def spawn(self) -> None:
         """Start the process now, before the event loop and the SDK are there."""
@@ -181,19 +194,34 @@ class Supervisor:
                 await self._news.wait_for(lambda: self._failures > before or self.live is not None)
         return self.live is not None
 
-    async def call(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
-        """Call a tool on the live connection. Raises TimeoutError; cancelling tells the server."""
-        if self.spec.parallel:
-            return await self._send(tool, arguments, progress)
-        async with self._turn:
-            return await self._send(tool, arguments, progress)
+    async def call(
+        self,
+        tool: Tool,
+        arguments: JsonObject,
+        progress: Progress,
+        *,
+        principal: Principal | None = None,
+        answers: Answers | None = None,
+        call_id: str = "",
+    ) -> Reply:
+        """Call a tool on the live connection; cancelling tells the server."""
 
-    async def _send(self, tool: Tool, arguments: JsonObject, progress: Progress) -> Reply:
-        life = self._life
-        if life is None or self.live is None:
-            return Reply(kind="refused", text=self.reason())
-        async with asyncio.timeout(self.spec.call_timeout):
-            return await life.connection.call(tool.tool, arguments, progress)
+        async def send() -> Reply:
+            if (connection := self.connection) is None:
+                return Reply(kind="refused", text=self.reason())
+            return await connection.call(
+                tool.tool,
+                arguments,
+                progress,
+                principal=principal,
+                answers=answers,
+                call_id=call_id,
+            )
+
+        if self.spec.parallel:
+            return await send()
+        async with self._turn:
+            return await send()
 
     def reason(self) -> str:
         """Why there is no connection, with what the server logged last; clean and bounded."""
@@ -221,13 +249,18 @@ class Supervisor:
         """Connect and serve; return why the connection ended."""
         connect = await self._world.load()
         deadline = self._world.monotonic() + self.spec.connect_timeout
+        spec = replace(self.spec, protocol="legacy") if self._legacy_next else self.spec
+        self._legacy_next = False
         try:
-            return await self._one_life(connect, self.spec)
+            return await self._one_life(connect, spec)
         except ConnectFailedError as error:
-            if not self._tries_legacy(error, self.spec):
+            if not self._tries_legacy(error, spec):
                 raise
-        # Some servers leave at the first message that is not `initialize`.
-        left = max(deadline - self._world.monotonic(), 1.0)
+            # Some servers leave, or fall silent, at a first message that is not `initialize`.
+            left = deadline - self._world.monotonic()
+            if left < LEGACY_NEEDS:
+                self._legacy_next = True
+                raise
         again = replace(self.spec, protocol="legacy", connect_timeout=left)
         return await self._one_life(connect, again)
 
@@ -237,14 +270,20 @@ class Supervisor:
         self._health = replace(self._health, pid=pid, stderr="")
         began = self._world.monotonic()
         changed = asyncio.Event()
-        hooks = Hooks(tools_changed=changed.set, log=self._log, told=self._told)
+        hooks = Hooks(
+            tools_changed=changed.set,
+            log=self._log,
+            relations=self._relations,
+            answer=self._world.answer,
+            elicitation=self._world.elicitation,
+        )
         failed: ConnectFailedError | None = None
         why = ""
         async with connect(spec, process, hooks) as connection:
             life = self._life = _Life(connection, changed)
             try:
                 async with asyncio.timeout(spec.connect_timeout):
-                    await connection.handshake(self.known_protocol)
+                    await connection.handshake(self.known_as)
                     await self._list(life)
                 await self._tell_connected(life, self._world.monotonic() - began)
                 why = _last_words(await self._serve(life), connection)
@@ -253,7 +292,7 @@ class Supervisor:
                 failed = await _explained(error, connection)
             except TimeoutError:
                 text = f"it was not ready within {self.spec.connect_timeout:g} s (connect_timeout)"
-                failed = ConnectFailedError(text)
+                failed = ConnectFailedError(text, silent=connection.silent)
             finally:
                 self._life = None
                 tail = connection.stderr_tail()
@@ -265,7 +304,7 @@ class Supervisor:
         return why
 
     def _tries_legacy(self, error: ConnectFailedError, spec: Spec) -> bool:
-        """Whether to start a server again that left without a word, once in a row of failures."""
+        """Whether to start a server again that said nothing at all, once in a row of failures."""
         first = self._quick == 0 and error.silent
         return first and spec.protocol == "auto" and isinstance(spec, StdioSpec)
 
@@ -361,7 +400,7 @@ class Supervisor:
 
     async def _tell_connected(self, life: _Life, seconds: float) -> None:
         connection = life.connection
-        self.known_protocol = connection.protocol
+        self.known_as = connection.known
         self._told_lost = False
         self._was_up = True
         self._health = replace(
