@@ -142,27 +142,23 @@ class Session:
         group = self._group
         if group is None or self.stopping or self.conversation.awaiting in {"user", "nothing"}:
             return _declined(request)
-        future: asyncio.Future[JsonObject | RequestRefused] = (
-            asyncio.get_running_loop().create_future()
-        )
+        answer, done = _declined(request), asyncio.Event()
 
         async def work() -> None:
-            result: JsonObject | RequestRefused = _declined(request)
+            nonlocal answer
             try:
-                result = await self._desk.serve(server, request, call_id)
+                answer = await self._desk.serve(server, request, call_id)
             finally:
-                if not future.done():
-                    future.set_result(result)
+                done.set()
 
         self._served += 1
-        key = f"request:{self._served}"
-        self._spawn(group, key, work())
+        task = self._spawn(group, f"request:{self._served}", work())
         try:
-            return await future
+            await done.wait()
         except asyncio.CancelledError:
-            if (task := self._in_flight.get(key)) is not None:
-                task.cancel()
+            task.cancel()
             raise
+        return answer
 
     def change_model(self, model: ModelAdapter, by: str, reason: str = "") -> None:
         """Let another model answer from here on. Raises UsageError while one is being asked."""
@@ -263,13 +259,14 @@ class Session:
         cost = None if prices is None else prices.cost(self.rooms.model.origin, usage)
         return float("inf") if cost is None else cost
 
-    def _spawn(self, group: asyncio.TaskGroup, key: str, work: Work) -> None:
+    def _spawn(self, group: asyncio.TaskGroup, key: str, work: Work) -> asyncio.Task[None]:
         if key in self._in_flight:
             work.close()
-            return
+            return self._in_flight[key]
         task = group.create_task(work, name=key)
         self._in_flight[key] = task
         task.add_done_callback(lambda _: self._landed(key))
+        return task
 
     def _landed(self, key: str) -> None:
         self._in_flight.pop(key, None)

@@ -24,6 +24,8 @@ from agent_host.core.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SamplingFinished,
+    SamplingRequested,
     ServerConnected,
     ServerLost,
     ToolFinished,
@@ -290,6 +292,17 @@ def test_a_request_for_input_is_answered_once():
     assert apply(c, given).awaiting == "model"
     with pytest.raises(UsageError, match="not asked"):
         apply(c, replace(given, input_id="j"))
+
+
+def test_a_servers_request_for_the_model_ends_once():
+    asked = SamplingRequested(sampling_id="s", server="w", params={})
+    ended = SamplingFinished(
+        sampling_id="s", outcome="answered", by="x", usage=Usage(input_tokens=2)
+    )
+    c = apply(story(asked), ended)
+    assert (c.samplings, c.sampled, c.usage.input_tokens, c.unpriced) == ((), 1, 2, 1)
+    with pytest.raises(UsageError, match="not asked"):
+        apply(c, ended)
 
 
 def test_what_servers_do_changes_no_conversation():

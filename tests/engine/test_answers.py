@@ -425,3 +425,113 @@ def test_what_the_host_does_not_do_is_refused():
     world = Asking(ServerRequest(method="roots/list", params={}))
     run(opened(world, Person()))
     assert isinstance(world.answers[0], RequestRefused)
+
+
+@pytest.mark.parametrize("world", [Asking(sample()), Pausing((sample("a"),))])
+def test_a_stop_while_a_server_waits_for_the_model_closes_its_request(world):
+    async def scene():
+        model = PlannedModel([["pay"], []])
+        s = opened(world, Person(), model=model)
+        s.tell(UserSaid(message=said("pay")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.run())
+            while len(model.requests) < 1:
+                await asyncio.sleep(0)
+            model.hold = asyncio.Event()
+            model.reached.clear()
+            await model.reached.wait()
+            s.tell(Interrupted(by="me"))
+        assert [e.outcome for e in events(s, SamplingFinished)] == ["failed"]
+        assert s.conversation.samplings == ()
+        assert outcome(s.conversation) == "interrupted"
+
+    asyncio.run(scene())
+
+
+def test_a_stop_while_a_human_is_asked_about_the_model_refuses_it():
+    async def scene():
+        asked = asyncio.Event()
+
+        class Slow(Person):
+            async def allow(self, question):
+                asked.set()
+                await asyncio.Event().wait()
+
+        world = Asking(sample())
+        s = opened(world, Slow())
+        s.tell(UserSaid(message=said("pay")))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.run())
+            await asked.wait()
+            s.tell(Interrupted(by="me"))
+        assert [e.by for e in events(s, SamplingFinished)] == ["stopped"]
+
+    asyncio.run(scene())
+
+
+def test_a_server_gets_nothing_more_of_the_model_once_a_limit_is_reached():
+    world = Asking(sample(), sample())
+    s = opened(world, Person(), limits=Limits(max_tokens=4))
+    run(s)
+    outcomes = [e.outcome for e in events(s, SamplingFinished)]
+    assert sorted(outcomes) == ["answered", "refused"]
+
+
+def test_a_question_that_is_let_go_by_a_crash_of_the_engine_stays_open():
+    async def scene():
+        person = Person(gives=asyncio.Event())
+        s = opened(Pausing((form("a"),)), person)
+        s.tell(UserSaid(message=said("pay")))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(s.run())
+            await person.reached.wait()
+            [asked] = s.conversation.inputs
+            task.cancel()
+        assert asked in s.conversation.inputs or not s.conversation.inputs
+        person.gives.set()
+        await s.run()
+        assert outcome(s.conversation) == "done"
+
+    asyncio.run(scene())
+
+
+def test_a_deferred_question_that_is_answered_from_elsewhere_lets_the_run_go_on():
+    async def scene():
+        world = Pausing((form("a"),))
+        s = opened(world, Person(gives=Deferred()))
+        s.tell(UserSaid(message=said("pay")))
+        await s.run()
+        [asked] = s.conversation.inputs
+        s.tell(InputGiven(input_id=asked.input_id, action="decline", by="other"))
+        await s.run()
+        assert world.given[1] == {"a": {"action": "decline"}}
+        assert outcome(s.conversation) == "done"
+
+    asyncio.run(scene())
+
+
+def test_a_form_of_a_call_that_ended_is_no_longer_answered():
+    async def scene():
+        person = Person(gives=asyncio.Event())
+        s = opened(World(), person)
+
+        async def call(tool, arguments, context):
+            group = asyncio.get_running_loop()
+            asking = group.create_task(s.answer("w", form(), context.call_id))
+            await person.reached.wait()
+            late.append(asking)
+            return ToolResult(call_id=context.call_id, content=(Text(text="ok"),))
+
+        late: list[asyncio.Task] = []
+        s.rooms.tools.call = call
+        s.tell(UserSaid(message=said("pay")))
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(s.run())
+            while not late:
+                await asyncio.sleep(0)
+            person.gives.set()
+            await running
+        assert (await late[0])["action"] == "accept"
+        assert s.conversation.inputs == ()
+
+    asyncio.run(scene())

@@ -343,13 +343,13 @@ def test_an_answer_is_not_lost_by_a_stop_while_prices_are_read(stopped: bool):
 def test_tools_that_a_model_cannot_be_offered_are_left_out_and_named_once():
     journal, watcher = MemoryJournal(), Watcher()
     model = PlannedModel([["read"], ["read"], []])
-    model.cannot = {f"w__{name}": "too odd" for name in ("put", "pay", "ask_me", "never")}
+    model.cannot = {f"w__{name}": "too odd" for name in ("put", "pay", "ask_me", "never", "form")}
     play(lambda: session(journal, model=model, sinks=[watcher]))
     assert [[t.tool for t in r.tools] for r in model.requests] == [["read"]] * 3
     [log] = [item for item in watcher.items if isinstance(item, ServerLog)]
     assert log.server == "w"
     assert log.text == (
-        "not offered to this model: put (too odd), pay (too odd), ask_me (too odd) and 1 more"
+        "not offered to this model: put (too odd), pay (too odd), ask_me (too odd) and 2 more"
     )
 
 

@@ -28,6 +28,7 @@ from agent_host.core.types import (
     ModelResponse,
     Origin,
     Principal,
+    ServerRequest,
     Text,
     Tool,
     ToolCall,
@@ -37,7 +38,7 @@ from agent_host.core.types import (
 from agent_host.engine.feed import Feed
 from agent_host.engine.rooms import Retry, Rooms
 from agent_host.engine.session import Session
-from agent_host.ports import ApprovalQuestion, CallContext, Deferred, PolicyAnswer
+from agent_host.ports import ApprovalQuestion, CallContext, CallPaused, Deferred, PolicyAnswer
 
 ORIGIN = Origin(provider="test", model="planned", adapter="planned")
 TESTER = Principal(id="tester")
@@ -100,8 +101,16 @@ TOOLS = {
         tool("pay"),
         tool("ask_me"),
         tool("never"),
+        tool("form"),
     )
 }
+"""`form` pauses once with a question before it does anything."""
+
+SIZE_FORM = ServerRequest(
+    method="elicitation/create",
+    params={"message": "Which size?", "requestedSchema": {"type": "object", "properties": {}}},
+    key="size",
+)
 
 
 def call(call_id: str, name: str, **arguments: object) -> ToolCall:
@@ -131,7 +140,11 @@ class World:
     def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
         return "bad is not allowed" if "bad" in arguments else None
 
-    async def call(self, tool: Tool, arguments: JsonObject, context: CallContext) -> ToolResult:
+    async def call(
+        self, tool: Tool, arguments: JsonObject, context: CallContext
+    ) -> ToolResult | CallPaused:
+        if tool.tool == "form" and context.answers is None:
+            return CallPaused(requests=(SIZE_FORM,), state="size?")
         self.done.append((context.call_id, tool.tool))
         self.arguments[context.call_id] = arguments
         if tool.tool in self.started:

@@ -21,7 +21,7 @@ from tests.fakes.rooms import (
     session,
 )
 
-NAMES = ["read", "put", "pay", "ask_me", "never", "ghost"]
+NAMES = ["read", "put", "pay", "ask_me", "never", "ghost", "form"]
 plans = st.lists(st.lists(st.sampled_from(NAMES), max_size=4), max_size=4)
 approvers = st.sampled_from([{}, {"ask_me": {"decision": "deny", "feedback": "no"}}])
 
@@ -75,7 +75,7 @@ def test_a_crash_at_any_record_and_a_resume_never_repeat_an_unsafe_call(plan, an
     c = go(journal, world, plan, answers)
     assert c.awaiting == "user"
     assert_legal(c)
-    unsafe = [call_id for call_id, name in world.done if name in {"pay", "ask_me"}]
+    unsafe = [call_id for call_id, name in world.done if name in {"pay", "ask_me", "form"}]
     assert len(unsafe) == len(set(unsafe))
     assert fold(r.event for r in journal.records) == c
 
