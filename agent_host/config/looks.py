@@ -15,7 +15,7 @@ from agent_host.config.secrets import has_reference
 
 _FORMS = re.compile(
     r"(?:gh[pousr]_|github_pat_|glpat-|gldt-|sk-|sk_live_|sk_test_|rk_live_|whsec_|xox[abeprs]-|xapp-"
-    r"|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30}|ya29\.|hf_|npm_|pypi-|dckr_pat_"
+    r"|AKIA[0-9A-Z]{12}|ASIA[0-9A-Z]{12}|AIza[0-9A-Za-z_-]{30}|ya29\.|hf_|npm_|pypi-|dckr_pat_"
     r"|lin_api_|secret_|ntn_|SG\.[\w-]{10}|tvly-|fc-[0-9a-f]{20}|pplx-|gsk_|xai-|r8_|ATATT|figd_"
     r"|shp(?:at|ca|pa|ss)_|sntry[su]_|dop_v1_|eyJ[\w-]{10,}\.[\w-]{6,}|nvapi-|sbp_|phc_|phx_|key-)"
     r"[\w.+/=-]{4,}"
