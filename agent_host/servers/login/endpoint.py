@@ -1,0 +1,189 @@
+"""Speaking to an authorization server's token and revocation endpoints.
+
+Theory of operation: a token request is a form with the grant's fields, who the client is, and, for
+tokens that are bound to a key, a proof. What comes back is believed only as far as it can be used:
+a token that cannot be a header's value, or one that is not bound although it should be, is refused.
+Errors carry the server's code and description, without any secret that was sent.
+"""
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx2
+
+from agent_host.core.text import clean_line
+from agent_host.servers.login.errors import LoginFailedError
+from agent_host.servers.login.record import AuthorizationServer, Client, Token
+from agent_host.servers.login.wire import Answer, Wire
+from agent_host.servers.spec import AuthSpec
+
+WHAT = "the token endpoint"
+JWT_CLIENT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SECRET_FIELDS = (
+    "refresh_token",
+    "code",
+    "code_verifier",
+    "client_secret",
+    "assertion",
+    "client_assertion",
+    "subject_token",
+    "actor_token",
+    "token",
+)
+_MAX_TOKEN = 64 * 1024
+_LONGEST = 10 * 365 * 86400.0
+
+
+class Endpoint:
+    """An authorization server, as one client of it."""
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        server: AuthorizationServer,
+        client: Client,
+        auth: AuthSpec,
+        now: Callable[[], float],
+        prover: Any = None,
+    ) -> None:
+        self._wire = wire
+        self._server = server
+        self._client = client
+        self._auth = auth
+        self._now = now
+        self._prover = prover
+
+    async def token(self, form: Mapping[str, str], asked: str = "") -> Token:
+        """Ask for a token. `asked`: the scopes that are granted if the answer names none. Raises
+        LoginFailedError."""
+        fields, headers = self._identified(form)
+        answer = await self._post(self._server.token_endpoint, fields, headers)
+        if answer.status not in (200, 201):
+            raise refusal(answer, WHAT, fields)
+        return to_token(answer, asked, self._now(), bound=self._prover is not None)
+
+    async def revoke(self, token: str, hint: str) -> None:
+        """Ask that a token be not accepted any more (RFC 7009). Raises LoginFailedError."""
+        fields, headers = self._identified({"token": token, "token_type_hint": hint})
+        what = "the revocation endpoint"
+        answer = await self._wire.post(
+            self._server.revocation_endpoint,
+            what,
+            body=urlencode(fields).encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
+        )
+        if answer.status >= 300:
+            raise refusal(answer, what, fields)
+
+    def _identified(self, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """The form and headers with the client's identity (RFC 6749 section 2.3)."""
+        client, fields = self._client, dict(form)
+        if client.method == "client_secret_basic":
+            pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
+            return fields, {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        if client.id:
+            fields["client_id"] = client.id
+        if client.method == "client_secret_post":
+            fields["client_secret"] = client.secret
+        elif client.method == "private_key_jwt":
+            fields["client_assertion_type"] = JWT_CLIENT
+            fields["client_assertion"] = import_module(
+                "agent_host.servers.login.signatures"
+            ).client_assertion(
+                self._auth.private_key,
+                self._auth.algorithm,
+                client.id,
+                self._server.issuer,
+                self._now,
+            )
+        return fields, {}
+
+    async def _post(
+        self, endpoint: str, fields: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Answer:
+        sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        body = urlencode(fields).encode()
+        if self._prover is None:
+            return await self._wire.post(endpoint, WHAT, body=body, headers=sent)
+        url = httpx2.URL(endpoint)
+        for again in (True, False):
+            proof = {"DPoP": self._prover.proof("POST", url)}
+            answer = await self._wire.post(endpoint, WHAT, body=body, headers=sent | proof)
+            other = self._prover.note(url, answer.headers)
+            told = answer.json_object() or {}
+            if not (again and other and told.get("error") == "use_dpop_nonce"):
+                break
+        return answer
+
+
+def refusal(answer: Answer, what: str, sent: Mapping[str, str]) -> LoginFailedError:
+    """Return what an answer that grants nothing means, with nothing secret in it."""
+    told = answer.json_object() or {}
+    code = told.get("error")
+    if 300 <= answer.status < 400:
+        return LoginFailedError(f"{what} {answer.url} redirects elsewhere, which is not followed")
+    if not isinstance(code, str) or answer.status >= 500:
+        return LoginFailedError(f"{what} {answer.url} answered HTTP {answer.status}")
+    text = code
+    if isinstance(described := told.get("error_description"), str):
+        text += f" ({described[:300]})"
+    for name in _SECRET_FIELDS:
+        if len(secret := sent.get(name, "")) >= 4:
+            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    return LoginFailedError(f"{what} {answer.url} refused: {clean_line(text)}", code=code[:60])
+
+
+def to_token(answer: Answer, asked: str, now: float, *, bound: bool) -> Token:
+    """Return the token of an answer (RFC 6749 section 5.1). Raises LoginFailedError."""
+    told = answer.json_object()
+    if told is None:
+        raise LoginFailedError(f"{WHAT} {answer.url} did not answer with JSON")
+    access, refresh = told.get("access_token"), told.get("refresh_token")
+    if not _usable(access):
+        raise LoginFailedError(f"{WHAT} {answer.url} answered without a usable access token")
+    kind = str(told.get("token_type") or "Bearer").lower()
+    if kind not in ("bearer", "dpop"):
+        raise LoginFailedError(f"{WHAT} {answer.url} issued a token of an unknown type")
+    if bound != (kind == "dpop"):
+        why = (
+            "is not bound to a key, and auth.dpop wants that" if bound else "needs auth.dpop = true"
+        )
+        raise LoginFailedError(f"the token that {answer.url} issued {why}")
+    scope = told.get("scope")
+    return Token(
+        access=str(access),
+        kind="DPoP" if bound else "Bearer",
+        refresh=str(refresh) if _usable(refresh) else "",
+        scope=" ".join(scope.split()) if isinstance(scope, str) and scope.strip() else asked,
+        issued_at=now,
+        expires_at=_expiry(told.get("expires_in"), now),
+    )
+
+
+def _usable(value: Any) -> bool:
+    """Whether it can be a header's value: visible ASCII, not without bound."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _MAX_TOKEN
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
+
+
+def _expiry(value: Any, now: float) -> float | None:
+    """When a token ends, of `expires_in`: a number of seconds, by some servers as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return now + min(seconds, _LONGEST)
