@@ -18,7 +18,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
 from agent_host.ports import ApprovalQuestion, Approver, Deferred
 from agent_host.surfaces.lines import open_terminal
-from agent_host.surfaces.outlet import Outlet, held
+from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.question import (
     BAR,
     difference,
@@ -29,6 +29,7 @@ from agent_host.surfaces.question import (
     tree,
     wrap_words,
 )
+from agent_host.surfaces.turns import Turns, header, keys, rows
 
 ApprovalMode = Literal["ask", "policy", "all", "none", "defer"]
 """The values of `--approve`."""
@@ -90,7 +91,8 @@ class TerminalApprover:
     """Asks a human at a terminal.
 
     `screen` shows the question, `hold` are all the outlets of that terminal, `by` is who answers,
-    `sign` a short text that no server or model knows, shown with every question.
+    `sign` a short text that no server or model knows, shown with every question. `turns`: the
+    line of all who ask at this terminal.
     """
 
     def __init__(
@@ -101,30 +103,25 @@ class TerminalApprover:
         hold: Sequence[Outlet],
         by: str,
         sign: str = "",
+        turns: Turns | None = None,
     ) -> None:
         self._reader = reader
         self._screen = screen
-        self._hold = tuple(hold)
         self._by = by
         self._sign = sign
-        self._turn = asyncio.Lock()
+        self._turns = turns or Turns(screen=screen, hold=hold)
 
     async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
         """Ask, after the questions that came before, and return the answer."""
-        async with self._turn:
-            # The other questions of the same turn line up behind this one, and are counted.
-            await asyncio.sleep(0)
-            for outlet in self._hold:
-                outlet.end_line()
-            with held([*self._hold, self._screen]):
-                dialogue = _Dialogue(
-                    question, reader=self._reader, screen=self._screen, sign=self._sign
-                )
-                try:
-                    return await dialogue.run(self._by)
-                except asyncio.CancelledError:
-                    self._screen.write_now("\n  (this is no longer asked)\n")
-                    raise
+        async with self._turns.take():
+            dialogue = _Dialogue(
+                question, reader=self._reader, screen=self._screen, sign=self._sign
+            )
+            try:
+                return await dialogue.run(self._by)
+            except asyncio.CancelledError:
+                self._screen.write_now("\n  (this is no longer asked)\n")
+                raise
 
 
 class _Dialogue:
@@ -206,21 +203,11 @@ class _Dialogue:
     def _show(self) -> None:
         """Show the question: who asks for what and why, the arguments, the keys."""
         width = self._screen.width
-        sign = f" {self._sign}" if self._sign else ""
-        top = f"── approval{sign} "
-        above = [top + "─" * max(min(width, 80) - len(top), 0)]
-        for name, text in head(self._question):
-            first, *others = wrap_words(text, width - 12)
-            above += [f"  {name:<9} {first}", *(f"{'':12}{other}" for other in others)]
-        keys: list[str] = []
-        for key, text in grants(self._question):
-            first, *others = wrap_words(text, width - 5)
-            keys += [f"  {key}  {first}", *(f"     {other}" for other in others)]
-        room = max(self._screen.height - len(above) - len(keys) - 3, 3)
+        above = [header("approval", self._sign, self._screen), *rows(head(self._question), width)]
+        below = keys(grants(self._question), width)
+        room = max(self._screen.height - len(above) - len(below) - 3, 3)
         body = self._arguments_shown(width, room)
-        paint = self._screen.paint
-        above[0] = paint(above[0], "alert")
-        self._screen.write_now("\n".join([*above, *body, *keys]) + "\n")
+        self._screen.write_now("\n".join([*above, *body, *below]) + "\n")
 
     def _arguments_shown(self, width: int, room: int) -> list[str]:
         whole = tree(self._arguments, width, whole=True)
@@ -278,10 +265,11 @@ def make_approver(
     screen: Outlet,
     hold: Sequence[Outlet] = (),
     sign: str = "",
+    turns: Turns | None = None,
 ) -> Approver:
     """Return who answers in `run`: a human if the mode is `ask`, `screen` (stderr) is a terminal
     and there is a controlling terminal to read from; else a fixed answer."""
     reader = open_terminal(screen) if mode == "ask" else None
     if reader is None:
         return FixedApprover(mode)
-    return TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign)
+    return TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns)

@@ -9,10 +9,12 @@ although stdin is a pipe. The only file of this room that knows POSIX terminals;
 import asyncio
 import os
 import termios
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+from agent_host.core.text import clean
 from agent_host.surfaces.outlet import Outlet, held
-from agent_host.surfaces.question import parse_edited
+from agent_host.surfaces.question import parse_edited, wrap
 
 _CHUNK = 65536
 _LONGEST = 1 << 20
@@ -53,6 +55,36 @@ class TerminalLines:
         self._screen.at_line_start = True
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode("utf-8", "replace")
+
+    async def type_in(self, prompt: str, *, text: str = "", hidden: bool = False) -> str | None:
+        """As `ask`; Enter alone keeps `text`. `hidden`: what is typed is not shown."""
+        if text:
+            for row in wrap(f"now: {clean(text)} (Enter keeps it)", self._screen.width - 4):
+                self._screen.write_now(f"  {row}\n")
+        if not hidden:
+            line = await self.ask(prompt)
+            return text if line == "" else line
+        with self._unseen():
+            line = await self.ask(prompt)
+        if line is not None:
+            self._screen.write_now("\n")
+        return line
+
+    @contextmanager
+    def _unseen(self) -> Iterator[None]:
+        """While inside, the terminal does not show what is typed."""
+        try:
+            before = termios.tcgetattr(self._fd)
+        except termios.error:
+            yield  # the terminal is gone; the next read says so
+            return
+        quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        termios.tcsetattr(self._fd, termios.TCSANOW, quiet)
+        try:
+            yield
+        finally:
+            with suppress(termios.error):
+                termios.tcsetattr(self._fd, termios.TCSANOW, before)
 
     async def edit(self, text: str) -> str | None:
         """Show `text` (JSON) and return what is typed in its place, or None for nothing.

@@ -10,17 +10,19 @@ prompt-toolkit costs a quarter of a second of CPU to import: only `chat` loads t
 
 import asyncio
 import os
-import sys
 import termios
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
 
 from agent_host.surfaces.outlet import Outlet, held
@@ -98,7 +100,7 @@ def _bindings(*, clear: bool = True) -> KeyBindings:
 def _discard_typed_ahead(session: PromptSession[str]) -> None:
     clear_typeahead(session.app.input)
     try:
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+        termios.tcflush(session.app.input.fileno(), termios.TCIFLUSH)
     except (OSError, ValueError, termios.error):
         return  # no terminal: nothing was typed
 
@@ -142,18 +144,25 @@ class ChatInput:
 
 
 class PromptLines:
-    """LineReader of the chat's approval questions. `interrupt` is what Ctrl-C does; it has
-    `grace` seconds to withdraw the question that it came in."""
+    """LineReader and FieldReader of the chat. `interrupt` is what Ctrl-C does; it has `grace`
+    seconds to withdraw the question that it came in. `screen`: where to write, and keys then come
+    from the controlling terminal; else both are the standard streams."""
 
-    def __init__(self, *, interrupt: Callable[[], None], grace: float = 5.0) -> None:
+    def __init__(
+        self, *, interrupt: Callable[[], object], grace: float = 5.0, screen: TextIO | None = None
+    ) -> None:
         self._interrupt = interrupt
         self._grace = grace
         self._asking = _bindings()
         self._editing = _bindings(clear=False)
+        self._typing = KeyBindings()
+        # A backslash is a backslash in a form, and Ctrl-C gives the form up.
         self._session: PromptSession[str] = PromptSession(
             history=InMemoryHistory(),
             include_default_pygments_style=False,
             enable_history_search=False,
+            input=None if screen is None else create_input(Path("/dev/tty").open()),  # noqa: SIM115 - for the life of the process
+            output=None if screen is None else create_output(stdout=screen),
         )
 
     def discard_typed_ahead(self) -> None:
@@ -162,9 +171,21 @@ class PromptLines:
 
     async def ask(self, prompt: str) -> str | None:
         """Return one line, or None at the end of input; Ctrl-C interrupts the step."""
+        return await self._line(prompt, "", self._asking, hidden=False)
+
+    async def type_in(self, prompt: str, *, text: str = "", hidden: bool = False) -> str | None:
+        """As `ask`, with `text` there already. `hidden`: what is typed is not shown."""
+        return await self._line(prompt, text, self._typing, hidden=hidden)
+
+    async def _line(self, prompt: str, text: str, keys: KeyBindings, *, hidden: bool) -> str | None:
         try:
             return await self._session.prompt_async(
-                prompt, key_bindings=self._asking, handle_sigint=False, multiline=False
+                prompt,
+                default=text,
+                key_bindings=keys,
+                is_password=hidden,
+                handle_sigint=False,
+                multiline=False,
             )
         except EOFError:
             return None
@@ -181,6 +202,7 @@ class PromptLines:
                 "edit (Enter ends, Alt-Enter: new line, Ctrl-C: leave it as it was)\n",
                 default=text,
                 key_bindings=self._editing,
+                is_password=False,
                 handle_sigint=False,
                 multiline=True,
             )

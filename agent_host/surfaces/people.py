@@ -1,0 +1,97 @@
+"""Who answers at this terminal: calls to approve, and what servers ask for.
+
+Theory of operation: where a person can be asked, approver and respondent share one line of
+questions and one sign. Where nobody can be asked there is no respondent: servers are then not told
+that they may ask, and what they ask all the same is declined. In `run` the screen library is
+loaded only when a form is to be filled in, and only for a terminal that can draw.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from agent_host.ports import Approver, Respondent
+from agent_host.surfaces.approval import ApprovalMode, FixedApprover, TerminalApprover
+from agent_host.surfaces.browser import OpenPage
+from agent_host.surfaces.form import FieldReader
+from agent_host.surfaces.lines import open_terminal
+from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.respondent import DeferringRespondent, TerminalRespondent
+from agent_host.surfaces.turns import Turns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """`terminal` is the respondent, if it is a person at a terminal."""
+
+    approver: Approver
+    respondent: Respondent | None
+    terminal: TerminalRespondent | None = None
+
+    def cancel(self) -> bool:
+        """Give up what a person is asked for a server; False if nothing is."""
+        return self.terminal is not None and self.terminal.cancel()
+
+
+def make_people(
+    mode: ApprovalMode,
+    *,
+    by: str,
+    screen: Outlet,
+    hold: Sequence[Outlet],
+    sign: str,
+    browser: OpenPage | None,
+    interrupt: Callable[[], object],
+) -> People:
+    """Return who answers in `run`. A person is asked about calls if the mode is `ask`, and for
+    what servers want also if it is `all`; both if there is a terminal. `screen` is stderr;
+    `interrupt` is what Ctrl-C does in a form."""
+    if mode == "defer":
+        return People(approver=FixedApprover(mode), respondent=DeferringRespondent())
+    lines = open_terminal(screen) if mode in {"ask", "all"} else None
+    if lines is None:
+        return People(approver=FixedApprover(mode), respondent=None)
+    made: list[FieldReader] = []
+
+    def forms() -> FieldReader:
+        if not made:
+            prompt: Any = import_module("agent_host.surfaces.prompt")
+            made.append(prompt.PromptLines(interrupt=interrupt, screen=sys.stderr))
+        return made[0]
+
+    reader = forms if screen.movable else None
+    return at_terminal(
+        mode, lines, by=by, screen=screen, hold=hold, sign=sign, browser=browser, forms=reader
+    )
+
+
+def at_terminal(
+    mode: ApprovalMode,
+    reader: FieldReader,
+    *,
+    by: str,
+    screen: Outlet,
+    hold: Sequence[Outlet],
+    sign: str,
+    browser: OpenPage | None,
+    forms: Callable[[], FieldReader] | None = None,
+) -> People:
+    """Return who answers where there is a person: calls as the mode says, forms and pages always,
+    requests for the model unless the mode asks nobody."""
+    turns = Turns(screen=screen, hold=hold)
+    approver: Approver = FixedApprover(mode)
+    if mode == "ask":
+        approver = TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns)
+    respondent = TerminalRespondent(
+        reader,
+        screen=screen,
+        turns=turns,
+        by=by,
+        sign=sign,
+        browser=browser,
+        refuse_sampling=f"--approve {mode}" if mode in {"none", "policy"} else "",
+        forms=forms,
+    )
+    return People(approver=approver, respondent=respondent, terminal=respondent)
