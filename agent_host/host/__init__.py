@@ -7,6 +7,7 @@ shown. Everything that the rest of the house must not reach for by itself (clock
 processes) is handed in here.
 """
 
+from agent_host.host.identity import user_name
 from agent_host.host.models import open_model
 from agent_host.host.servers import LOCK_FILE, open_pool, server_specs
 from agent_host.host.session import (
@@ -14,7 +15,6 @@ from agent_host.host.session import (
     SessionOptions,
     make_policy,
     open_session,
-    user_name,
 )
 
 __all__ = [

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent_host.config.secrets import references, resolve
+from agent_host.core.types import Principal
 from agent_host.records.redact import Redactor
 
 
 class Secrets:
-    """Resolves references, and tells the redactor of the values as they become known."""
+    """Resolves references, and tells the redactor of the values as they become known.
+    `user_tokens`: the ID tokens of verified users, by issuer and id."""
 
     def __init__(self, environ: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.environ = environ
         self.redactor = redactor or Redactor({})
+        self.user_tokens: dict[tuple[str, str], str] = {}
 
     def resolve(self, text: str, base: Path, key: str) -> str:
         """Return `text` with its references resolved. Raises ConfigError."""
@@ -21,3 +24,7 @@ class Secrets:
             value = resolve(f"${{{name}}}", self.environ, base, key=key)
             self.redactor.add({name.removeprefix("env:"): value})
         return resolved
+
+    def user_token(self, who: Principal) -> str:
+        """Return the ID token of a user, empty if there is none."""
+        return self.user_tokens.get((who.authenticated_by, who.id), "")

@@ -145,6 +145,7 @@ def _spec(
             meta=user.meta or "",
             exchange=user.exchange,
             audience=user.audience or "",
+            subject=secrets.user_token,
         ),
     }
     if server.url is not None:

@@ -7,7 +7,6 @@ leaves before any server is up; else the MCP SDK's. Prices are read last of all.
 """
 
 import asyncio
-import getpass
 import os
 import shlex
 import time
@@ -30,6 +29,7 @@ from agent_host.engine.feed import Feed
 from agent_host.engine.rooms import Retry, Rooms, Sampling
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned
@@ -144,6 +144,7 @@ async def open_session(
         loader.start(module)
         with _transcript(loaded, options.resume, secrets, pool) as transcript:
             async with pool:
+                principal = await identify(loaded, secrets)
                 choice, model = await models.make(options.model)
                 fallback = Fallbacks(models)
                 rooms = Rooms(
@@ -156,7 +157,7 @@ async def open_session(
                     respondent=respondent,
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
-                opened = _Opened(rooms, _retry(choice), (*shown, gate))
+                opened = _Opened(rooms, principal, _retry(choice), (*shown, gate))
                 session, notices = _session(loaded, transcript, opened, options)
                 relay.connect(session.observe)
                 pool.answer_with(session.answer)
@@ -207,6 +208,7 @@ class _Opened:
     """What a session is made of."""
 
     rooms: Rooms
+    principal: Principal
     retry: Retry
     sinks: Sequence[EventSink]
 
@@ -238,7 +240,7 @@ def _session(
     resumed = options.resume is not None
     conversation = resumable(transcript.path) if resumed else Conversation()
     config = loaded.config
-    principal = Principal(id=user_name())
+    principal = opened.principal
     feed = Feed(
         run_id=transcript.run_id,
         journal=transcript,
@@ -326,11 +328,3 @@ class _Counter:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def user_name() -> str:
-    """Return the name of this process's user, or its number where it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"

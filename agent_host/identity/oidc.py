@@ -9,6 +9,7 @@ token itself is kept out of every record: the principal has its claims only. Sou
 Connect Core 1.0, section 3.1.3.7; OpenID Connect Discovery 1.0; RFC 7517; RFC 8725.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -203,7 +204,8 @@ class _Keys:
                 json.dump(entry, file)
             partial.replace(self._file)
         except OSError:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
 
 def _matching(keys: JsonObject, header: JsonObject) -> Any:

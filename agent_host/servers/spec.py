@@ -71,13 +71,15 @@ class UserSpec:
 
     `headers`: header name -> template with `{user.id}`, `{user.issuer}` or `{user.claims.NAME}`
     (HTTP); `meta`: the key of `_meta` that carries the principal (any transport); `exchange`:
-    the server's token is exchanged for one of the user's (RFC 8693), for this audience.
+    the user's ID token, which `subject` returns (empty: there is none), is exchanged for a token
+    of this server (RFC 8693), for this `audience`.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     meta: str = ""
     exchange: bool = False
     audience: str = ""
+    subject: Callable[[Principal], str] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
