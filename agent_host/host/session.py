@@ -71,6 +71,11 @@ class HostSession:
     notices: list[str] = field(default_factory=list)
     _models: Models
     _fallback: Fallbacks
+    _secrets: Secrets
+
+    def keep_secret(self, text: str) -> None:
+        """Keep what a person typed as a secret out of whatever is written from here on."""
+        self._secrets.redactor.add({"typed into a form": text})
 
     @property
     def choice(self) -> ModelChoice:
@@ -172,6 +177,7 @@ async def open_session(
                     notices=[*filter(None, [transcript.recovered]), *notices],
                     _models=models,
                     _fallback=fallback,
+                    _secrets=secrets,
                 )
     finally:
         for adapter in models.made:
