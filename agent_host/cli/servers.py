@@ -15,6 +15,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "agent_host.cli.servers_test",
         "start one server and say what works, what does not and what to do",
     ),
+    "search": ("agent_host.cli.servers_search", "find published servers in the MCP registry"),
+    "show": ("agent_host.cli.servers_show", "say what a published server is and how to add it"),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 

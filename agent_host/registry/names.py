@@ -13,6 +13,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from agent_host.core.errors import UsageError
+from agent_host.core.text import clean_line
+
+OFFICIAL_URL = "https://registry.modelcontextprotocol.io"
+
 _NPM = re.compile(r"(?:@[a-z0-9~][a-z0-9._~-]*/)?[A-Za-z0-9~][A-Za-z0-9._~-]*\Z")
 _SEMVER = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\Z")
 _PYPI = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
@@ -120,6 +125,21 @@ def url_problem(url: str) -> str:
     if split.scheme == "http" and not is_loopback(split.hostname):
         return "is not https"
     return ""
+
+
+def registry_url(text: str) -> str:
+    """Return a registry's URL without its last slash. Raises UsageError for one that cannot be
+    used: no https (but to this machine), or with more than a place in it."""
+    url = text.strip().rstrip("/")
+    problem = url_problem(url)
+    if not problem and ("?" in url or "#" in url):
+        problem = "has a query or a fragment"
+    if problem:
+        shown = clean_line(text, 200)
+        raise UsageError(f'the registry\'s URL "{shown}" {problem}; write it as in {OFFICIAL_URL}')
+    for version in ("/v0.1", "/v0"):
+        url = url.removesuffix(version)
+    return url
 
 
 def is_loopback(host: str) -> bool:
