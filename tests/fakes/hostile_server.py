@@ -1,4 +1,5 @@
 """A raw MCP server over stdio with a switch for each misbehaviour; `hostile_http` puts it on HTTP.
+More lies about calls stand in `hostile_lies`, those about lists and offers in `hostile_offers`.
 
 Speaks JSON-RPC by hand, so that it can say what no SDK would. `--mode a,b` combines switches,
 `--count FILE` counts starts, `--pids FILE` notes its processes; tools: echo, slow, die, env,
@@ -13,6 +14,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+if __name__ == "__main__":  # started without a path to the tests
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.fakes.hostile_lies import LIES, NASTY
+from tests.fakes.hostile_offers import Offers
 
 ESC = "\x1b]52;c;cHduZWQ=\x07\x1b[2J\u202e"
 
@@ -34,14 +41,14 @@ SCHEMAS = {
 }
 
 
-class Server:
+class Server(Offers):
     def __init__(self, options, out):
         self.modes = set(filter(None, options.mode.split(",")))
         self.options = options
         self.out = out
         self.lock = threading.Lock()
-        self.lists = 0
-        self.calls = 0
+        self.lists = self.calls = self.pages = self.rounds = 0
+        self.reads = []
         self.cancelled = []
         self.initialized = False
         self.picked = False
@@ -91,8 +98,23 @@ class Server:
             time.sleep(self.options.delay)
         version = "2099-01-01" if "future" in self.modes else "2025-06-18"
         info = {"name": ESC, "version": "1.0" + (ESC if "esc" in self.modes else "")}
-        caps = {"tools": {"listChanged": True}}
-        return {"result": {"protocolVersion": version, "capabilities": caps, "serverInfo": info}}
+        caps = {"tools": {"listChanged": True}, **self.offered()}
+        result = {"protocolVersion": version, "capabilities": caps, "serverInfo": info}
+        return {"result": self.introduced(result)}
+
+    def introduced(self, result):
+        """The answer to `initialize`, or a lie in its place."""
+        lies = {
+            "init_nasty": {"instructions": NASTY, "serverInfo": {"name": NASTY, "version": NASTY}},
+            "init_long": {"instructions": "i" * (3 << 20)},
+            "init_no_info": {"serverInfo": None},
+            "init_odd": {"serverInfo": [], "capabilities": "all", "instructions": 5},
+            "init_odd_version": {"protocolVersion": 5},
+            "init_no_version": {"protocolVersion": None},
+        }
+        for mode in self.modes & lies.keys():
+            result |= lies[mode]
+        return result
 
     def on_server_discover(self, message, params):
         if "modern" not in self.modes:
@@ -104,7 +126,8 @@ class Server:
             return {"error": {"code": -32022, "message": "which?", "data": data}}
         info = {"io.modelcontextprotocol/serverInfo": {"name": ESC, "version": "2.0" + ESC}}
         versions = ["1999-01-01"] if "alien" in self.modes else ["2026-07-28"]
-        result = {"supportedVersions": versions, "capabilities": {"tools": {"listChanged": True}}}
+        caps = {"tools": {"listChanged": True}, **self.offered()}
+        result = {"supportedVersions": versions, "capabilities": caps}
         result |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "_meta": info}
         return {"result": result}
 
@@ -127,6 +150,8 @@ class Server:
 
     def on_tools_list(self, message, params):
         self.lists += 1
+        if (lie := self.lied("tools/list", params)) is not None:
+            return {"result": lie}
         modes, tools = (
             self.modes,
             [self.tool(n) for n in ("echo", "slow", "die", "env", "progress")],
@@ -182,6 +207,8 @@ class Server:
             os._exit(8)
         if "hang_call" in modes:
             return None
+        for lie in modes & LIES.keys():
+            return LIES[lie](self, ident, params)
         special = self.special(ident)
         if special is not None:
             self.write(special)
