@@ -23,6 +23,7 @@ saying so."""
 MOST_SECONDS = 30.0
 """For writing a request, and for waiting for a free connection."""
 _LOGIN = "agent_host.servers.login.transport"
+_USERS = "agent_host.servers.login.user_tokens"
 
 
 def http_client(
@@ -53,7 +54,10 @@ def _login(raw: RawTransport, spec: HttpSpec, person: Any) -> httpx2.AsyncBaseTr
     if find_spec(_LOGIN) is None:
         return raw
     made: httpx2.AsyncBaseTransport = import_module(_LOGIN).LoginTransport(raw, spec, person=person)
-    return made
+    if not spec.user.exchange:
+        return made
+    users: httpx2.AsyncBaseTransport = import_module(_USERS).UserTokens(raw, made, spec)
+    return users
 
 
 def _check(spec: HttpSpec) -> None:
