@@ -27,11 +27,13 @@ from agent_host.core.types import Json, Message, Text
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.ports import EventSink
 from agent_host.records.codec import encode_value
-from agent_host.surfaces.approval import make_approver
+from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.jsonl import JsonLines, JsonSummary
 from agent_host.surfaces.notes import Notes
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.people import make_people
 from agent_host.surfaces.plain import PlainText
+from agent_host.surfaces.purpose import purpose
 
 STATUS: Mapping[EndReason | None, ExitStatus] = {
     "done": ExitStatus.DONE,
@@ -162,13 +164,17 @@ async def _run(
     schema: AnswerSchema | None,
 ) -> int:
     screen = _screen(options.output, held=schema is not None)
-    approver = make_approver(
+    interrupts = _Interrupts()
+    people = make_people(
         options.approve,
         by=user_name(),
         screen=screen.notes,
         hold=(screen.answer, screen.notes),
         sign=secrets.token_hex(2),
+        browser=open_page(os.environ),
+        interrupt=interrupts.interrupt,
     )
+    interrupts.cancel = people.cancel
     wanted = SessionOptions(
         model=options.model,
         effort=options.effort,
@@ -177,12 +183,17 @@ async def _run(
         tool_choice=options.tool_choice,
         output_schema=None if schema is None else schema.schema,
     )
-    interrupts = _Interrupts()
     interrupts.listen()
     try:
         async with open_session(
-            loaded, os.environ, wanted, sinks=screen.sinks, approver=approver
+            loaded,
+            os.environ,
+            wanted,
+            sinks=screen.sinks,
+            approver=people.approver,
+            respondent=people.respondent,
         ) as host:
+            people.meet(host.keep_secret, purpose(host.session))
             for notice in (*host.notices, *local_models(host, screen.notes)):
                 screen.notes.write(f"agent-host: {clean(notice)}\n")
             interrupts.host = host
@@ -287,13 +298,15 @@ def _say_unwritten(screen: _Screen, host: HostSession) -> ExitStatus:
 
 
 class _Interrupts:
-    """Ctrl-C once stops the step and keeps the conversation legal, twice leaves; being told to
+    """Ctrl-C gives up what a server asked for (`cancel`); with nothing asked it stops the step and
+    keeps the conversation legal, and leaves when that was said before; being told to
     end (SIGTERM, SIGHUP) leaves at once. Leaving ends every server; whoever is told to leave while
     leaving goes without waiting for that (the servers' keepers then end them)."""
 
     def __init__(self, go: Callable[[int], object] = os._exit) -> None:
         self.host: HostSession | None = None
         self.left = False
+        self.cancel: Callable[[], bool] = lambda: False
         self._go = go
         self._task: asyncio.Task[object] | None = None
 
@@ -301,11 +314,14 @@ class _Interrupts:
         """Take over the signals of this process until it ends."""
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGINT, self.interrupt)
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave)
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does."""
+        if self.cancel():
+            return
         host = self.host
         state = host.session.conversation if host is not None else None
         if (

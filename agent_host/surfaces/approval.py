@@ -16,8 +16,7 @@ from typing import Literal, Protocol
 from agent_host.core.events import ApprovalGiven, ApprovalScope
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.ports import ApprovalQuestion, Approver, Deferred
-from agent_host.surfaces.lines import open_terminal
+from agent_host.ports import ApprovalQuestion, Deferred
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.question import (
     BAR,
@@ -256,20 +255,3 @@ class _Dialogue:
         changes = difference(before, value, self._screen.width)
         self._screen.write_now("\n".join(["  changed:", *changes]) + "\n")
         self._show()
-
-
-def make_approver(
-    mode: ApprovalMode,
-    *,
-    by: str,
-    screen: Outlet,
-    hold: Sequence[Outlet] = (),
-    sign: str = "",
-    turns: Turns | None = None,
-) -> Approver:
-    """Return who answers in `run`: a human if the mode is `ask`, `screen` (stderr) is a terminal
-    and there is a controlling terminal to read from; else a fixed answer."""
-    reader = open_terminal(screen) if mode == "ask" else None
-    if reader is None:
-        return FixedApprover(mode)
-    return TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns)

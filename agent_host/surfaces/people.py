@@ -34,6 +34,12 @@ class People:
         """Give up what a person is asked for a server; False if nothing is."""
         return self.terminal is not None and self.terminal.cancel()
 
+    def meet(self, keep_secret: Callable[[str], None], about: Callable[[str], str]) -> None:
+        """Tell whoever is asked what the session, now open, knows; see `TerminalRespondent`."""
+        if self.terminal is not None:
+            self.terminal.keep_secret = keep_secret
+            self.terminal.about = about
+
 
 def make_people(
     mode: ApprovalMode,

@@ -9,10 +9,9 @@ from agent_host.surfaces.approval import (
     ApprovalMode,
     FixedApprover,
     TerminalApprover,
-    make_approver,
 )
 from agent_host.surfaces.outlet import Outlet
-from tests.fakes.screens import FORBIDDEN, HOSTILE, Screen, outlet, question, sized
+from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet, question, sized
 
 
 class Typed:
@@ -298,10 +297,3 @@ def test_all_approves_but_never_what_is_in_doubt() -> None:
 
 def test_defer_leaves_the_question_open() -> None:
     assert asyncio.run(FixedApprover("defer").approve(question({}))) == Deferred()
-
-
-def test_nobody_is_asked_where_there_is_no_terminal() -> None:
-    made = make_approver("ask", by="ann", screen=outlet(tty=False)[0])
-    assert isinstance(made, FixedApprover)
-    made = make_approver("all", by="ann", screen=Outlet(Screen(tty=True), {}))
-    assert isinstance(made, FixedApprover)
