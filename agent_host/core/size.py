@@ -38,14 +38,14 @@ def _size(block: Text | Image | Audio | Resource | Reasoning | ToolCall | ToolRe
         case Resource():
             return len(block.text) if block.text is not None else _MEDIA if block.data else 64
         case ToolCall():
-            return len(block.name) + _json_size(block.arguments) + 32
+            return len(block.name) + json_size(block.arguments) + 32
         case ToolResult():
             return sum(map(_size, block.content)) + 32
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def _json_size(value: object) -> int:
+def json_size(value: object) -> int:
     """About the length of a value as JSON, without writing it."""
     total, queue = 0, [value]
     while queue:
