@@ -289,6 +289,13 @@ def _is_compressed(response: httpx2.Response) -> bool:
 
 async def _http_error(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
     """An HTTP error as a JSON-RPC error that keeps status and Retry-After."""
+    told = await rpc_failure(response)
+    await response.aclose()
+    return rpc_error(request, response.status_code, told["message"], told["data"], told["code"])
+
+
+async def rpc_failure(response: httpx2.Response) -> JsonObject:
+    """What an HTTP error says, as a JSON-RPC error object; its body is read, in bounds."""
     data = _status(response)
     if retry := response.headers.get("retry-after"):
         data["retryAfter"] = clean_line(retry, 40)
@@ -302,14 +309,14 @@ async def _http_error(request: httpx2.Request, response: httpx2.Response) -> htt
                 body = (body + chunk)[:MAX_ERROR_BODY]
                 if len(body) >= MAX_ERROR_BODY:
                     break
-    await response.aclose()
-    text = f"HTTP {response.status_code} {response.reason_phrase}".strip() + after
+    reason = clean_line(response.reason_phrase, 60)
+    text = f"HTTP {response.status_code} {reason}".strip() + after
     code = TRANSPORT_ERROR
     if (told := _told(body)) is not None:
         text, code = f"{text}: {told[0]}", told[1]
         if isinstance(told[2], dict):
             data = {k: v for k, v in told[2].items() if k != "agentHost"} | data
-    return rpc_error(request, response.status_code, text, data, code)
+    return {"code": code, "message": text, "data": data}
 
 
 def _status(response: httpx2.Response) -> JsonObject:

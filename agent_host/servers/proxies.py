@@ -18,8 +18,10 @@ import httpx2
 
 from agent_host.core.text import clean_line
 from agent_host.servers.spec import ConnectFailedError, HttpSpec
-from agent_host.servers.tls import tls_context
+from agent_host.servers.tls import tls_context, tls_fault
 
+_ASKED = "it hung up before any answer; if it wants a client certificate: set tls.cert"
+_REFUSED = "it hung up before any answer; does it believe the client certificate of tls.cert?"
 _KEEPALIVE = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 30),
@@ -60,17 +62,18 @@ def _names(entry: str, url: httpx2.URL) -> bool:
     if not entry or entry == "*":
         return entry == "*"
     host = url.host.lower().rstrip(".")
-    if (address := _address(host)) is not None:
-        try:
-            return address in ipaddress.ip_network(entry.strip("[]"), strict=False)
-        except ValueError:
-            pass
     name, _, port = entry.rpartition(":")
-    if name and port.isdecimal():
+    if port.isdecimal() and (name.endswith("]") or (name and ":" not in name)):
         if int(port) != (url.port or (443 if url.scheme == "https" else 80)):
             return False
         entry = name
-    entry = entry.strip("[]").lstrip("*").strip(".")
+    entry = entry.strip("[]")
+    if (address := _address(host)) is not None:
+        try:
+            return address in ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            return False
+    entry = entry.lstrip("*").strip(".")
     return bool(entry) and (host == entry or host.endswith(f".{entry}"))
 
 
@@ -97,6 +100,7 @@ class RawTransport(httpx2.AsyncBaseTransport):
     def __init__(self, spec: HttpSpec) -> None:
         self._spec = spec
         self._context: ssl.SSLContext | None = None
+        self._answered = False
         self._open: dict[tuple[str, str], httpx2.AsyncHTTPTransport] = {}
         if httpx2.URL(spec.url).scheme == "https" or any((spec.tls.ca, spec.tls.cert)):
             self._context = tls_context(spec.tls, spec.name)
@@ -114,12 +118,20 @@ class RawTransport(httpx2.AsyncBaseTransport):
         if inner is None:
             inner = self._open[key] = self._made(*key)
         try:
-            return await inner.handle_async_request(request)
+            response = await inner.handle_async_request(request)
         except httpx2.ConnectError as error:
             if not key[1]:
                 raise
             text = f"by the proxy {shown(key[1])}: {error}"
             raise httpx2.ConnectError(text, request=request) from error
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+            if self._answered or key[0] != "https" or tls_fault(error):
+                raise
+            # TLS 1.3 refuses a client after its handshake, often too late to be read.
+            text = f"{error}; {_REFUSED if self._spec.tls.cert else _ASKED}".lstrip("; ")
+            raise httpx2.ReadError(text) from error
+        self._answered = True
+        return response
 
     def _made(self, scheme: str, proxy: str) -> httpx2.AsyncHTTPTransport:
         # Where nothing is encrypted a bare context spares the loading of authorities.
