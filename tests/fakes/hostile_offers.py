@@ -136,7 +136,8 @@ def list_dies(server, params, key):
 LISTS = {
     lie.__name__: lie
     for lie in (
-        endless, fat_pages, same_cursor, empty_pages, pages, odd_cursor, huge_cursor, fifty_thousand,
+        endless, fat_pages, same_cursor, empty_pages, pages, odd_cursor, huge_cursor,
+        fifty_thousand,
         junk_items, no_list, nothing, nasty, huge_item, twins, ttl_for_ever, ttl_negative, ttl_text,
         list_dies,
     )
