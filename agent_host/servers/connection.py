@@ -1,47 +1,31 @@
-"""One connection to one server, driven through the SDK's session.
+"""One connection to one server, put together from its parts.
 
-Theory of operation: `connect` opens the streams and enters the SDK's `ClientSession` (in one task,
-which must also leave it). The handshake probes `server/discover` with a budget of its own and
-falls back to `initialize`; what a server spoke last time skips the probe. Payloads do not pass the
-SDK's models or validators, which one hostile schema can freeze: the gate puts the raw object into
-`_meta` of a stub, and it is judged by `definitions` and `results`. No capability that needs a
-human or a model (elicitation, sampling, roots) is advertised.
+Theory of operation: `connect` opens the streams and begins to read (in one task, which must also
+leave it). `requests` sends, `handshake` agrees, `listing` walks lists, `calls` calls tools (`tasks`
+those that go on for long), `inputs` answers what the server asks, `news` hears what changed. None
+of them lets a payload pass the SDK's models or validators, which one hostile schema can freeze: it
+arrives as it came, and is judged by `definitions`, `results`, `offers` and `skills`.
 """
 
-import asyncio
-import itertools
+import contextlib
 import logging
-import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp_types import (
-    CallToolRequest,
-    CallToolRequestParams,
-    CallToolResult,
-    DiscoverResult,
-    Implementation,
-    PaginatedRequestParams,
-)
-from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
-
-from agent_host import __version__
-from agent_host.core.text import clean, clean_line
+from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal
 from agent_host.ports import Answers
-from agent_host.servers.frames import RAW, Gate
+from agent_host.servers.calls import Calls
+from agent_host.servers.frames import Gate
+from agent_host.servers.handshake import SKILLS, Agreed, Handshake, disproved, said_version
 from agent_host.servers.http import failure_facts
-from agent_host.servers.http_calls import BROKEN_OFF
+from agent_host.servers.inputs import Inputs
+from agent_host.servers.listing import Listed, walk
+from agent_host.servers.news import News
+from agent_host.servers.patience import Patience
 from agent_host.servers.process import ServerProcess
-from agent_host.servers.sdk import (
-    ClientSession,
-    MCPDeprecationWarning,
-    MCPError,
-    SubscriptionLost,
-    listen,
-)
+from agent_host.servers.requests import METHOD_NOT_FOUND, Refusal, Requests
 from agent_host.servers.spec import (
     ConnectFailedError,
     Connection,
@@ -53,21 +37,15 @@ from agent_host.servers.spec import (
     Spec,
 )
 from agent_host.servers.sse import UrlTransport, url_transport
+from agent_host.servers.tasks import Tasks
 from agent_host.servers.transport import StdioTransport
 
-warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
-
-MAX_PAGES = 100
-MAX_TOOLS = 2000
-PROBE_SHARE = 0.4
-"""The part of the connect budget that the probe for a modern server may use, and at most: """
-PROBE_MOST = 3.0
-RELISTEN_PAUSE = 1.0
-"""Seconds until a subscription that ended is opened again; doubles up to RELISTEN_MOST."""
-RELISTEN_MOST = 60.0
-CONNECTION_CLOSED = -32000
-CLIENT = Implementation(name="agent-host", version=__version__)
-UNSUPPORTED_VERSION = -32022
+_LISTS = {
+    "resources": ("resources/list", "resources"),
+    "resourceTemplates": ("resources/templates/list", "resources"),
+    "prompts": ("prompts/list", "prompts"),
+    "skills": ("skills/list", ""),
+}
 
 for _name in ("mcp", "client", "httpx2", "httpcore2"):
     # What the SDK logs may hold a server's text; the gate says what matters, cleaned.
@@ -80,7 +58,7 @@ async def connect(
     spec: Spec, process: ServerProcess | None, hooks: Hooks
 ) -> AsyncIterator[Connection]:
     """Open streams to a server; see `spec.Connector`."""
-    gate = Gate(hooks, keep_headers=isinstance(spec, HttpSpec))
+    gate = Gate(hooks)
     transport: StdioTransport | UrlTransport
     if isinstance(spec, HttpSpec):
         transport = url_transport(spec, gate)
@@ -88,32 +66,40 @@ async def connect(
         transport = StdioTransport(process, gate)
     else:
         raise ValueError("a stdio server needs its process")
+    connection = ServerConnection(spec, hooks, gate, transport)
     async with (
         transport as (inbox, outbox),
-        ClientSession(inbox, outbox, client_info=CLIENT) as session,
+        connection.requests.running(inbox, outbox, connection.serve),
     ):
-        yield SdkConnection(spec, session, gate, transport, hooks)
+        yield connection
 
 
-class SdkConnection:
+class ServerConnection:
     """See `spec.Connection`."""
 
     def __init__(
-        self,
-        spec: Spec,
-        session: ClientSession,
-        gate: Gate,
-        transport: StdioTransport | UrlTransport,
-        hooks: Hooks,
+        self, spec: Spec, hooks: Hooks, gate: Gate, transport: StdioTransport | UrlTransport
     ) -> None:
-        self._hooks = hooks
         self._spec = spec
-        self._session = session
         self._gate = gate
         self._transport = transport
-        self._tokens = itertools.count(1)
+        self.requests = Requests(transport, over_http=isinstance(spec, HttpSpec))
+        self._inputs = Inputs(spec, hooks, gate)
+        self._handshake = Handshake(self.requests, gate, spec, hooks)
+        tasks = Tasks(self.requests, self._inputs, gate)
+        self._calls = Calls(spec, self.requests, gate, self._inputs, tasks)
+        self._calls.relist = self._list_tools
+        self._news = News(self.requests, gate, hooks)
+        self._agreed = Agreed(version="", capabilities={})
+        self._outdated = False
         self.version = ""
         self.protocol = ""
+
+    async def serve(
+        self, method: str, params: JsonObject, _: int | str | None
+    ) -> JsonObject | Refusal:
+        """Answer what the server asks (`requests.Serve`)."""
+        return await self._inputs.serve(method, params)
 
     def stderr_tail(self) -> str:
         """The last of what the server logged, cleaned and bounded."""
@@ -124,10 +110,6 @@ class SdkConnection:
         """See `spec.Connection`."""
         return self._transport.ended
 
-    async def lost(self) -> str:
-        """See `spec.Connection`."""
-        return await self._transport.lost()
-
     @property
     def silent(self) -> bool:
         """See `spec.Connection`."""
@@ -136,140 +118,101 @@ class SdkConnection:
     @property
     def known(self) -> Known:
         """See `spec.Connection`."""
-        return Known(protocol=self.protocol, version=self.version)
+        # One that was exchanged for another version is asked anew next time.
+        spoken = "" if self._outdated else self.protocol
+        return Known(protocol=spoken, version=self.version, discovered=self._agreed.discovered)
+
+    @property
+    def instructions(self) -> str:
+        """See `spec.Connection`."""
+        return self._agreed.instructions
+
+    async def lost(self) -> str:
+        """See `spec.Connection`."""
+        return await self._transport.lost()
 
     async def handshake(self, known: Known | None) -> None:
         """See `spec.Connection`."""
-        try:
-            await self._negotiate(known.protocol if known else "")
-        except MCPError as error:
-            raise ConnectFailedError(
-                clean_line(f"handshake failed: {error.message}"),
-                silent=not (self._gate.answered or self._gate.gave_up),
-                **failure_facts(_data(error)),
-            ) from None
-        except (RuntimeError, ValueError) as error:
-            raise ConnectFailedError(
-                clean_line(f"handshake failed: {_first_line(error)}")
-            ) from None
-        info = self._session.server_info
-        self.version = clean_line(info.version, 100) if info else ""
-        self.protocol = self._session.protocol_version or ""
+        self._settle(await self._handshake.agree(known))
+        self._outdated = (
+            known is not None
+            and known.version not in ("", self.version)
+            and not self.requests.modern
+        )
 
-    async def _negotiate(self, known: str) -> None:
-        wanted = self._spec.protocol
-        if isinstance(self._spec, HttpSpec) and self._spec.sse and wanted == "auto":
-            wanted = "legacy"  # that transport is older than the probe
-        if wanted == "auto" and known and known not in MODERN_PROTOCOL_VERSIONS:
-            wanted = "legacy"
-        if wanted == "auto":
-            await self._probe(LATEST_MODERN_VERSION)
-        elif wanted in MODERN_PROTOCOL_VERSIONS:
-            raw = await self._session.send_discover(wanted)
-            self._session.adopt(DiscoverResult.model_validate(raw))
-        else:
-            await self._session.initialize()
-
-    async def _probe(self, version: str, *, again: bool = True) -> None:
-        """Ask whether the server is a modern one; whatever is no clear yes means `initialize`."""
-        try:
-            budget = min(self._spec.connect_timeout * PROBE_SHARE, PROBE_MOST)
-            async with asyncio.timeout(budget):
-                raw = await self._session.send_discover(version)
-            found = DiscoverResult.model_validate(raw)
-            if any(v in MODERN_PROTOCOL_VERSIONS for v in found.supported_versions):
-                self._session.adopt(found)
-                return
-        except ValidationError:
-            pass
-        except TimeoutError:
-            self._gate.forget("server/discover")
-        except MCPError as error:
-            if again and (mutual := _mutual_version(error)):
-                await self._probe(mutual, again=False)
-                return
-        await self._initialize(again=again)
-
-    async def _initialize(self, *, again: bool) -> None:
-        try:
-            await self._session.initialize()
-        except MCPError as error:
-            # The late answer to a probe can lock a slow server to the modern protocol.
-            if not again or (mutual := _mutual_version(error)) is None:
-                raise
-            await self._probe(mutual, again=False)
+    def _settle(self, agreed: Agreed) -> None:
+        self._agreed = agreed
+        self.version = clean_line(agreed.server_version, 100)
+        self.protocol = agreed.version
+        self._news.begin(agreed)
 
     async def definitions(self) -> tuple[list[Any], tuple[str, ...]]:
         """See `spec.Connection`."""
-        capabilities = self._session.server_capabilities
-        if capabilities is None or capabilities.tools is None:
+        if not self._agreed.offers("tools"):
             return [], ()
-        tools: list[Any] = []
-        problems: list[str] = []
-        seen: set[str] = set()
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            raw, dropped = await self._page(cursor)
-            page = raw.get("tools")
-            if not isinstance(page, list):
-                raise ConnectFailedError("tools/list: the server's answer holds no list of tools")
-            tools.extend(tool for tool in page if not _named_in(tool, dropped))
-            problems.extend(f"{clean_line(n, 80)}: its x-mcp-header is invalid" for n in dropped)
-            cursor = raw.get("nextCursor")
-            if not isinstance(cursor, str) or not cursor:
-                return tools, tuple(problems)
-            if len(tools) > MAX_TOOLS:
-                return tools, (
-                    *problems,
-                    f"it has more than {MAX_TOOLS} tools; the rest is left out",
-                )
-            if cursor in seen:
-                return tools, (*problems, "tools/list repeats a cursor; the rest is left out")
-            seen.add(cursor)
-        return tools, (
-            *problems,
-            f"tools/list has more than {MAX_PAGES} pages; the rest is left out",
-        )
-
-    async def _page(self, cursor: str | None) -> tuple[JsonObject, set[str]]:
-        params = PaginatedRequestParams(cursor=cursor) if cursor else None
-        try:
-            result = await self._session.list_tools(params=params)
-        except MCPError as error:
+        listed = await self._list_tools()
+        if self._agreed.remembered:
+            listed = await self._confirmed(listed)
+        if (failed := listed.failed) is not None:
             raise ConnectFailedError(
-                clean_line(f"tools/list failed: {error.message}"), **failure_facts(_data(error))
-            ) from None
-        except ValueError as error:
-            raise ConnectFailedError(clean_line(f"tools/list: {_first_line(error)}")) from None
-        raw: JsonObject = (result.meta or {}).get(RAW) or {}
-        shown = {tool.name for tool in result.tools}
-        asked = self._gate.header_names(raw)
-        return raw, asked - shown
+                clean_line(f"tools/list failed: {failed.text}", 600),
+                silent=self.silent,
+                **failure_facts(failed.data),
+            )
+        tools = [tool for tool in listed.items if isinstance(tool, dict)]
+        self._calls.as_tasks = self._task_tools(tools)
+        return listed.items, tuple(listed.problems)
+
+    async def _list_tools(self) -> Listed:
+        """The tools; over HTTP without those whose headers are not sound."""
+        listed = await walk(self._page("tools/list"), "tools/list", "tools", "tools")
+        if not isinstance(self._spec, HttpSpec) or not self.requests.modern:
+            return listed
+        dropped = {name for page in listed.pages for name in self._calls.headers.take(page)}
+        listed.problems += [f"{clean_line(n, 80)}: its x-mcp-header is invalid" for n in dropped]
+        listed.items = [tool for tool in listed.items if not _named_in(tool, dropped)]
+        return listed
+
+    async def _confirmed(self, listed: Listed) -> Listed:
+        """The list, once it is sure that what was remembered of the server still holds."""
+        first = listed.failed or Reply(kind="result", raw=listed.pages[0])
+        if disproved(first):
+            self._settle(await self._handshake.agree(None))
+            return await self._list_tools() if self._agreed.offers("tools") else Listed()
+        self._agreed = _sure(self._agreed)
+        if first.kind == "result" and said_version(first.raw) not in ("", self.version):
+            with contextlib.suppress(ConnectFailedError):
+                self._settle(await self._handshake.agree(None))
+        return listed
+
+    def _page(self, method: str) -> Callable[[JsonObject], Any]:
+        async def page(params: JsonObject) -> Reply:
+            return await self.requests.ask(method, params)
+
+        return page
+
+    def _task_tools(self, tools: list[JsonObject]) -> frozenset[str]:
+        """The tools that run as tasks if they are asked to (2025-11-25)."""
+        held: Any = self._agreed.capabilities.get("tasks")
+        for key in ("requests", "tools", "call"):
+            held = held.get(key) if isinstance(held, dict) else None
+        if self.requests.modern or not isinstance(held, dict):
+            return frozenset()
+        return frozenset(
+            tool["name"]
+            for tool in tools
+            if isinstance(tool.get("name"), str)
+            and isinstance(tool.get("execution"), dict)
+            and tool["execution"].get("taskSupport") in ("required", "optional")
+        )
 
     async def watch(self) -> None:
         """See `spec.Connection`."""
-        capabilities = self._session.server_capabilities
-        changes = capabilities is not None and capabilities.tools is not None
-        if not changes or self.protocol not in MODERN_PROTOCOL_VERSIONS:
-            return
-        pause = RELISTEN_PAUSE
-        while True:
-            try:
-                async with listen(self._session, tools_list_changed=True) as subscription:
-                    pause = RELISTEN_PAUSE
-                    async for _ in subscription:
-                        pass  # the gate has already told the supervisor
-            except MCPError as error:
-                if self.ended or "agentHost" not in _data(error):
-                    return  # the server does not offer it
-            except SubscriptionLost:
-                if self.ended:
-                    return
-            except (RuntimeError, ValueError):
-                return  # an answer that makes no sense is no reason to lose the connection
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, RELISTEN_MOST)
-            self._hooks.tools_changed()  # what happened meanwhile was not heard
+        await self._news.follow()
+
+    async def watch_resource(self, uri: str, changed: Callable[[], None] | None) -> Reply:
+        """See `spec.Connection`."""
+        return await self._news.watch(uri, changed)
 
     async def call(
         self,
@@ -282,61 +225,65 @@ class SdkConnection:
         call_id: str = "",
     ) -> Reply:
         """See `spec.Connection`."""
-        try:
-            async with asyncio.timeout(self._spec.call_timeout):
-                return await self._call(name, arguments, progress)
-        except TimeoutError:
-            return Reply(kind="timeout")
+        return await self._calls.call(
+            name, arguments, progress, principal=principal, answers=answers, call_id=call_id
+        )
 
-    async def _call(self, name: str, arguments: JsonObject, progress: Progress) -> Reply:
-        token = f"p{next(self._tokens)}"
-        self._gate.watch_progress(token, progress)
-        meta: Any = {"progressToken": token}
-        params = CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
-        try:
-            result = await self._session.send_request(
-                CallToolRequest(params=params), CallToolResult
-            )
-        except MCPError as error:
-            return await self._failed(error)
-        except ValueError as error:
-            return Reply(kind="error", text=clean_line(_first_line(error)))
-        finally:
-            self._gate.forget_progress(token)
-        return Reply(kind="result", raw=(result.meta or {}).get(RAW) or {})
+    async def resume(
+        self, task: str, progress: Progress, *, principal: Principal | None = None, call_id: str
+    ) -> Reply:
+        """See `spec.Connection`."""
+        return await self._calls.resume(task, progress, principal=principal, call_id=call_id)
 
-    async def _failed(self, error: MCPError) -> Reply:
-        data = _data(error)
-        text = clean(error.message[:4000])
-        if data.get("agentHost") == "not_sent":
-            return Reply(kind="refused", text=text)
-        if self._transport.session_gone(error.code, error.message, data):
-            return Reply(kind="refused", text=text)
-        broken = error.code == CONNECTION_CLOSED and text.startswith("SSE stream")
-        if broken or data.get("agentHost") == "lost" or BROKEN_OFF in text:
-            return Reply(kind="lost", text=text)
-        if error.code == CONNECTION_CLOSED and self._transport.ended:
-            return Reply(kind="lost", text=await self._transport.lost())
-        return Reply(kind="error", text=f"{text} (error {error.code})")
+    async def listed(self, kind: str) -> tuple[list[Any], tuple[str, ...]]:
+        """See `spec.Connection`."""
+        if (kept := self._news.kept(kind)) is not None:
+            items, problems = kept
+            return items, problems
+        method, capability = _LISTS[kind]
+        offered = self._agreed.offers(capability) if capability else self._agreed.extends(SKILLS)
+        if not offered:
+            return [], ()
+        async with Patience(self._spec.call_timeout) as patience:
+
+            async def page(params: JsonObject) -> Reply:
+                reply = await self.requests.ask(method, params)
+                patience.heard()
+                return reply
+
+            listed = await walk(page, method, kind, kind)
+        if (failed := listed.failed) is not None:
+            missing = failed.code == METHOD_NOT_FOUND and kind == "resourceTemplates"
+            text = clean_line(f"{method} failed: {failed.text}", 600)
+            return listed.items, () if missing else (*listed.problems, text)
+        self._news.keep(kind, (listed.items, tuple(listed.problems)))
+        return listed.items, tuple(listed.problems)
+
+    async def request(
+        self, method: str, params: JsonObject, *, principal: Principal | None = None
+    ) -> Reply:
+        """See `spec.Connection`."""
+        return await self._calls.request(method, params, principal=principal)
+
+    async def log_level(self, level: str) -> Reply:
+        """See `spec.Connection`."""
+        return await self._news.log_level(level)
+
+    async def ping(self) -> Reply:
+        """See `spec.Connection`."""
+        method = "server/discover" if self.requests.modern else "ping"
+        return await self._calls.request(method, {}, principal=None)
 
 
-def _mutual_version(error: MCPError) -> str | None:
-    """The newest modern version that a server names when it refuses ours (-32022)."""
-    supported = _data(error).get("supported")
-    if error.code != UNSUPPORTED_VERSION or not isinstance(supported, list):
-        return None
-    return next((v for v in reversed(MODERN_PROTOCOL_VERSIONS) if v in supported), None)
-
-
-def _data(error: MCPError) -> JsonObject:
-    return error.data if isinstance(error.data, dict) else {}
+def _sure(agreed: Agreed) -> Agreed:
+    return Agreed(
+        version=agreed.version,
+        capabilities=agreed.capabilities,
+        server_version=agreed.server_version,
+        instructions=agreed.instructions,
+        discovered=agreed.discovered,
+    )
 
 
 def _named_in(tool: Any, names: set[str]) -> bool:
     return isinstance(tool, dict) and tool.get("name") in names
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return f"the answer is not as the protocol wants it ({error.error_count()} problems)"
-    return str(error).partition("\n")[0]

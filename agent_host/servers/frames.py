@@ -1,18 +1,17 @@
 """From a server's bytes to sound JSON-RPC messages, without any I/O.
 
 Theory of operation: `Lines` cuts a byte stream into lines in linear time and drops what is over
-the cap. `Gate` sits between a transport and the SDK's session. It knows which requests are open,
-so that a line that cannot be read fails the one request it answers (else the oldest) and nothing
-more. Results of tools go around the SDK's models: the session gets a stub that is always valid,
-with the raw object in `_meta` under `RAW`. Notifications that may come in floods (progress, logs,
-list_changed) are handled here, at the price of a parsed line each. Sources: JSON-RPC 2.0; MCP
-2025-11-25 and 2026-07-28, basic/transports.
+the cap. `Gate` sits between a transport and the SDK's dispatcher. It knows which requests are
+open, so that a line that cannot be read fails the one request it answers (else the oldest) and
+nothing more. Notifications may come in floods and are all handled here, at the price of a parsed
+line each: progress and logs by the gate itself, others by whoever asked to `hear` them. Sources:
+JSON-RPC 2.0; MCP 2025-11-25 and 2026-07-28, basic/transports.
 """
 
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,6 @@ LATE = 256
 """Requests given up whose late answers are no junk."""
 MAX_SERVER_REQUESTS = 32
 """Requests of a server that may be open at once; more are dropped."""
-RAW = "agent-host/raw"
 LISTEN = "subscriptions/listen"
 """A request that stays open by design: never the one that a broken line answers."""
 
@@ -120,13 +118,13 @@ def parse(line: bytes) -> Any:
 class Gate:
     """Decides about every frame of one connection."""
 
-    def __init__(self, hooks: Hooks, *, keep_headers: bool = False) -> None:
+    def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self._open: dict[int | str, str] = {}
         self._progress: dict[int | str, Progress] = {}
         self._serving: set[int | str] = set()
         self._given_up: deque[int | str] = deque(maxlen=LATE)
-        self._keep_headers = keep_headers
+        self._heard: dict[str, Callable[[JsonObject], None]] = {}
         self._told = hooks.relations.told
         self.answered = False
         self.gave_up = False
@@ -162,9 +160,9 @@ class Gate:
         for request_id in [key for key, name in self._open.items() if name == method]:
             self.sent_cancel(request_id)
 
-    def header_names(self, result: JsonObject) -> set[str]:
-        """The names of the tools in a raw tools/list result that the SDK was told of."""
-        return {tool["name"] for tool in self._header_tools(result)}
+    def hear(self, method: str, handler: Callable[[JsonObject], None]) -> None:
+        """Pass the params of each such notification on; `handler` must be cheap, never raise."""
+        self._heard[method] = handler
 
     def watch_progress(self, token: int | str, progress: Progress) -> None:
         """Pass progress of `token` on until `forget_progress`."""
@@ -175,9 +173,9 @@ class Gate:
         self._progress.pop(token, None)
 
     def line(self, line: bytes | Oversize) -> list[JsonObject]:
-        """The sound frames in one line, for the session."""
+        """The sound frames in one line, for the dispatcher."""
         if isinstance(line, Oversize):
-            self._note("oversize", f"sent a message of more than {MAX_LINE >> 20} MiB; dropped")
+            self.note("oversize", f"sent a message of more than {MAX_LINE >> 20} MiB; dropped")
             return self._broken(line.head, "its answer was larger than the host accepts")
         try:
             value = parse(line)
@@ -214,35 +212,13 @@ class Gate:
             return self._junk("an answer to no open request")
         self.answered = True
         self.sound += 1
-        method = self._open.pop(request_id)
+        self._open.pop(request_id)
         if "error" in value:
             return [_error(request_id, value["error"])]
         result = value["result"]
         if not isinstance(result, dict):
             return [failure(request_id, INVALID_RESPONSE, "the result is not an object")]
-        return [{"jsonrpc": "2.0", "id": request_id, "result": self._result(method, result)}]
-
-    def _result(self, method: str, result: JsonObject) -> JsonObject:
-        if method == "tools/call":
-            return {"content": [], "resultType": "complete", "_meta": {RAW: result}}
-        if method == "tools/list":
-            stub = {"tools": self._header_tools(result), "_meta": {RAW: result}}
-            return stub | {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-        if method == "initialize":
-            return _sound_initialize(result)
-        return result
-
-    def _header_tools(self, result: JsonObject) -> list[JsonObject]:
-        """What the SDK must know of the tools: over HTTP, which arguments become headers."""
-        tools = result.get("tools")
-        if not self._keep_headers or not isinstance(tools, list):
-            return []
-        kept = []
-        for tool in tools[:2000]:
-            schema = tool.get("inputSchema") if isinstance(tool, dict) else None
-            if isinstance(schema, dict) and isinstance(tool.get("name"), str):
-                kept.append({"name": tool["name"], "inputSchema": schema | {"type": "object"}})
-        return kept
+        return [{"jsonrpc": "2.0", "id": request_id, "result": result}]
 
     def _request(self, value: JsonObject) -> list[JsonObject]:
         if len(self._serving) >= MAX_SERVER_REQUESTS:
@@ -256,16 +232,18 @@ class Gate:
         method = value["method"]
         raw = value.get("params")
         params: JsonObject = raw if isinstance(raw, dict) else {}
-        if method == "notifications/tools/list_changed":
-            self._hooks.tools_changed()
-        elif method == "notifications/progress":
+        if method == "notifications/progress":
             self._report(params)
         elif method == "notifications/message":
             text = params.get("data")
             line = text if isinstance(text, str) else json.dumps(text, default=str)[:2000]
             self._hooks.log(clean_line(str(params.get("level", "info")), 20), clean_line(line))
-        elif method in ("notifications/cancelled", "notifications/subscriptions/acknowledged"):
+        elif method == "notifications/cancelled":
+            if _is_id(params.get("requestId")):
+                self._serving.discard(params["requestId"])
             return [_with_params(value, {})]
+        elif (handler := self._heard.get(method)) is not None:
+            handler(params)
         return []
 
     def _report(self, params: JsonObject) -> None:
@@ -284,7 +262,7 @@ class Gate:
         if b'"jsonrpc"' not in line[:512] and b'"jsonrpc"' not in line[-512:]:
             self.junk_bytes += max(len(line), LINE_COST)
             return self._junk("a line that is no message", line)
-        self._note("unreadable", f"sent a message that cannot be read: {clean_line(why, 120)}")
+        self.note("unreadable", f"sent a message that cannot be read: {clean_line(why, 120)}")
         return self._broken(line[:512] + line[-512:], "its answer could not be read")
 
     def _broken(self, head: bytes, why: str) -> list[JsonObject]:
@@ -304,10 +282,11 @@ class Gate:
         self.junk += 1
         if "junk" not in self._told:
             shown = f": {clean_line(_text(line), 120)}" if line else ""
-            self._note("junk", f"sent {what}; ignored, as all that follow{shown}")
+            self.note("junk", f"sent {what}; ignored, as all that follow{shown}")
         return []
 
-    def _note(self, kind: str, text: str) -> None:
+    def note(self, kind: str, text: str) -> None:
+        """Tell the user what a server does wrong, once a kind."""
         if kind not in self._told:
             self._told.add(kind)
             self._hooks.log("warning", text)
@@ -327,24 +306,6 @@ def _error(request_id: int | str, value: Any) -> JsonObject:
     if isinstance(error.get("data"), dict):
         frame["error"]["data"] = error["data"]
     return frame
-
-
-def _sound_initialize(result: JsonObject) -> JsonObject:
-    """An initialize result that parses: only what the host reads of it."""
-    info = result.get("serverInfo")
-    info = info if isinstance(info, dict) else {}
-    name, version = info.get("name"), info.get("version")
-    capabilities = result.get("capabilities")
-    tools = capabilities.get("tools") if isinstance(capabilities, dict) else None
-    changes = isinstance(tools, dict) and tools.get("listChanged") is True
-    return {
-        "protocolVersion": str(result.get("protocolVersion"))[:40],
-        "capabilities": {"tools": {"listChanged": changes}} if isinstance(tools, dict) else {},
-        "serverInfo": {
-            "name": clean_line(name, 100) if isinstance(name, str) else "unknown",
-            "version": clean_line(version, 100) if isinstance(version, str) else "",
-        },
-    }
 
 
 def _with_params(value: JsonObject, extra: JsonObject) -> JsonObject:

@@ -297,6 +297,12 @@ class Connection(Protocol):
     async def watch_resource(self, uri: str, changed: Callable[[], None] | None) -> Reply:
         """Ask to be told when a resource changes, or (None) no more."""
 
+    async def log_level(self, level: str) -> Reply:
+        """Have the server log from that level on (`debug` to `emergency`)."""
+
+    async def ping(self) -> Reply:
+        """Ask whether the server is there."""
+
     async def lost(self) -> str:
         """Return, when the connection has ended by itself, why."""
 

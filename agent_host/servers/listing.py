@@ -1,0 +1,64 @@
+"""Walks the pages of a list to its end, or to the end of the host's patience with it.
+
+Theory of operation: `nextCursor` leads from page to page (MCP server/utilities/pagination). A
+server decides when it ends, so three bounds hold: pages, items, and that no cursor comes twice.
+What is left out is said; what was listed so far is kept.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_host.core.types import JsonObject
+from agent_host.servers.spec import Reply
+
+MAX_PAGES = 100
+MAX_ITEMS = 2000
+MAX_CURSOR = 16 * 1024
+"""Characters of a cursor; a longer one ends the list."""
+
+
+@dataclass(slots=True)
+class Listed:
+    """The raw items, the pages they came on, what is wrong with the list, and what ended it if
+    that was no answer."""
+
+    items: list[Any] = field(default_factory=list)
+    pages: list[JsonObject] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    failed: Reply | None = None
+
+
+async def walk(
+    page: Callable[[JsonObject], Awaitable[Reply]], method: str, key: str, what: str
+) -> Listed:
+    """List everything. `page` sends one request with its params; `key` holds a page's items,
+    which are called `what`."""
+    listed = Listed()
+    seen: set[str] = set()
+    params: JsonObject = {}
+    for _ in range(MAX_PAGES):
+        reply = await page(params)
+        if reply.kind != "result":
+            listed.failed = reply
+            return listed
+        items = reply.raw.get(key)
+        if not isinstance(items, list):
+            text = f"the server's answer holds no list of {what}"
+            listed.failed = Reply(kind="error", text=text)
+            return listed
+        listed.items.extend(items)
+        listed.pages.append(reply.raw)
+        cursor = reply.raw.get("nextCursor")
+        if not isinstance(cursor, str) or not cursor or len(cursor) > MAX_CURSOR:
+            return listed
+        if len(listed.items) > MAX_ITEMS:
+            listed.problems.append(f"it has more than {MAX_ITEMS} {what}; the rest is left out")
+            return listed
+        if cursor in seen:
+            listed.problems.append(f"{method} repeats a cursor; the rest is left out")
+            return listed
+        seen.add(cursor)
+        params = {"cursor": cursor}
+    listed.problems.append(f"{method} has more than {MAX_PAGES} pages; the rest is left out")
+    return listed
