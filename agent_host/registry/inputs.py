@@ -47,7 +47,7 @@ class Inputs:
         """Return what stands for an input called `name`."""
         if not given.value:
             called = given.name if where == "env" else ""
-            return (self._slot(given, where, name, called),)
+            return (self.slot(given, where, name, called),)
         return self.template(given.value, where, given.variables, given)
 
     def template(
@@ -62,7 +62,7 @@ class Inputs:
             name = match[1]
             explained = variables.get(name)
             if explained is not None and explained.value:
-                part: str | Slot = self._own(explained.value, where)
+                part: str | Slot = self.own(explained.value, where)
             elif explained is not None:
                 whole = owner or Input()
                 explained = replace(
@@ -74,16 +74,16 @@ class Inputs:
                 )
                 called = whole.name if where == "env" else ""
                 called = called if value == match[0] or not called else f"{called}_{name}"
-                part = made.get(name) or self._slot(explained, where, name, called)
+                part = made.get(name) or self.slot(explained, where, name, called)
                 if isinstance(part, Slot):
                     made[name] = part
             elif where == "url" and name in self._known:
                 part = Slot(self._known[name])
             else:
                 continue
-            parts += [self._own(value[end : match.start()], where), part]
+            parts += [self.own(value[end : match.start()], where), part]
             end = match.end()
-        parts.append(self._own(value[end:], where))
+        parts.append(self.own(value[end:], where))
         return tuple(part for part in parts if part != "")
 
     def argument(self, given: Input, place: int) -> Argument:
@@ -103,10 +103,12 @@ class Inputs:
             self._known.setdefault(given.name, text[0].need)
         return text
 
-    def _own(self, text: str, where: Where) -> str:
+    def own(self, text: str, where: Where) -> str:
+        """Return a text of the entry's as the plan writes it."""
         return text if where == "arg" else literal(text)
 
-    def _slot(self, given: Input, where: Where, name: str, called: str = "") -> Slot:
+    def slot(self, given: Input, where: Where, name: str, called: str = "") -> Slot:
+        """Return a new slot for an input. `called`: the variable that its secret is read from."""
         key = self._unique(_NOT_NAME.sub("_", name)[:64].strip("_.") or _PLACES[where])
         need = Need(
             name=key,

@@ -35,10 +35,12 @@ _AGENT = "agent-host"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why there is no answer: one clean line. `status`: HTTP's, 0 if there was none."""
+    """Why there is no answer: one clean line. `status`: HTTP's, 0 if there was none. `challenge`:
+    the WWW-Authenticate of a 401, as it came."""
 
     text: str
     status: int = 0
+    challenge: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,9 @@ class Web(AbstractContextManager["Web"]):
                 if status != 200:
                     said = _said(b"".join(self._bytes(answer, 4096, end)))
                     text = f"{_host(url)} answered HTTP {status}{said}"
-                    return Fault(text, status), _wait(answer.headers.get("retry-after", ""))
+                    challenge = answer.headers.get("www-authenticate", "")
+                    wait = _wait(answer.headers.get("retry-after", ""))
+                    return Fault(text, status, challenge), wait
                 data = b"".join(self._bytes(answer, limit, end))
                 return Body(data, {k.lower(): v for k, v in answer.headers.items()}), None
         except _TooMuchError as error:
