@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from agent_host.conformance.samples import sample_arguments
 from agent_host.conformance.settings import SERVER, Case
+from agent_host.conformance.stand_in import answer, authorize
 from agent_host.core.events import ServerLog, ServerLost
 from agent_host.core.types import JsonObject, Principal, Tool
 from agent_host.ports import CallContext, Observation
@@ -33,7 +35,9 @@ async def visit(case: Case, environ: Mapping[str, str], told: list[str]) -> bool
         connector=_connector,
         environ=environ,
         monotonic=time.monotonic,
+        elicitation=True,
     )
+    pool.answer_with(answer)
     async with pool:
         await pool.settled()
         if pool.health()[0].state != "connected":
@@ -45,8 +49,9 @@ async def visit(case: Case, environ: Mapping[str, str], told: list[str]) -> bool
 
 async def _connector() -> Connector:
     from agent_host.servers.connection import connect
+    from agent_host.servers.login.person import Headless
 
-    return connect
+    return partial(connect, person=Headless(authorize))
 
 
 async def _call_tools(pool: Pool, case: Case, told: list[str]) -> None:

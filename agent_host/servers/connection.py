@@ -22,6 +22,7 @@ from agent_host.servers.handshake import SKILLS, Agreed, Handshake, disproved, s
 from agent_host.servers.http import failure_facts
 from agent_host.servers.inputs import Inputs
 from agent_host.servers.listing import Listed, walk
+from agent_host.servers.login.person import Person
 from agent_host.servers.news import News
 from agent_host.servers.patience import Patience
 from agent_host.servers.process import ServerProcess
@@ -55,13 +56,14 @@ for _name in ("mcp", "client", "httpx2", "httpcore2"):
 
 @asynccontextmanager
 async def connect(
-    spec: Spec, process: ServerProcess | None, hooks: Hooks
+    spec: Spec, process: ServerProcess | None, hooks: Hooks, *, person: Person | None = None
 ) -> AsyncIterator[Connection]:
-    """Open streams to a server; see `spec.Connector`."""
+    """Open streams to a server; see `spec.Connector`. `person`: who logs in, if that is not left to
+    `agent-host servers login`."""
     gate = Gate(hooks)
     transport: StdioTransport | UrlTransport
     if isinstance(spec, HttpSpec):
-        transport = url_transport(spec, gate)
+        transport = url_transport(spec, gate, person=person)
     elif process is not None:
         transport = StdioTransport(process, gate)
     else:
