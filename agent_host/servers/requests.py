@@ -34,6 +34,8 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
 URL_NEEDED = -32042
+UNREADABLE = "Failed to parse JSON response"
+"""How the SDK's transport says that a body cannot be used; what follows may be a page of text."""
 META = "io.modelcontextprotocol/"
 _NAMED = {
     "tools/call": "name",
@@ -183,6 +185,8 @@ class Requests:
     async def _failed(self, error: MCPError) -> Reply:
         data: JsonObject = error.data if isinstance(error.data, dict) else {}
         text = clean(error.message[:4000])
+        if text.startswith(UNREADABLE) and "validation error" in text:
+            text = f"{UNREADABLE}: it is no JSON-RPC message"
 
         def reply(kind: Any, text: str) -> Reply:
             return Reply(kind=kind, text=text, code=error.code, data=data)

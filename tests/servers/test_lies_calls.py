@@ -55,9 +55,10 @@ def test_the_same_misbehaviour_is_told_in_one_line(lie):
 
 
 @pytest.mark.parametrize("lie", ["elicitation_flood", "sampling_flood", "unknown_messages"])
-def test_a_flood_of_questions_is_told_in_one_line(lie):
-    (told,) = call_twice(lie).warnings
-    assert "more requests than the host serves at once" in told
+def test_a_flood_of_questions_is_told_once_for_each_bound(lie):
+    told = call_twice(lie).warnings
+    assert "more requests than the host serves at once" in told[0]
+    assert len(told) <= 2
 
 
 @pytest.mark.parametrize(
