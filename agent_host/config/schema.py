@@ -35,6 +35,7 @@ from agent_host.config.values import (
     Seconds,
     Url,
 )
+from agent_host.core.offering import HOST
 from agent_host.profiles.adapters import WIRES
 
 RESERVED_RULES = ("default", "trusted-read-only")
@@ -47,6 +48,12 @@ def _rule_id(text: str) -> str:
     if text in RESERVED_RULES:
         raise ValueError(f'is "{text}", the name of a built-in rule; choose another')
     return text
+
+
+def _server_name(name: str) -> str:
+    if name == HOST:
+        raise ValueError(f'is "{HOST}", the name of the host\'s own tools; choose another')
+    return name
 
 
 class PriceConfig(BaseModel):
@@ -188,6 +195,30 @@ class PolicyConfig(BaseModel):
         return self
 
 
+class ToolsConfig(BaseModel):
+    """Which tools a model is told of. Policy says which of them may run."""
+
+    model_config = _FROZEN
+
+    search: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether the model searches the tools instead of being sent all of them with "
+        "each request. `auto`: when there are many.",
+    )
+    search_above: Count = Field(
+        default=64, description="The number of tools above which `auto` searches."
+    )
+    search_above_size: Count = Field(
+        default=200_000,
+        description="The characters of all definitions together above which `auto` searches.",
+    )
+    always: list[Glob] = Field(
+        default=[],
+        description="Globs over `server/tool` of tools that are sent even so, as in "
+        '`["github/*", "crm/search_*"]`.',
+    )
+
+
 class LimitsConfig(BaseModel):
     """When the host stops by itself. What counts for one message starts anew with the next."""
 
@@ -264,10 +295,13 @@ class Config(BaseModel):
     )
     models: dict[Name, ModelConfig] = Field(default={}, description="")
     providers: dict[Name, dict[str, Any]] = Field(default={}, description="")
-    servers: dict[Name, ServerConfig] = Field(default={}, description="")
+    servers: dict[Annotated[Name, AfterValidator(_server_name)], ServerConfig] = Field(
+        default={}, description=""
+    )
     identity: IdentityConfig = Field(default=IdentityConfig.model_construct(), description="")
     sampling: SamplingConfig = Field(default=SamplingConfig.model_construct(), description="")
     policy: PolicyConfig = Field(default=PolicyConfig.model_construct(), description="")
+    tools: ToolsConfig = Field(default=ToolsConfig.model_construct(), description="")
     limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
 
 
@@ -284,6 +318,7 @@ TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("sampling",), SamplingConfig),
     (("policy",), PolicyConfig),
     (("policy", "rules", "*"), RuleConfig),
+    (("tools",), ToolsConfig),
     (("limits",), LimitsConfig),
 )
 """Each table's place (`*`: any name or index) and its keys."""

@@ -114,14 +114,18 @@ class Offering:
         self._table: Mapping[str, Tool] | None = None
         self._names: tuple[str, ...] | None = None
         self._offered: tuple[Tool, ...] = ()
+        self._whole: tuple[Mapping[str, Tool] | None, tuple[Tool, ...]] = (None, ())
         self._large = False
         self._pinned: tuple[str, ...] = ()
         self._shown: dict[str, tuple[Tool, Tool]] = {}
 
-    def tools(self, table: Mapping[str, Tool], messages: Sequence[Message]) -> tuple[Tool, ...]:
+    def tools(
+        self, table: Mapping[str, Tool], messages: Sequence[Message], *, also: str = ""
+    ) -> tuple[Tool, ...]:
         """Return the tools to offer, in stable order, as a model may be shown them; the same
-        tuple as the last time if nothing changed."""
-        names = self._revealed.names(messages)
+        tuple as the last time if nothing changed. `also`: a tool to offer in any case, if there
+        is one of that exposed name."""
+        names = (also, *self._revealed.names(messages))
         if table is self._table and names == self._names:
             return self._offered
         if table is not self._table:
@@ -132,6 +136,14 @@ class Offering:
             self._offered = chosen
         self._table, self._names = table, names
         return self._offered
+
+    def whole(self, table: Mapping[str, Tool]) -> tuple[Tool, ...]:
+        """Return every tool of the servers: for what answers on this machine without a model, and
+        knows nothing of the host's own tools."""
+        if table is not self._whole[0]:
+            servers = (tool for tool in table.values() if tool.server != HOST)
+            self._whole = (table, tuple(map(self._show, servers)))
+        return self._whole[1]
 
     def _choose(self, table: Mapping[str, Tool], names: Iterable[str]) -> tuple[str, ...]:
         if self._large:

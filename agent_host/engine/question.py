@@ -155,14 +155,18 @@ class Question:
     def _tools(self, model: ModelAdapter) -> tuple[Tool, ...]:
         """The tools to offer: without those that this model's wire cannot express, of which the
         user is told once."""
-        tools = self._session.rooms.tools.tools()
+        session, table = self._session, self._session.rooms.tools.tools()
+        offering = session.rooms.offering
+        if model.origin.adapter == "offline":  # nothing is sent anywhere
+            tools = offering.whole(table)
+        else:
+            tools = offering.tools(table, session.conversation.messages, also=session.tool_choice)
         if self._offered[0] is not tools or self._offered[1] is not model:
-            offered = tuple(tools.values())
-            withheld = model.withheld(offered)
+            withheld = model.withheld(tools)
             if withheld:
-                self._tell(tools, withheld)
-                offered = tuple(tool for tool in offered if tool.name not in withheld)
-            self._offered = (tools, model, offered)
+                self._tell(table, withheld)
+            offered = tuple(tool for tool in tools if tool.name not in withheld)
+            self._offered = (tools, model, offered if withheld else tools)
         return self._offered[2]
 
     def _tell(self, tools: Mapping[str, Tool], withheld: Mapping[str, str]) -> None:

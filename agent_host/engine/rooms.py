@@ -1,12 +1,13 @@
 """What a session works with, and what its performers need of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import Event
 from agent_host.core.limits import Limits
+from agent_host.core.offering import Offering
 from agent_host.core.types import JsonObject, Principal, ToolChoice
 from agent_host.engine.feed import Feed
 from agent_host.ports import (
@@ -48,7 +49,8 @@ class Sampling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
     """The adapters of a session. `fallback`, `prices` and `respondent` may be missing: then no
-    other model is asked, no cost is known, and what servers ask for is declined."""
+    other model is asked, no cost is known, and what servers ask for is declined. `offering` says
+    which of the tools a model is offered, for this session alone."""
 
     model: ModelAdapter
     tools: ToolSource
@@ -57,6 +59,7 @@ class Rooms:
     fallback: Fallback | None = None
     prices: Pricing | None = None
     respondent: Respondent | None = None
+    offering: Offering = field(default_factory=Offering)
 
 
 class Host(Protocol):

@@ -29,12 +29,12 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.limits import Limits
+from agent_host.core.offering import definition_size
 from agent_host.core.size import tokens
 from agent_host.core.types import (
     JsonObject,
     Principal,
     ServerRequest,
-    Tool,
     ToolChoice,
     Usage,
 )
@@ -251,9 +251,10 @@ class Session:
         c, prices = self.conversation, self.rooms.prices
         if self.limits.max_cost is None or c.phase != "model" or c.requested is not None:
             return 0.0
-        tools = self.rooms.tools.tools()
+        table, choice = self.rooms.tools.tools(), self.tool_choice
+        tools = self.rooms.offering.tools(table, c.messages, also=choice)
         if self._sized[0] is not tools:
-            self._sized = (tools, sum(map(_definition_size, tools.values())))
+            self._sized = (tools, sum(map(definition_size, tools)))
         size = c.uncounted if c.counted else c.uncounted + len(c.system) + self._sized[1]
         usage = Usage(input_tokens=c.counted + tokens(size), output_tokens=USUAL_ANSWER)
         cost = None if prices is None else prices.cost(self.rooms.model.origin, usage)
@@ -303,11 +304,6 @@ def _declined(request: ServerRequest) -> JsonObject | RequestRefused:
     if request.method == "elicitation/create":
         return {"action": "decline"}
     return RequestRefused("nobody can be asked now")
-
-
-def _definition_size(tool: Tool) -> int:
-    """About how many characters a tool's definition is in a request."""
-    return len(tool.name) + len(tool.description) + len(str(tool.input_schema)) + 64
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

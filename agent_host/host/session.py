@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent_host.builtin.source import WithHostTools
 from agent_host.config.choose import ModelChoice
 from agent_host.config.load import Loaded
 from agent_host.config.resolve import effort_problem
@@ -23,6 +24,7 @@ from agent_host.core.conversation import Conversation
 from agent_host.core.errors import ConfigError, RecordError, UsageError
 from agent_host.core.events import RunResumed, RunStarted, ServerLog
 from agent_host.core.limits import Limits
+from agent_host.core.offering import Offering, SearchRules
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Origin, Principal, ToolChoice
 from agent_host.engine.feed import Feed
@@ -154,12 +156,13 @@ async def open_session(
                 fallback = Fallbacks(models)
                 rooms = Rooms(
                     model=model,
-                    tools=pool,
+                    tools=WithHostTools(pool, transcript.artifacts),
                     policy=policy,
                     approver=approver,
                     fallback=fallback,
                     prices=models.prices,
                     respondent=respondent,
+                    offering=_offering(loaded),
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
                 opened = _Opened(rooms, principal, _retry(choice), (*shown, gate))
@@ -193,6 +196,18 @@ def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
     if problem:
         raise ConfigError(f"--effort {problem}")
     return effort
+
+
+def _offering(loaded: Loaded) -> Offering:
+    tools = loaded.config.tools
+    return Offering(
+        SearchRules(
+            search=tools.search,
+            above=tools.search_above,
+            above_size=tools.search_above_size,
+            always=tuple(tools.always),
+        )
+    )
 
 
 def _retry(choice: ModelChoice) -> Retry:

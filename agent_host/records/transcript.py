@@ -199,7 +199,7 @@ class Transcript:
         if len(data) > MAX_ARTIFACT:
             cut = len(data) - MAX_ARTIFACT
             data = data[:MAX_ARTIFACT] + f"\n[{cut:,} more bytes were not kept]\n".encode()
-        folder = self.path.with_name(f"{self.run_id}.artifacts")
+        folder = self.artifacts
         path, fd = self._new_artifact(folder, _UNSAFE_IN_NAME.sub("_", name).strip("._-")[:80])
         try:
             self._write_all(fd, data)
@@ -211,6 +211,11 @@ class Transcript:
         if len(self._unsynced) >= 64:  # never more open files than this
             self.sync()
         return f"{folder.name}/{path.name}"
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of the run's artifacts; made with the first."""
+        return self.path.with_name(f"{self.run_id}.artifacts")
 
     def close(self) -> None:
         """Let go of the file; one that never got a record is removed, with the folder if that was
