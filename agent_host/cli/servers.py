@@ -11,6 +11,9 @@ from typing import Any
 
 ACTIONS: dict[str, tuple[str, str]] = {
     "list": ("agent_host.cli.servers_list", "start every server and say how it is doing"),
+    "add": ("agent_host.cli.servers_add", "add a server by its command, URL or registry name"),
+    "remove": ("agent_host.cli.servers_remove", "take a server out of servers.toml"),
+    "import": ("agent_host.cli.servers_import", "take over the servers of other applications"),
     "test": (
         "agent_host.cli.servers_test",
         "start one server and say what works, what does not and what to do",

@@ -10,37 +10,20 @@ absolute, because a command starts where servers.toml is.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent_host.config.importers.envfile import variables_of
 from agent_host.config.importers.raw import App, Input, Machine, Place, Raw
+from agent_host.config.importers.taken import Secret, Taken, variable_name
 from agent_host.config.importers.tidy import Tidy
 from agent_host.config.importers.words import Part, Variable, folders, parts
 from agent_host.config.importers.wrappers import unwrapped
-from agent_host.config.looks import is_placeholder, looks_secret, scheme_of, sounds_secret
+from agent_host.config.looks import looks_secret
 
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]+")
-_UPPER = re.compile(r"[^A-Za-z0-9]+")
-_PLAIN_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
 _MAX_SECONDS = 86400
-_QUERY = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
-_PASSWORD = re.compile(r"(://[^/@:]*:)([^/@]+)@")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """A secret of an entry, which stands in its table as `${env:VARIABLE}`.
-
-    `value` is empty where the file only says that one is needed. `hidden`: whether a person who
-    types it should not see it.
-    """
-
-    variable: str
-    value: str = field(default="", repr=False)
-    description: str = ""
-    hidden: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +53,7 @@ def build(raw: Raw, app: App, place: Place, machine: Machine) -> Entry:
         app=app.title,
         place=place,
         table={} if raw.problem else work.table,
-        secrets=() if raw.problem else tuple(work.secrets.values()),
+        secrets=() if raw.problem else work.secrets,
         notes=tuple(dict.fromkeys(raw.notes)),
         unusable=raw.problem,
     )
@@ -79,12 +62,6 @@ def build(raw: Raw, app: App, place: Place, machine: Machine) -> Entry:
 def legal_name(said: str) -> str:
     """Return a server's name for servers.toml that is most like `said`."""
     return _ILLEGAL.sub("-", said).strip("-._")[:64].rstrip("-._") or "server"
-
-
-def variable_name(*words: str) -> str:
-    """Return the name of an environment variable made of words."""
-    name = "_".join(_UPPER.sub("_", word).strip("_").upper() for word in words if word)
-    return name if name and not name[0].isdigit() else f"X_{name}"
 
 
 class _Work:
@@ -98,7 +75,12 @@ class _Work:
         self._folders = folders(machine.home, self._project)
         self._off = ""
         self.table: dict[str, Any] = {}
-        self.secrets: dict[str, Secret] = {}
+        self._taken = Taken(legal_name(raw.name))
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What was taken out of the table."""
+        return tuple(self._taken.secrets.values())
 
     def run(self) -> None:
         """Fill `table` and `secrets`."""
@@ -182,19 +164,12 @@ class _Work:
         )
         if any(isinstance(part, Variable) for part in parts(text, {}, bare=self._raw.bare)):
             return said
-        scheme = scheme_of(text)
-        if is_placeholder(text) and (sure or scheme or sounds_secret(name)):
-            return scheme + self._taken(variable_name(owner, name), "")
-        if "://" in text and looks_secret(name, text):
-            return self._in_url(text)
-        if text and (sure or looks_secret(name, text)):
-            return scheme + self._taken(variable_name(owner, name), text[len(scheme) :].strip())
-        return said
+        return self._taken.value(name, said, sure=sure, owner=owner)
 
     def _header(self, name: str, value: str) -> str:
-        plain = name.lower() in _PLAIN_HEADERS
-        sure = not plain and (sounds_secret(name) or bool(scheme_of(value)))
-        return self._value(name, value, sure=sure, owner=legal_name(self._raw.name))
+        if "${" in value or (self._raw.bare and "$" in value):
+            return self._value(name, value)
+        return self._taken.header(name, value)
 
     def _url(self, url: str) -> str:
         pieces = list(parts(url, self._folders, bare=self._raw.bare))
@@ -216,34 +191,7 @@ class _Work:
             scheme = text.partition(":")[0][:20]
             self._raw.problem = f"is reached by {scheme}:, and only http and https are known here"
             return ""
-        return self._in_url(text)
-
-    def _in_url(self, url: str) -> str:
-        """Return a URL with references in place of its password and of keys in its query."""
-        owner = legal_name(self._raw.name)
-
-        def key(match: re.Match[str]) -> str:
-            if not looks_secret(match[2], match[3]) and not is_placeholder(match[3]):
-                return match[0]
-            return f"{match[1]}{match[2]}={self._taken(variable_name(owner, match[2]), match[3])}"
-
-        def password(match: re.Match[str]) -> str:
-            if "${" in match[2]:
-                return match[0]
-            return f"{match[1]}{self._taken(variable_name(owner, 'password'), match[2])}@"
-
-        return _PASSWORD.sub(password, _QUERY.sub(key, url))
-
-    def _taken(self, variable: str, value: str) -> str:
-        """Return the reference that stands for a secret which was written out."""
-        known = self.secrets.get(variable)
-        count = 2
-        while known is not None and known.value != value:
-            known = self.secrets.get(f"{variable}_{count}")
-            variable = f"{variable}_{count}" if known is None else variable
-            count += 1
-        self.secrets[variable] = Secret(variable=variable, value=value)
-        return f"${{env:{variable}}}"
+        return self._taken.url(text)
 
     def _reference(self, variable: Variable) -> str:
         if variable.kind == "unknown":
@@ -266,7 +214,7 @@ class _Work:
             self._raw.notes.append(f"{variable.text} is written as its default: {said.default}")
             return _literal(said.default)
         name = variable_name(variable.name)
-        self.secrets[name] = Secret(
+        self._taken.secrets[name] = Secret(
             variable=name, description=said.description, hidden=said.secret or not said.description
         )
         return f"${{env:{name}}}"

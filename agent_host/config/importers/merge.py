@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agent_host.config.importers.build import Entry, legal_name, variable_name
+from agent_host.config.importers.build import Entry, legal_name
+from agent_host.config.importers.taken import variable_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

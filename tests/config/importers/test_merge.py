@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from agent_host.config.importers.build import Entry, Secret
+from agent_host.config.importers.build import Entry
 from agent_host.config.importers.merge import merged, placed
 from agent_host.config.importers.raw import Place
+from agent_host.config.importers.taken import Secret
 
 
 def entry(name: str, table: dict[str, Any], app: str = "Cursor", *secrets: Secret, **more: Any):
