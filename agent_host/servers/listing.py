@@ -1,19 +1,22 @@
 """Walks the pages of a list to its end, or to the end of the host's patience with it.
 
 Theory of operation: `nextCursor` leads from page to page (MCP server/utilities/pagination). A
-server decides when it ends, so three bounds hold: pages, items, and that no cursor comes twice.
-What is left out is said; what was listed so far is kept.
+server decides when it ends, so bounds hold: pages, items, their size together, the size of a
+cursor, and that none comes twice. What is left out is said; what was listed so far is kept.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_host.core.size import json_size
 from agent_host.core.types import JsonObject
 from agent_host.servers.spec import Reply
 
 MAX_PAGES = 100
 MAX_ITEMS = 2000
+MAX_SIZE = 16 * 1024 * 1024
+"""Characters of all pages; 34 servers of the year 2026 have two million together."""
 MAX_CURSOR = 16 * 1024
 """Characters of a cursor; a longer one ends the list."""
 
@@ -37,6 +40,7 @@ async def walk(
     listed = Listed()
     seen: set[str] = set()
     params: JsonObject = {}
+    size = 0
     for _ in range(MAX_PAGES):
         reply = await page(params)
         if reply.kind != "result":
@@ -50,15 +54,22 @@ async def walk(
         listed.items.extend(items)
         listed.pages.append(reply.raw)
         cursor = reply.raw.get("nextCursor")
-        if not isinstance(cursor, str) or not cursor or len(cursor) > MAX_CURSOR:
+        if not isinstance(cursor, str) or not cursor:
             return listed
+        size += json_size(reply.raw)
+        if size > MAX_SIZE:
+            return _ended(listed, f"{method} is larger than {MAX_SIZE >> 20} MiB")
         if len(listed.items) > MAX_ITEMS:
-            listed.problems.append(f"it has more than {MAX_ITEMS} {what}; the rest is left out")
-            return listed
+            return _ended(listed, f"it has more than {MAX_ITEMS} {what}")
+        if len(cursor) > MAX_CURSOR:
+            return _ended(listed, f"{method} has a cursor of more than {MAX_CURSOR >> 10} KiB")
         if cursor in seen:
-            listed.problems.append(f"{method} repeats a cursor; the rest is left out")
-            return listed
+            return _ended(listed, f"{method} repeats a cursor")
         seen.add(cursor)
         params = {"cursor": cursor}
-    listed.problems.append(f"{method} has more than {MAX_PAGES} pages; the rest is left out")
+    return _ended(listed, f"{method} has more than {MAX_PAGES} pages")
+
+
+def _ended(listed: Listed, why: str) -> Listed:
+    listed.problems.append(f"{why}; the rest is left out")
     return listed

@@ -117,6 +117,12 @@ def twins(server, params, key):
     return {key: [item(key, "twin"), item(key, "twin", "Another one.")]}
 
 
+def odd_names(server, params, key):
+    """Names that are something else in some language or system."""
+    names = ["constructor", "__proto__", "toString", "a.b", "a-b", "a/b", "A", "a" * 128]
+    return {key: [item(key, name) for name in names]}
+
+
 def ttl_for_ever(server, params, key):
     return {key: [item(key, "n")], "ttlMs": 10**30, "cacheScope": "public"}
 
@@ -137,9 +143,8 @@ LISTS = {
     lie.__name__: lie
     for lie in (
         endless, fat_pages, same_cursor, empty_pages, pages, odd_cursor, huge_cursor,
-        fifty_thousand,
-        junk_items, no_list, nothing, nasty, huge_item, twins, ttl_for_ever, ttl_negative, ttl_text,
-        list_dies,
+        fifty_thousand, junk_items, no_list, nothing, nasty, huge_item, odd_names, twins,
+        ttl_for_ever, ttl_negative, ttl_text, list_dies,
     )
 }  # fmt: skip
 
