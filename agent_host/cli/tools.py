@@ -32,7 +32,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.host import user_name
-from agent_host.ports import CallContext
+from agent_host.ports import CallContext, CallPaused
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.servers.pool import Pool
 
@@ -255,7 +255,8 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
     context = CallContext(
         call_id="by-hand", principal=Principal(id=user_name()), progress=_progress
     )
-    result = await pool.call(tool, arguments, context)
+    answer = await pool.call(tool, arguments, context)
+    result = answer if isinstance(answer, ToolResult) else _unanswered(answer)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
     else:
@@ -268,6 +269,15 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
             return ExitStatus.SERVER_UNAVAILABLE
         case _:
             return ExitStatus.FAILED
+
+
+def _unanswered(paused: CallPaused) -> ToolResult:
+    """What a call comes to that waits for answers which this command cannot ask for."""
+    wanted = ", ".join(sorted({request.method for request in paused.requests}))
+    text = (
+        f"The server wants answers before it goes on ({wanted}); `agent-host chat` can give them."
+    )
+    return ToolResult(call_id="by-hand", content=(Text(text=text),), error="tool_error")
 
 
 def _shown(result: ToolResult) -> str:

@@ -129,6 +129,10 @@ class ServerConnection:
         """See `spec.Connection`."""
         return self._agreed.instructions
 
+    def offers(self, capability: str) -> bool:
+        """See `spec.Connection`."""
+        return self._agreed.offers(capability)
+
     async def lost(self) -> str:
         """See `spec.Connection`."""
         return await self._transport.lost()

@@ -10,24 +10,24 @@ saw, the call is refused. Nothing here imports the SDK; `connector` brings it wh
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from agent_host.core.catalogue import build_catalogue
 from agent_host.core.events import ServerLog
-from agent_host.core.text import clip
 from agent_host.core.types import (
     Content,
     JsonObject,
+    Message,
+    Principal,
     ServerRequest,
-    Text,
     Tool,
-    ToolErrorKind,
     ToolResult,
 )
-from agent_host.ports import Answer, CallContext, Observer, RequestRefused
+from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestRefused
 from agent_host.servers.lock import Lock
-from agent_host.servers.results import content_of
+from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
+from agent_host.servers.outcome import failed, outcome
 from agent_host.servers.spec import (
     Known,
     LoadConnector,
@@ -40,12 +40,16 @@ from agent_host.servers.spec import (
 from agent_host.servers.supervisor import Supervisor, World
 from agent_host.servers.validation import Validation
 
+if TYPE_CHECKING:
+    from agent_host.servers.skills import Skill
+
 PATIENCE = 4.0
 """Seconds without any newcomer after which the first request leaves with the tools there are: a
 server that never answers must not hold up those that did."""
 PROGRESS_SHOWN = 0.1
 """Seconds between two progress reports of one call that are passed on."""
-MAX_REASON = 3000
+RESUMES = 3
+"""Connections over which a task is waited for, after the one that began it."""
 
 
 class Pool:
@@ -86,6 +90,7 @@ class Pool:
             elicitation=elicitation,
         )
         self._servers = {spec.name: self._supervisor(spec, world) for spec in specs}
+        self._offers = Offers(self._servers)
         self._rebuild()
 
     def _supervisor(self, spec: Spec, world: World) -> Supervisor:
@@ -200,19 +205,26 @@ class Pool:
         """See `ports.ToolSource`."""
         return self._validation.arguments(tool, arguments)
 
-    async def call(self, tool: Tool, arguments: JsonObject, context: CallContext) -> ToolResult:
+    async def call(
+        self, tool: Tool, arguments: JsonObject, context: CallContext
+    ) -> ToolResult | CallPaused:
         """See `ports.ToolSource`."""
         server = self._servers.get(tool.server)
         if server is None:
-            return _failed(context, "unknown_tool", f"There is no server {tool.server!r}.")
+            return failed(context, "unknown_tool", f"There is no server {tool.server!r}.")
         progress = self._throttled(context)
-        reply = await self._reply(server, tool, arguments, progress)
+        reply = await self._reply(server, tool, arguments, context, progress)
         if isinstance(reply, str):
-            return _failed(context, "changed", reply)
-        return self._result(tool, context, reply)
+            return failed(context, "changed", reply)
+        return outcome(tool, context, reply, self._validation)
 
     async def _reply(
-        self, server: Supervisor, tool: Tool, arguments: JsonObject, progress: Progress
+        self,
+        server: Supervisor,
+        tool: Tool,
+        arguments: JsonObject,
+        context: CallContext,
+        progress: Progress,
     ) -> Reply | str:
         """The reply, or how the live definition differs from `tool`."""
         reply = Reply(kind="refused", text="")
@@ -222,47 +234,98 @@ class Pool:
                 return Reply(kind="refused", text=server.reason())
             if (other := _changed(server, tool)) is not None:
                 return other
-            reply = await server.call(tool, arguments, progress)
+            reply = await server.call(
+                tool,
+                arguments,
+                progress,
+                principal=context.principal,
+                answers=context.answers,
+                call_id=context.call_id,
+            )
             if reply.kind != "refused":
-                return reply
+                break
+        return await self._resumed(server, reply, context, progress) if reply.task else reply
+
+    async def _resumed(
+        self, server: Supervisor, reply: Reply, context: CallContext, progress: Progress
+    ) -> Reply:
+        """What becomes of a task whose connection was lost: the server may still know it."""
+        for _ in range(RESUMES):
+            if reply.kind != "lost" or not await server.connected():
+                break
+            if (connection := server.connection) is not None:
+                again = await connection.resume(
+                    reply.task, progress, principal=context.principal, call_id=context.call_id
+                )
+                # One that the new server does not know may have run to its end all the same.
+                if again.kind == "error":
+                    break
+                reply = again
         return reply
 
-    def _result(self, tool: Tool, context: CallContext, reply: Reply) -> ToolResult:
-        match reply.kind:
-            case "result":
-                return self._answer(tool, context, reply.raw)
-            case "error":
-                return _failed(
-                    context, "tool_error", f"The server answered with an error: {reply.text}"
-                )
-            case "refused":
-                text = f"Server {tool.server} is not available: {reply.text}"
-                return _failed(context, "server_unavailable", text)
-            case "lost":
-                if tool.repeatable:
-                    text = f"Server {tool.server} went away during the call: {reply.text}"
-                    return _failed(context, "server_unavailable", text)
-                text = (
-                    f"Server {tool.server} went away during the call ({reply.text}). Whether the "
-                    "tool took effect is unknown: check before trying again."
-                )
-                return _failed(context, "outcome_unknown", text)
-            case "timeout":
-                most = self._servers[tool.server].spec.call_timeout
-                text = f"No answer within {most:g} s; whether the tool ran to its end is unknown."
-                return _failed(context, "timeout", text)
-            case "paused":
-                return _failed(context, "tool_error", "The server wants input.")
+    async def resources(
+        self, server: str | None = None
+    ) -> tuple[tuple[ResourceInfo, ...], tuple[str, ...]]:
+        """The resources and templates of a server, or of all that are up, and what is wrong with
+        the lists. Never raises for a server's fault, like all that follow."""
+        return await self._offers.resources(server)
 
-    def _answer(self, tool: Tool, context: CallContext, raw: JsonObject) -> ToolResult:
-        content, is_error = content_of(raw)
-        structured = raw.get("structuredContent")
-        if structured is not None and not is_error:
-            note = self._validation.result(tool, structured)
-            if note is not None:
-                content = (*content, Text(text=note))
-        error: ToolErrorKind | None = "tool_error" if is_error else None
-        return ToolResult(call_id=context.call_id, content=content, error=error)
+    async def prompts(
+        self, server: str | None = None
+    ) -> tuple[tuple[PromptInfo, ...], tuple[str, ...]]:
+        """The same for prompts."""
+        return await self._offers.prompts(server)
+
+    async def skills(
+        self, server: str | None = None
+    ) -> "tuple[tuple[Skill, ...], tuple[str, ...]]":
+        """The same for skills; none of their files is read."""
+        return await self._offers.skills(server)
+
+    async def read_resource(
+        self, server: str, uri: str, principal: Principal | None = None
+    ) -> tuple[Content, ...] | Failed:
+        """What a resource holds, whole as far as the host takes it (see `results`)."""
+        return await self._offers.read(server, uri, principal)
+
+    async def read_skill(
+        self, server: str, name: str, principal: Principal | None = None, *, uri: str = ""
+    ) -> str | Failed:
+        """The text of a skill's SKILL.md, or of another of its files (`uri`), once it is verified
+        to be what the server listed."""
+        return await self._offers.read_skill(server, name, uri, principal)
+
+    async def get_prompt(
+        self,
+        server: str,
+        name: str,
+        arguments: Mapping[str, str],
+        principal: Principal | None = None,
+    ) -> tuple[Message, ...] | Failed:
+        """The messages that a prompt makes of its arguments."""
+        return await self._offers.get_prompt(server, name, arguments, principal)
+
+    async def complete(
+        self,
+        ref: ResourceInfo | PromptInfo,
+        argument: str,
+        value: str,
+        others: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[str, ...]:
+        """How the value of an argument of a prompt or template may go on. `others`: the arguments
+        that are known. Empty if the server does not know."""
+        return await self._offers.complete(ref, argument, value, others)
+
+    async def watch_resource(
+        self, server: str, uri: str, changed: Callable[[], None] | None
+    ) -> Failed | None:
+        """Have `changed` called when a resource may have changed, over all connections to its
+        server, or (None) no more. `changed` must be cheap and must not raise."""
+        return await self._offers.watch(server, uri, changed)
+
+    async def log_level(self, server: str, level: str) -> Failed | None:
+        """Have a server log from that level on: `debug` to `emergency`."""
+        return await self._offers.log_level(server, level)
 
     def _throttled(self, context: CallContext) -> Progress:
         last = -1e9
@@ -281,9 +344,18 @@ class Pool:
         self._connected(server)
 
     def _connected(self, server: Supervisor) -> None:
-        health = server.health()
-        if self._lock is not None and health.state == "connected":
-            self._lock.remember(server.spec, health.version, health.protocol, server.listed)
+        connection, known = server.connection, server.known_as
+        if self._lock is None or connection is None or known is None:
+            return
+        if server.health().state == "connected":
+            self._lock.remember(
+                server.spec,
+                known.version,
+                known.protocol,
+                server.listed,
+                discovered=known.discovered or {},
+                instructions=connection.instructions,
+            )
 
     def _save_lock(self) -> None:
         if self._lock is not None and (problem := self._lock.save()) is not None:
@@ -310,8 +382,3 @@ def _changed(server: Supervisor, tool: Tool) -> str | None:
     if live.fingerprint != tool.fingerprint:
         return f"The definition of {tool.tool} changed since it was offered; the call was not made."
     return None
-
-
-def _failed(context: CallContext, kind: ToolErrorKind, text: str) -> ToolResult:
-    content: tuple[Content, ...] = (Text(text=clip(text, MAX_REASON)),)
-    return ToolResult(call_id=context.call_id, content=content, error=kind)

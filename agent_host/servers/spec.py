@@ -257,6 +257,9 @@ class Connection(Protocol):
     def instructions(self) -> str:
         """What the server says about its use; as it came."""
 
+    def offers(self, capability: str) -> bool:
+        """Whether the server has a capability, as `resources`."""
+
     async def handshake(self, known: Known | None) -> None:
         """Negotiate. Raises ConnectFailedError. `known`: what is remembered of the server, which
         saves a probe; where it turns out wrong, the rest is found out anew."""
