@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.fakes.hostile_bodies import BODIES
 from tests.fakes.hostile_server import Server
 
 
@@ -22,7 +23,41 @@ class Handler(BaseHTTPRequestHandler):
         del anything
 
     def do_GET(self):
-        self.plain(405, b"")
+        self.server.gets.append(dict(self.headers))
+        if "resume" in self.server.modes and self.headers.get("last-event-id"):
+            self.events([(f"e{len(self.server.gets) + 1}", self.server.answers.pop())])
+        elif "listen" not in self.server.modes:
+            self.plain(405, b"")
+        elif self.server.faults:
+            self.fault(self.server.faults.pop(0))
+        else:
+            self.listen()
+
+    def fault(self, kind):
+        """What becomes of one GET: a status, or a stream that is cut off."""
+        if kind != "cut":
+            self.plain(int(kind), b"")
+            return
+        self.plain(200, b"", "text/event-stream", {"content-length": "5000"})
+        self.close_connection = True
+
+    def listen(self):
+        """The stream for the server's own messages: one notice, then silence."""
+        changed = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
+        self.events([("n1", changed)], end=False)
+        self.server.listening.set()
+        self.server.released.wait(20)
+
+    def events(self, events, end=True):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for name, data in events:
+            retry = b"retry: 1\n" if "resume" in self.server.modes else b""
+            self.wfile.write(retry + b"id: %s\ndata: %s\n\n" % (name.encode(), data))
+        self.wfile.flush()
 
     def do_DELETE(self):
         self.server.deleted.append(self.headers.get("mcp-session-id"))
@@ -34,7 +69,11 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         message = json.loads(body)
         self.server.seen.append((message.get("method"), dict(self.headers)))
+        if self.moved(message):
+            return
         if "id" not in message:
+            if "hang_notes" in self.server.modes and "cancelled" in message["method"]:
+                self.server.released.wait(20)
             self.plain(202, b"")
         elif not self.misbehave(message):
             self.answer(message)
@@ -56,9 +95,44 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.plain(200, lines[-1], "application/json", headers)
 
+    def moved(self, message):
+        """Answer with a redirect, if that is the mode."""
+        if self.path != "/mcp" or not self.server.move:
+            return False
+        status, place = self.server.move
+        self.plain(status, b"", "text/plain", {"location": place})
+        return True
+
+    def gone(self):
+        """Say nothing until the client hangs up, and note that it did."""
+        self.connection.settimeout(20)
+        try:
+            left = self.connection.recv(1) == b""
+        except OSError:
+            left = True
+        if left:
+            self.server.left.set()
+        self.close_connection = True
+
     def misbehave(self, message):
         modes, calling = self.server.modes, message["method"] == "tools/call"
-        if "401" in modes:
+        if calling and (lies := modes & BODIES.keys()):
+            BODIES[lies.pop()](self, message)
+            return True
+        if f"endless {message['method']}" in modes:
+            self.flood()
+        elif f"silent {message['method']}" in modes:
+            self.gone()
+        elif f"silent stream {message['method']}" in modes:
+            self.events([], end=False)
+            self.gone()
+        elif calling and "429 once" in modes:
+            modes.discard("429 once")
+            self.plain(429, b"", "text/plain", {"retry-after": "0"})
+        elif calling and "resume" in modes:
+            self.server.answers.append(self.server.answer_to(message))
+            self.events([("e1", b"")])
+        elif "401" in modes:
             self.plain(401, b"who are you?\x1b[2J", "text/plain")
         elif calling and "429" in modes:
             self.plain(429, b"slow down", "text/plain", {"retry-after": "7"})
@@ -127,6 +201,13 @@ class Quiet(ThreadingHTTPServer):
     daemon_threads = True
     sockets: list
 
+    def answer_to(self, message):
+        """The answer of the protocol's half, as bytes."""
+        with self.turn:
+            self.mcp.out = io.BytesIO()
+            self.mcp.handle(message)
+            return self.mcp.out.getvalue().splitlines()[-1]
+
     def get_request(self):
         accepted = super().get_request()
         self.sockets.append(accepted[0])
@@ -142,18 +223,24 @@ class Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(mode="", port=0, delay=0):
+def serving(mode="", port=0, delay=0, tls=None):
     """Serve on loopback; yields the server, with `url`, `seen`, `deleted`, `forget`."""
     server = Quiet(("127.0.0.1", port), Handler)
     server.sockets = []
+    if tls is not None:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     server.modes = set(mode.split(","))
     options = argparse.Namespace(mode=mode, delay=delay, die_on=0)
     server.mcp = Server(options, io.BytesIO())
     server.turn = threading.Lock()
     server.released = threading.Event()
-    server.flooded = threading.Event()
+    server.flooded, server.written = threading.Event(), 0
     server.seen, server.deleted, server.sessions, server.forget = [], [], 0, False
-    server.url = f"http://127.0.0.1:{server.server_port}/mcp"
+    server.gets, server.faults, server.answers, server.move = [], [], [], None
+    server.listening, server.left = threading.Event(), threading.Event()
+    server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/mcp"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
