@@ -18,14 +18,19 @@ from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
-from agent_host.core.errors import UsageError
+from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
-from agent_host.ports import Approver
-from agent_host.surfaces.approval import FixedApprover, LineReader, TerminalApprover
-from agent_host.surfaces.chat import COMMANDS, Chat, Input, command_words, status
+from agent_host.surfaces.browser import open_page
+from agent_host.surfaces.chat import Chat, command_words, status
+from agent_host.surfaces.chat_commands import COMMANDS, Login
+from agent_host.surfaces.chat_host import Input
+from agent_host.surfaces.completion import Completion, Offers
+from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, open_terminal
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.people import at_terminal
+from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
 
 _HISTORY_FILE = "chat-history"
@@ -83,8 +88,8 @@ class _Interrupt:
 class _Keyboard:
     """Where messages and answers are typed. `messages` needs the session for its status line."""
 
-    answers: LineReader
-    messages: Callable[[HostSession], Input]
+    answers: FieldReader
+    messages: Callable[[HostSession, Offers], Input]
 
 
 def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
@@ -92,13 +97,14 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
         lines = open_terminal(screen)
         if lines is None:
             raise UsageError("the terminal cannot be read; use `agent-host run`")
-        return _Keyboard(lines, lambda _host: LineMessages(lines, hold=(screen,)))
+        return _Keyboard(lines, lambda _host, _offers: LineMessages(lines, hold=(screen,)))
     prompt: Any = import_module("agent_host.surfaces.prompt")
 
-    def messages(host: HostSession) -> Input:
+    def messages(host: HostSession, offers: Offers) -> Input:
+        completion = Completion(COMMANDS, command_words(host), offers)
         chat_input: Input = prompt.ChatInput(
             history=prompt.history_at(user_data_folder() / _HISTORY_FILE),
-            completer=prompt.CommandCompleter(COMMANDS, command_words(host)),
+            completer=prompt.LineCompleter(completion),
             status=lambda: status(host.session.conversation),
             hold=(screen,),
             styled=screen.styled,
@@ -110,22 +116,44 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
 
 async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[str]) -> int:
     screen = Outlet(sys.stdout, os.environ)
-    user, sign, interrupt = user_name(), "", _Interrupt()
+    user, interrupt = user_name(), _Interrupt()
+    sign = secrets.token_hex(2)
     keyboard = _keyboard(screen, interrupt)
-    approver: Approver = FixedApprover(options.approve)
-    if options.approve == "ask":
-        sign = secrets.token_hex(2)
-        approver = TerminalApprover(
-            keyboard.answers, screen=screen, hold=(screen,), by=user, sign=sign
-        )
+    people = at_terminal(
+        options.approve,
+        keyboard.answers,
+        by=user,
+        screen=screen,
+        hold=(screen,),
+        sign=sign,
+        browser=open_page(os.environ),
+    )
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
     wanted = SessionOptions(
         model=options.model, effort=options.effort, resume=options.resume, only=only
     )
-    async with open_session(loaded, os.environ, wanted, sinks=[sink], approver=approver) as host:
+    async with open_session(
+        loaded,
+        os.environ,
+        wanted,
+        sinks=[sink],
+        approver=people.approver,
+        respondent=people.respondent,
+    ) as host:
+        people.meet(host.keep_secret, purpose(host.session))
         _greet(screen, host, sign)
-        chat = Chat(host, messages=keyboard.messages(host), screen=screen, by=user)
+        offers = Offers(host.pool)
+        chat = Chat(
+            host,
+            messages=keyboard.messages(host, offers),
+            screen=screen,
+            by=user,
+            asker=keyboard.answers,
+            cancel=people.cancel,
+            login=_login(loaded, trusted=options.trust),
+            offers=offers,
+        )
         interrupt.chat = chat
         try:
             result = await chat.run()
@@ -135,11 +163,31 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         return result
 
 
+def _login(loaded: Loaded, *, trusted: bool) -> Login:
+    """Return how to log in to a server from here: by the command, in a process of its own at
+    this terminal, so that the chat's screen and keys are its own again afterwards."""
+
+    async def log_in(server: str) -> str:
+        trust = ["--trust"] if trusted else []
+        words = ["--config", str(loaded.path), "servers", "login", *trust, "--", server]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "agent_host", *words)
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            process.terminate()
+            await process.wait()
+            raise
+        if status != ExitStatus.DONE:
+            return f"that was no login (exit status {status})"
+        return f"{server} is tried again with the next call"
+
+    return log_in
+
+
 def _greet(screen: Outlet, host: HostSession, sign: str) -> None:
     servers = ", ".join(clean_line(health.name, 64) for health in host.pool.health()) or "none"
     lines = [f"{status(host.session.conversation)} · servers: {servers} · /help"]
-    if sign:
-        lines.append(f"Questions for your approval carry the sign {sign}; nothing else does.")
+    lines.append(f"Questions to you carry the sign {sign}; nothing else does.")
     notices = (*host.notices, *local_models(host, screen))
     lines += [f"agent-host: {clean_line(notice)}" for notice in notices]
     for line in lines:

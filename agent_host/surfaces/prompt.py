@@ -11,12 +11,13 @@ prompt-toolkit costs a quarter of a second of CPU to import: only `chat` loads t
 import asyncio
 import os
 import termios
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.completion import Completion as Completed
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import create_input
@@ -25,6 +26,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
 
+from agent_host.surfaces.completion import Completion
 from agent_host.surfaces.outlet import Outlet, held
 
 
@@ -43,31 +45,25 @@ def history_at(path: Path) -> History:
     return FileHistory(str(path))
 
 
-class CommandCompleter(Completer):
-    """Completes `/command` at the start of a message, and the first word after it."""
+class LineCompleter(Completer):
+    """Completes what `Completion` knows. Nothing is asked of a server but for the Tab key."""
 
-    def __init__(
-        self, commands: Sequence[tuple[str, str]], words: Callable[[str], Iterable[str]]
-    ) -> None:
-        self._commands = commands
-        self._words = words
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
-    ) -> Iterable[Completion]:
+    ) -> Iterable[Completed]:
+        """Nothing: servers are asked, and that takes the event loop."""
+        return ()
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completed, None]:
         """Yield what may stand at the cursor."""
-        text = document.text_before_cursor
-        if not text.startswith("/") or "\n" in text:
-            return
-        name, blank, word = text.partition(" ")
-        if not blank:
-            for command, help_text in self._commands:
-                if command.startswith(name):
-                    yield Completion(command, -len(name), display_meta=help_text)
-        elif " " not in word:
-            for candidate in self._words(name):
-                if candidate.startswith(word):
-                    yield Completion(candidate, -len(word))
+        tab = complete_event.completion_requested
+        for found in await self._completion.candidates(document.text_before_cursor, tab=tab):
+            yield Completed(found.text, -found.replaces, display_meta=found.about)
 
 
 def _bindings(*, clear: bool = True) -> KeyBindings:

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -9,7 +8,9 @@ import pytest
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.engine.session import Session
 from agent_host.surfaces.chat import Chat, command_words, status
+from agent_host.surfaces.chat_commands import COMMANDS
 from tests.fakes import rooms
+from tests.fakes.offers import Failure, Health, Offered, Servers
 from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet, sized
 
 Line = str | type[KeyboardInterrupt]
@@ -29,24 +30,6 @@ class Typed:
         if isinstance(line, str):
             return line
         raise line
-
-
-@dataclass
-class Health:
-    name: str = "w"
-    state: str = "connected"
-    error: str = ""
-    version: str = "1.0"
-    tools: int = 5
-
-
-class Servers(rooms.World):
-    """A world whose servers have a health."""
-
-    healths: Sequence[Health] = (Health(),)
-
-    def health(self) -> Sequence[Health]:
-        return self.healths
 
 
 @dataclass
@@ -122,7 +105,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
 
 def test_help_names_every_command_and_key() -> None:
     _, screen = chat(desk(), "/help")
-    for word in ("/help", "/tools", "/servers", "/model", "/quit", "Alt-Enter", "Ctrl-C"):
+    for word in (*(name for name, _ in COMMANDS), "Alt-Enter", "Ctrl-C"):
         assert word in screen
 
 
@@ -154,6 +137,7 @@ def test_the_model_is_shown_and_changed_or_it_is_said_why_not() -> None:
     assert "there is no model nobody" in screen
     assert host.changes == ["offline"]
     assert list(command_words(host)("/model")) == ["claude", "offline"]
+    assert list(command_words(host)("/login")) == ["w"]
     assert list(command_words(host)("/tools")) == []
 
 
@@ -233,3 +217,54 @@ def test_what_commands_say_is_broken_between_words() -> None:
     assert max(map(len, shown.splitlines())) <= 40
     words = " ".join(shown.split())
     assert "a backslash before Enter makes a new line" in words
+
+
+def content(host: Desk) -> list[object]:
+    return [block for m in host.session.conversation.messages[:1] for block in m.content]
+
+
+def test_a_message_takes_along_the_resources_that_it_mentions() -> None:
+    pool = Servers(resource_list=[Offered("note:1")])
+    host = desk([], pool=pool)
+    _, screen = chat(host, "What is in @w:note:1? And who is @nobody:x, a@w:y?")
+    assert ("w", "note:1", "tester") in pool.asked
+    assert [getattr(block, "text", None) for block in content(host)] == [
+        "What is in @w:note:1? And who is @nobody:x, a@w:y?",
+        "the note",
+    ]
+    assert "· attached w · note:1  8 characters" in screen
+
+
+def test_a_message_is_not_sent_without_what_it_mentions() -> None:
+    pool = Servers(contents=Failure("no such note"))
+    host = desk([], pool=pool)
+    _, screen = chat(host, "What is in @w:note:2")
+    assert "not sent: w · note:2 cannot be read: no such note" in screen
+    assert said(host) == []
+
+
+def test_control_c_gives_up_a_command_and_the_chat_goes_on() -> None:
+    class Slow(Servers):
+        async def ready(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+
+    host = desk([], pool=Slow())
+    result, screen = chat(host, "/tools", "after")
+    assert result is ExitStatus.DONE
+    assert "given up" in screen
+    assert said(host) == ["after"]
+
+
+def test_control_c_first_gives_up_what_a_server_asks_for() -> None:
+    open_questions = [True]
+    host = desk()
+    talk = Chat(
+        host,
+        messages=Typed(),
+        screen=outlet(tty=True)[0],
+        by="tester",
+        cancel=lambda: bool(open_questions) and open_questions.pop(),
+    )
+    assert talk.interrupt()
+    assert not talk.interrupt()

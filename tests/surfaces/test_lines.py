@@ -1,5 +1,6 @@
 import asyncio
 import os
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -110,3 +111,43 @@ def test_messages_come_line_by_line_where_nothing_can_be_drawn(desk: Desk) -> No
     desk.keys("half\\\n\x04")
     assert asyncio.run(messages.read()) is None
     assert held_back.getvalue() == ""
+
+
+def test_a_field_keeps_what_was_there_unless_something_else_is_typed(desk: Desk) -> None:
+    desk.keys("\nnew\n")
+    assert asyncio.run(desk.lines.type_in("name: ", text="o\x1bld")) == "o\x1bld"
+    assert asyncio.run(desk.lines.type_in("name: ", text="old")) == "new"
+    assert "now: o\\u{1b}ld (Enter keeps it)" in desk.screen.getvalue()
+    desk.keys("\n\x04")
+    assert asyncio.run(desk.lines.type_in("name: ")) == ""
+    assert asyncio.run(desk.lines.type_in("name: ")) is None
+
+
+def echoes(fd: int) -> bool:
+    return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+
+
+def test_what_is_typed_hidden_is_not_echoed_also_if_it_is_given_up(desk: Desk) -> None:
+    fd = desk.lines._fd
+
+    async def type_in() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(desk.lines.type_in("password: ", hidden=True))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not echoes(fd)
+            task.cancel()
+        assert echoes(fd)
+        desk.keys("hunter2\n")
+        return await desk.lines.type_in("password: ", hidden=True)
+
+    assert asyncio.run(type_in()) == "hunter2"
+    assert echoes(fd)
+
+
+def test_a_terminal_that_is_gone_hides_nothing_and_ends() -> None:
+    controller, terminal = os.openpty()
+    lines = TerminalLines(terminal, outlet(tty=True)[0])
+    os.close(controller)
+    assert asyncio.run(lines.type_in("password: ", hidden=True)) is None
+    lines.close()

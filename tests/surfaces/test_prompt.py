@@ -11,12 +11,13 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from agent_host.surfaces.prompt import ChatInput, CommandCompleter, PromptLines, history_at
+from agent_host.surfaces.completion import Completion, Offers
+from agent_host.surfaces.prompt import ChatInput, LineCompleter, PromptLines, history_at
+from tests.fakes.offers import Servers
 from tests.fakes.screens import outlet
 
-COMPLETER = CommandCompleter(
-    (("/help", "help"), ("/model", "models")),
-    lambda command: ("claude", "offline") if command == "/model" else (),
+COMPLETER = LineCompleter(
+    Completion((("/help", "help"), ("/model", "models")), lambda _: (), Offers(Servers()))
 )
 
 
@@ -69,18 +70,13 @@ def test_an_arrow_brings_the_last_message_back() -> None:
     assert read("first\r", "\x1b[A\r") == ["first", "first"]
 
 
-def complete(text: str) -> list[str]:
-    return [c.text for c in COMPLETER.get_completions(Document(text), CompleteEvent())]
+def test_what_the_completion_knows_is_offered_in_the_line() -> None:
+    async def complete(text: str) -> list[tuple[str, int]]:
+        found = COMPLETER.get_completions_async(Document(text), CompleteEvent())
+        return [(c.text, c.start_position) async for c in found]
 
-
-def test_commands_and_their_words_are_completed_and_nothing_else() -> None:
-    assert complete("/") == ["/help", "/model"]
-    assert complete("/mo") == ["/model"]
-    assert complete("/model cl") == ["claude"]
-    assert complete("/model claude x") == []
-    assert complete("/help ") == []
-    assert complete("say /he") == []
-    assert complete("/a\n/") == []
+    assert asyncio.run(complete("/mo")) == [("/model", -3)]
+    assert list(COMPLETER.get_completions(Document("/mo"), CompleteEvent())) == []
 
 
 def test_the_history_is_its_owners_alone(tmp_path: Path) -> None:
@@ -139,3 +135,25 @@ def test_what_prompt_toolkit_kept_for_the_next_prompt_is_forgotten() -> None:
         lines.discard_typed_ahead()
         keys.send_text("n\r")
         assert asyncio.run(lines.ask("? ")) == "n"
+
+
+def test_a_field_is_typed_over_what_is_there_and_a_backslash_is_one() -> None:
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: None)
+        keys.send_text("\x7fz\\\r")
+        assert asyncio.run(lines.type_in("name: ", text="bob")) == "boz\\"
+        keys.send_text("hunter2\r")
+        assert asyncio.run(lines.type_in("password: ", hidden=True)) == "hunter2"
+        keys.send_text("y\r")
+        assert asyncio.run(lines.ask("? ")) == "y"
+        keys.send_text("\x04")
+        assert asyncio.run(lines.type_in("name: ")) is None
+
+
+def test_control_c_in_a_field_gives_up_even_what_is_typed() -> None:
+    interrupted: list[bool] = []
+    with typing() as keys:
+        lines = PromptLines(interrupt=lambda: interrupted.append(True), grace=0.0)
+        keys.send_text("half\x03")
+        assert asyncio.run(lines.type_in("name: ")) is None
+    assert interrupted == [True]

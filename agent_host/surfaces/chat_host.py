@@ -1,0 +1,244 @@
+"""What a chat is opened on: the session, its servers, and who types, as far as a chat needs them.
+
+Theory of operation: surfaces and servers are neighbours and do not import each other; these are
+the shapes of `engine.session`, `servers.pool` and `servers.offers` that a chat relies on. What
+servers send through them is untrusted and uncleaned.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from agent_host.core.conversation import Conversation
+from agent_host.core.events import EndReason, Interrupted, UserSaid
+from agent_host.core.types import Content, Message, Principal, Tool
+
+
+class Dialogue(Protocol):
+    """The session, as far as a chat needs it (see engine.session)."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The state after the last event."""
+
+    @property
+    def principal(self) -> Principal:
+        """For whom the session acts."""
+
+    def tell(self, event: UserSaid | Interrupted) -> None:
+        """Take an event. Raises UsageError if it is not legal now."""
+
+    async def run(self) -> Conversation:
+        """Work until the user is awaited."""
+
+    def end(self, reason: EndReason) -> None:
+        """Record the end of the run."""
+
+
+class Health(Protocol):
+    """How a server is (see servers.spec.ServerHealth)."""
+
+    @property
+    def name(self) -> str:
+        """The server's name in the config."""
+
+    @property
+    def state(self) -> str:
+        """starting, connected, failed, needs_login or stopped."""
+
+    @property
+    def error(self) -> str:
+        """What is wrong, or nothing."""
+
+    @property
+    def version(self) -> str:
+        """The version it says it has."""
+
+    @property
+    def protocol(self) -> str:
+        """The version of the protocol that is spoken with it."""
+
+    @property
+    def tools(self) -> int:
+        """How many tools it has."""
+
+    @property
+    def connect_seconds(self) -> float | None:
+        """How long the handshake took."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+
+
+class Failed(Protocol):
+    """Why there is nothing (see servers.offers.Failed)."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+
+
+class PromptArgument(Protocol):
+    """An argument of a prompt. All text."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def description(self) -> str:
+        """What it is."""
+
+    @property
+    def required(self) -> bool:
+        """Whether the prompt needs it."""
+
+
+class PromptInfo(Protocol):
+    """A prompt that a server offers (MCP, server/prompts)."""
+
+    @property
+    def server(self) -> str:
+        """The server's name in the config."""
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+
+    @property
+    def title(self) -> str:
+        """What people call it; may be empty."""
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+
+    @property
+    def arguments(self) -> Sequence[PromptArgument]:
+        """Its arguments in their order."""
+
+
+class ResourceInfo(Protocol):
+    """A resource, or a template of many, that a server offers (MCP, server/resources)."""
+
+    @property
+    def server(self) -> str:
+        """The server's name in the config."""
+
+    @property
+    def uri(self) -> str:
+        """Its URI, of a template with variables in braces (RFC 6570)."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def title(self) -> str:
+        """What people call it; may be empty."""
+
+    @property
+    def description(self) -> str:
+        """What it is."""
+
+    @property
+    def media_type(self) -> str:
+        """As `text/plain`; may be empty."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, if that is known."""
+
+    @property
+    def template(self) -> bool:
+        """Whether its URI has variables."""
+
+
+class SkillInfo(Protocol):
+    """A skill that a server offers (MCP, extension skills)."""
+
+    @property
+    def server(self) -> str:
+        """The server's name in the config."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+
+
+class Servers(Protocol):
+    """The servers, as far as a chat needs them (see servers.pool)."""
+
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools by exposed name."""
+
+    async def ready(self) -> None:
+        """Return once each server's tools are known, or its connect budget is spent."""
+
+    def health(self) -> Sequence[Health]:
+        """Every server of the config."""
+
+    async def prompts(
+        self, server: str | None = None
+    ) -> tuple[Sequence[PromptInfo], Sequence[str]]:
+        """The prompts of one server or all, and what kept others from being told."""
+
+    async def resources(
+        self, server: str | None = None
+    ) -> tuple[Sequence[ResourceInfo], Sequence[str]]:
+        """The resources and templates of one server or all, and what kept others away."""
+
+    async def get_prompt(
+        self, server: str, name: str, arguments: Mapping[str, str], principal: Principal
+    ) -> tuple[Message, ...] | Failed:
+        """The messages that a prompt makes."""
+
+    async def read_resource(
+        self, server: str, uri: str, principal: Principal
+    ) -> tuple[Content, ...] | Failed:
+        """What a resource holds."""
+
+    async def complete(
+        self, ref: Any, argument: str, value: str, others: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """What a value of an argument may be (MCP, server/utilities/completion); `ref` is the
+        PromptInfo or ResourceInfo that has it."""
+
+    async def skills(self, server: str | None = None) -> tuple[Sequence[SkillInfo], Sequence[str]]:
+        """The skills of one server or all, and what kept others from being told."""
+
+
+class Host(Protocol):
+    """What a chat is opened on."""
+
+    @property
+    def session(self) -> Dialogue:
+        """The session; the same object throughout."""
+
+    @property
+    def pool(self) -> Servers:
+        """Its servers."""
+
+    def models(self) -> Sequence[str]:
+        """The names that `change_model` takes."""
+
+    async def change_model(self, name: str) -> object:
+        """Let another model answer from here on. Raises AgentHostError if it cannot."""
+
+
+class Input(Protocol):
+    """Where messages come from; see ChatInput."""
+
+    async def read(self) -> str | None:
+        """Return a message, None at the end; KeyboardInterrupt for Ctrl-C in an empty line."""
+
+
+class Asker(Protocol):
+    """Where a chat asks for one line more; see FieldReader."""
+
+    async def type_in(self, prompt: str, *, text: str = "", hidden: bool = False) -> str | None:
+        """Return one line, or None at the end of input."""

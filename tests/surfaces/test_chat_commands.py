@@ -1,0 +1,183 @@
+import asyncio
+from collections.abc import Sequence
+
+from agent_host.core.types import Message
+from agent_host.surfaces.chat_commands import COMMANDS, Commands
+from tests.fakes.offers import (
+    Argument,
+    Failure,
+    Health,
+    Offered,
+    Prompt,
+    Servers,
+    Skill,
+    said,
+)
+from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet, sized
+from tests.fakes.typists import Typist, typist
+from tests.surfaces.test_chat import Desk, desk
+
+SUM = Prompt("sum", (Argument("topic", required=True, description="Of what?"), Argument("length")))
+
+
+def take(
+    line: str,
+    pool: Servers,
+    asker: Typist | None = None,
+    *,
+    problem: str = "",
+    login: Sequence[str] = (),
+) -> tuple[Message | None, str]:
+    out, screen = outlet(tty=True, NO_COLOR="1")
+
+    async def log_in(server: str) -> str:
+        return f"logged in to {server}"
+
+    commands = Commands(desk(pool=pool), screen=out, asker=asker, login=log_in if login else None)
+    return asyncio.run(commands.take(line)), screen.getvalue()
+
+
+def texts(message: Message | None) -> list[str]:
+    assert message is not None
+    return [getattr(block, "text", "") for block in message.content]
+
+
+def test_a_prompt_is_shown_before_it_becomes_the_users_message() -> None:
+    pool = Servers(prompt_list=[SUM])
+    asker = typist("")
+    message, screen = take("/w:sum tides length=short", pool, asker)
+    assert texts(message) == ["Summarise it."]
+    assert pool.asked[-1] == ("w", "sum", {"topic": "tides", "length": "short"}, "tester")
+    assert "w · sum would have you say:\n│ Summarise it.\n" in screen
+    assert asker.asked == ["send it? [Y/n] "]
+
+
+def test_a_prompt_is_not_sent_unless_that_is_meant() -> None:
+    for said_no in (("n",), ("x",), ()):
+        message, screen = take("/w:sum tides", Servers(prompt_list=[SUM]), typist(*said_no))
+        assert message is None
+        assert "nothing was sent" in screen
+
+
+def test_arguments_that_are_missing_are_asked_for() -> None:
+    pool = Servers(prompt_list=[SUM])
+    asker = typist("tides", "y")
+    message, screen = take("/prompt w sum length=short", pool, asker)
+    assert message is not None
+    assert asker.asked[0] == "topic: "
+    assert "│ Of what?" in screen
+    assert pool.asked[-1] == ("w", "sum", {"length": "short", "topic": "tides"}, "tester")
+    message, screen = take("/w:sum", pool, typist(""))
+    assert message is None
+    assert "given up" in screen
+    message, screen = take("/w:sum", pool)
+    assert message is None
+    assert "it needs topic; as in /w:sum topic=… [length=…]" in screen
+
+
+def test_what_is_wrong_with_a_call_of_a_prompt_is_said() -> None:
+    pool = Servers(prompt_list=[SUM], problems=["w: one prompt has no name"])
+    for line, why in (
+        ("/x:sum", "there is no server 'x'; there is w"),
+        ("/w:sam", "w has no prompt 'sam'; did you mean sum?"),
+        ("/w:zzz", "one prompt has no name"),
+        ("/w:sum a b c d", "'c' is one too many"),
+        ("/prompt w", "as in /prompt SERVER NAME"),
+        ("/prmpts", "did you mean /prompts?"),
+    ):
+        message, screen = take(line, pool)
+        assert message is None
+        assert why in screen
+    message, screen = take("/w:sum a", Servers(prompt_list=[SUM], messages=Failure("no")))
+    assert message is None
+    assert "the prompt cannot be had: no" in screen
+    message, screen = take("/w:sum a", Servers(prompt_list=[SUM], messages=()))
+    assert message is None
+    assert "the prompt is empty" in screen
+
+
+def test_prompts_resources_and_skills_are_listed_with_how_to_use_them() -> None:
+    pool = Servers(
+        prompt_list=[SUM, Prompt("other", server="v", title="Other")],
+        resource_list=[
+            Offered("note:1", title="First", media_type="text/plain", size=1234),
+            Offered("note:{id}", template=True),
+        ],
+        skill_list=[Skill("fold", "Folds.")],
+        problems=["v: it is down"],
+    )
+    _, screen = take("/prompts", pool)
+    assert "/w:sum topic=… [length=…]" in screen
+    assert "/v:other  Other" in screen
+    assert "v: it is down" in screen
+    _, screen = take("/prompts v", pool)
+    assert "/w:sum" not in screen
+    _, screen = take("/resources", pool)
+    assert "@w:note:1  First  text/plain  1,234 bytes" in screen
+    assert "@w:note:{id}  notes  fill in the braces" in screen
+    _, screen = take("/skills", pool)
+    assert "w · fold  Folds." in screen
+
+
+def test_there_may_be_nothing_to_list_and_a_lot() -> None:
+    for what in ("prompts", "resources", "skills"):
+        assert f"no {what}; /servers tells" in take(f"/{what}", Servers())[1]
+    many = Servers(resource_list=[Offered(f"note:{i}") for i in range(1000)])
+    _, screen = take("/resources", many)
+    assert "… and 800 more" in screen
+    assert screen.count("@w:note:") == 200
+
+
+def test_a_server_that_needs_a_login_says_how() -> None:
+    pool = Servers(
+        healths=[
+            Health("crm", "needs_login", error="401"),
+            Health("w", protocol="2025-11-25", connect_seconds=0.5, restarts=2),
+        ]
+    )
+    _, screen = take("/servers", pool)
+    assert "crm 1.0  needs_login: 401  5 tools" in screen
+    assert "/login crm" in screen
+    assert "w 1.0  connected  5 tools  MCP 2025-11-25  up after 0.50 s  restarted 2" in screen
+    assert "agent-host servers login crm" in take("/login crm", pool)[1]
+    assert "logged in to crm" in take("/login crm", pool, login=["yes"])[1]
+    assert "as in /login SERVER; there is crm, w" in take("/login x", pool)[1]
+
+
+def test_quitting_is_a_command_and_says_nothing() -> None:
+    commands = Commands(desk(), screen=outlet()[0], asker=None, login=None)
+    assert asyncio.run(commands.take("/quit")) is None
+    assert commands.leaving
+
+
+def test_every_command_fits_a_narrow_screen() -> None:
+    with sized(40, 24, NO_COLOR="1") as (out, screen):
+        host: Desk = desk(pool=Servers(prompt_list=[SUM], resource_list=[Offered("x" * 300)]))
+        commands = Commands(host, screen=out, asker=None, login=None)
+        for line in ("/help", "/servers", "/prompts", "/resources", "/skills", "/w:sum x"):
+            asyncio.run(commands.take(line))
+        shown = screen.getvalue()
+    assert max(map(len, shown.splitlines())) <= 40
+    for name, _ in COMMANDS:
+        assert name in shown
+
+
+def test_nothing_hostile_gets_onto_the_screen() -> None:
+    for text in HOSTILE:
+        pool = Servers(
+            healths=[Health(name="w", error=text), Health(name=text)],
+            prompt_list=[
+                Prompt("p", (Argument(text, required=True, description=text),), description=text),
+                Prompt(text, title=text),
+            ],
+            resource_list=[Offered(text, name=text, title=text, media_type=text)],
+            skill_list=[Skill(text, text)],
+            problems=[text],
+            messages=(said("user", text),),
+        )
+        asker = typist("x", "y")
+        shown = "".join(
+            take(line, pool, asker)[1]
+            for line in ("/prompts", "/resources", "/skills", "/servers", "/w:p", f"/w:{text}")
+        )
+        assert not set(FORBIDDEN) & set(shown + "".join(asker.asked))
