@@ -18,6 +18,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "agent_host.cli.servers_test",
         "start one server and say what works, what does not and what to do",
     ),
+    "login": ("agent_host.cli.servers_login", "log in to a server behind a URL"),
+    "logout": ("agent_host.cli.servers_logout", "forget a server's login, here and there"),
     "search": ("agent_host.cli.servers_search", "find published servers in the MCP registry"),
     "show": ("agent_host.cli.servers_show", "say what a published server is and how to add it"),
 }

@@ -62,7 +62,7 @@ class World:
         self.nonce = "nonce-1"
         self.proofs = set()
         self.now = time.time
-        options = argparse.Namespace(mode="", pid_file=None, count=10, bytes=1 << 16)
+        options = argparse.Namespace(mode="", delay=0, die_on=0)
         self.mcp = Server(options, io.BytesIO())
         self.resource = self.serve(Resource)
         self.server = self.serve(Authorization)
@@ -171,6 +171,8 @@ class Resource(Base):
             world.asked.append(("rs", path, {}, dict(self.headers)))
         if "redirect" in modes:
             return self.say(307, b"", location=f"{world.issuer}/mcp")
+        if "open" in modes:
+            return self.answer(raw)
         if "always_401" in modes:
             return self.challenge(401)
         token = world.tokens.get((self.headers.get("Authorization") or " ").split(" ", 1)[1])
@@ -300,6 +302,8 @@ class Authorization(Base):
         if "redirect_token" in modes and path == "/token":
             return self.say(307, b"", location=f"{world.origin}/steal")
         handler = {"/register": register, "/token": issue, "/revoke": revoke, "/idp": exchange}
+        if path not in handler:
+            return self.say(404)
         try:
             with world.lock:
                 status, answer = handler[path](self, fields)

@@ -27,7 +27,7 @@ from agent_host.servers.spec import AuthSpec
 
 WHAT = "the authorization endpoint"
 # Everything that a shell could take for its own is escaped, although no shell is started.
-_SAFE = "/:?#[]@&+,;=%-._~"
+_SAFE = "/:?#[]@&+,=%-._~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

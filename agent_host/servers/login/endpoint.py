@@ -64,7 +64,7 @@ class Endpoint:
         fields, headers = self._identified(form)
         answer = await self._post(self._server.token_endpoint, fields, headers)
         if answer.status not in (200, 201):
-            raise refusal(answer, WHAT, fields)
+            raise refusal(answer, WHAT, self._secrets(fields))
         return to_token(answer, asked, self._now(), bound=self._prover is not None)
 
     async def revoke(self, token: str, hint: str) -> None:
@@ -78,7 +78,11 @@ class Endpoint:
             headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
         )
         if answer.status >= 300:
-            raise refusal(answer, what, fields)
+            raise refusal(answer, what, self._secrets(fields))
+
+    def _secrets(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """What was sent and must not be repeated, also in a header."""
+        return {**fields, "client_secret": self._client.secret}
 
     def _identified(self, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """The form and headers with the client's identity (RFC 6749 section 2.3)."""

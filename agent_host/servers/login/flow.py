@@ -45,7 +45,7 @@ def scope(auth: AuthSpec, place: Place, before: Login | None, wish: Wish) -> str
         wish.challenge,
         configured=auth.scopes,
         extra=wish.extra,
-        before=before if wish.need == "rights" else None,
+        before=before if wish.need == "rights" or wish.extra else None,
         offline=person,
     )
     # Nobody is asked here, so what the config allows is the bound.

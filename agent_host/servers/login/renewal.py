@@ -54,7 +54,7 @@ class Renewal:
         self.auth = auth
         self.store = store
         self.login: Login | None = None
-        self._wire = wire
+        self.wire = wire
         self._person = person
         self._now = now
         self._read = False
@@ -189,7 +189,7 @@ class Renewal:
         self._accept(login)
         client = self._client_of(login)
         endpoint = Endpoint(
-            wire=self._wire,
+            wire=self.wire,
             server=login.server,
             client=client,
             auth=self.auth,
@@ -219,7 +219,7 @@ class Renewal:
         if self._failed is not None and self._now() < self._failed[0]:
             raise self._failed[1]
         flow = import_module("agent_host.servers.login.flow")
-        place = await flow.find(self._wire, self.spec, self.auth, wish)
+        place = await flow.find(self.wire, self.spec, self.auth, wish)
         why = ""
         if may_refresh and stored is not None and token is not None and token.refresh:
             if not flow.same_issuer(stored, place):
@@ -255,7 +255,7 @@ class Renewal:
         grant: Callable[..., Awaitable[Login]] = flow.obtain
         try:
             login = await grant(
-                wire=self._wire,
+                wire=self.wire,
                 auth=self.auth,
                 name=self.spec.name,
                 place=place,
