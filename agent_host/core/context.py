@@ -9,6 +9,7 @@ tail and is told what is missing.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from agent_host.core.conversation import Conversation
@@ -35,27 +36,89 @@ def view(conversation: Conversation) -> tuple[Message, ...]:
 def bound_content(
     content: Iterable[Content], limit: int = RESULT_LIMIT
 ) -> tuple[tuple[Content, ...], bool]:
-    """Return the content within `limit` characters of text in all, and whether anything was cut."""
+    """Return the content within `limit` characters of text in all, and whether anything was cut.
+
+    Of texts that are too long together the head (three quarters) and the tail stay; what is said
+    between them counts lines as `joined_text` has them. Media over `MEDIA_LIMIT` become a note.
+    """
+    blocks = tuple(content)
+    texts = [text for block in blocks if (text := text_of(block)) is not None]
+    size = sum(map(len, texts)) + max(0, len(texts) - 1)
+    window = _Window.of("\n".join(texts), limit) if size > limit else None
     kept: list[Content] = []
-    left = limit
-    cut = False
-    for block in content:
-        text = _text_of(block)
-        if text is None:
-            size = len(block.data or "") if isinstance(block, Image | Audio | Resource) else 0
-            if size > MEDIA_LIMIT:
-                cut = True
-                kept.append(Text(text=f"[a {block.type} of {size} base64 characters is left out]"))
-            else:
-                kept.append(block)
-        elif len(text) <= left:
-            left -= len(text)
-            kept.append(block)
-        else:
+    cut = window is not None
+    for block in blocks:
+        text = text_of(block)
+        if text is not None:
+            kept += [block] if window is None else window.take(block, text)
+        elif too_large(block):
             cut = True
-            kept.append(Text(text=shorten(text, left)))
-            left = 0
+            kept.append(Text(text=f"[{described(block)}: too large for a model]"))
+        else:
+            kept.append(block)
     return tuple(kept), cut
+
+
+def joined_text(content: Iterable[Content]) -> str:
+    """Return all text of a content, as an artifact holds it."""
+    return "\n".join(text for block in content if (text := text_of(block)) is not None)
+
+
+def too_large(block: Content) -> bool:
+    """Whether a block is a picture, sound or file that no model is sent."""
+    return not isinstance(block, Text) and len(_data_of(block)) > MEDIA_LIMIT
+
+
+def described(block: Content) -> str:
+    """Return what a block is, in a few words."""
+    data = _data_of(block)
+    kind = "" if isinstance(block, Text) else f" {block.media_type}".rstrip()
+    size = f", {len(data) * 3 // 4:,} bytes" if data else ""
+    name = f" {block.name or block.uri}".rstrip() if isinstance(block, Resource) else ""
+    return f"{block.type}{name}{kind}{size}"
+
+
+@dataclass(slots=True)
+class _Window:
+    """Head and tail of several texts, as places in them joined by newlines."""
+
+    head: int
+    tail: int
+    note: str
+    place: int = 0
+
+    @classmethod
+    def of(cls, whole: str, limit: int) -> "_Window":
+        head = limit * 3 // 4
+        # Whole lines at both ends, if that costs little.
+        if (end := whole.rfind("\n", head - head // 8, head)) >= 0:
+            head = end + 1
+        tail = len(whole) - (limit - limit * 3 // 4)
+        if (end := whole.find("\n", tail, tail + limit // 32)) >= 0:
+            tail = end + 1
+        first, last = whole.count("\n", 0, head) + 1, whole.count("\n", 0, tail) + 1
+        lines = whole.count("\n") + 1
+        note = (
+            f"\n[... {tail - head:,} of {len(whole):,} characters left out, "
+            f"lines {first:,} to {last:,} of {lines:,} ...]\n"
+        )
+        return cls(head, tail, note)
+
+    def take(self, block: Content, text: str) -> list[Content]:
+        """What is left of the next block; the first that loses something tells of all."""
+        begin, end = self.place, self.place + len(text)
+        self.place = end + 1
+        if end <= self.head or begin >= self.tail:
+            return [block]
+        kept = text[: max(0, self.head - begin)] + self.note
+        self.note = ""
+        if end > self.tail:
+            kept += text[max(0, self.tail - begin) :]
+        if not kept:
+            return []
+        if isinstance(block, Resource):
+            return [replace(block, text=kept)]
+        return [Text(text=kept)]
 
 
 def deeper_than(value: Json, limit: int) -> bool:
@@ -85,7 +148,8 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:head]}\n[... {left_out} characters left out ...]\n{end}"
 
 
-def _text_of(block: Content) -> str | None:
+def text_of(block: Content) -> str | None:
+    """Return a block's text, or None if it has none."""
     match block:
         case Text():
             return block.text
@@ -95,3 +159,7 @@ def _text_of(block: Content) -> str | None:
             return None
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _data_of(block: Content) -> str:
+    return "" if isinstance(block, Text) else block.data or ""

@@ -16,9 +16,8 @@ from typing import Any, assert_never
 
 from agent_host.core import loop
 from agent_host.core.calls import CallState
-from agent_host.core.context import DEPTH_LIMIT, bound_content, deeper_than
+from agent_host.core.context import DEPTH_LIMIT, deeper_than
 from agent_host.core.conversation import Conversation, granted
-from agent_host.core.errors import RecordError
 from agent_host.core.events import (
     ApprovalRequested,
     PolicyDecided,
@@ -28,16 +27,14 @@ from agent_host.core.events import (
     ToolStarted,
 )
 from agent_host.core.types import (
-    Audio,
-    Image,
     JsonObject,
-    Resource,
     Text,
     Tool,
     ToolErrorKind,
     ToolResult,
 )
 from agent_host.engine.answers import RequestDesk
+from agent_host.engine.keeping import bounded
 from agent_host.engine.question import Question
 from agent_host.engine.rooms import Host
 from agent_host.ports import (
@@ -237,7 +234,8 @@ class Performer:
                 ToolPaused(call_id=call_id, requests=result.requests, state=result.state)
             )
             return
-        session.record(ToolFinished(result=self._bounded(replace(result, call_id=call_id))))
+        whole = replace(result, call_id=call_id)
+        session.record(ToolFinished(result=bounded(whole, session.feed.journal.keep)))
 
     def _progress(self, call_id: str) -> Callable[[float, float | None, str], None]:
         def show(progress: float, total: float | None, message: str) -> None:
@@ -246,25 +244,6 @@ class Performer:
             )
 
         return show
-
-    def _bounded(self, result: ToolResult) -> ToolResult:
-        content, cut = bound_content(result.content)
-        if not cut:
-            return result
-        whole = "\n".join(_plain(block) for block in result.content)
-        try:
-            artifact = self._session.feed.journal.keep(
-                result.call_id, whole.encode("utf-8", "backslashreplace")
-            )
-            where = f"is kept as {artifact}"
-        except RecordError:
-            # The call has had its effect: its outcome is worth more than the whole of its result.
-            artifact, where = None, "could not be kept"
-        note = (
-            f"[the whole result ({len(whole)} characters) {where}; "
-            "ask for less, or for a part of it]"
-        )
-        return replace(result, content=(*content, Text(text=note)), artifact=artifact)
 
 
 def _answers(state: CallState) -> Answers | None:
@@ -293,15 +272,3 @@ def _cancelled(call_id: str, *, sent: bool) -> ToolResult:
         else "cancelled; it has changed nothing"
     )
     return ToolResult(call_id=call_id, content=(Text(text=text),), error="cancelled")
-
-
-def _plain(block: Text | Image | Audio | Resource) -> str:
-    match block:
-        case Text():
-            return block.text
-        case Image() | Audio():
-            return f"data:{block.media_type};base64,{block.data}"
-        case Resource():
-            return block.text or block.data or block.uri
-        case _ as unreachable:
-            assert_never(unreachable)

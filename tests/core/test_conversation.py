@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_host.core.context import bound_content, deeper_than, shorten, view
+from agent_host.core.context import deeper_than, shorten, view
 from agent_host.core.conversation import LEGAL, Conversation, apply, fold
 from agent_host.core.errors import UsageError
 from agent_host.core.events import (
@@ -36,11 +36,8 @@ from agent_host.core.events import (
 from agent_host.core.limits import Limits, calls_left, reached
 from agent_host.core.loop import AskApproval, CheckPolicy, Refuse, RunTool, decide, outcome
 from agent_host.core.types import (
-    Audio,
-    Image,
     Message,
     Principal,
-    Resource,
     Text,
     ToolCall,
     ToolResult,
@@ -343,23 +340,6 @@ def test_a_long_text_keeps_head_and_tail_and_says_how_much_is_missing():
     assert short == "a" * 75 + "\n[... 900 characters left out ...]\n" + "c" * 25
     assert shorten("abc", 3) == "abc"
     assert shorten("abcdef", 0) == "\n[... 6 characters left out ...]\n"
-
-
-def test_content_is_bounded_over_all_blocks_together():
-    blocks = (
-        Text(text="x" * 80),
-        Resource(uri="u", text="y" * 80),
-        Resource(uri="link"),
-        Audio(data="AA", media_type="audio/wav"),
-        Image(data="A" * 6_000_000, media_type="image/png"),
-    )
-    kept, cut = bound_content(blocks, limit=100)
-    assert cut
-    assert kept[0] is blocks[0]
-    assert kept[1].text.startswith("y" * 15 + "\n[... 60")
-    assert kept[2:4] == blocks[2:4]
-    assert "left out" in kept[4].text
-    assert bound_content(blocks[2:4]) == (blocks[2:4], False)
 
 
 def nested(levels: int) -> object:
