@@ -46,7 +46,7 @@ def bound_content(
     size = sum(map(len, texts)) + max(0, len(texts) - 1)
     window = _Window.of("\n".join(texts), limit) if size > limit else None
     kept: list[Content] = []
-    cut = window is not None
+    cut = False
     for block in blocks:
         text = text_of(block)
         if text is not None:
@@ -56,7 +56,8 @@ def bound_content(
             kept.append(Text(text=f"[{described(block)}: too large for a model]"))
         else:
             kept.append(block)
-    return tuple(kept), cut
+    # Between blocks it may be a newline alone that is too much.
+    return tuple(kept), cut or (window is not None and not window.note)
 
 
 def joined_text(content: Iterable[Content]) -> str:
