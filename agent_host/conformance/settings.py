@@ -44,6 +44,8 @@ def read_case(url: str, environ: Mapping[str, str], store: Path) -> Case:
             connect_timeout=CONNECT_TIMEOUT,
             call_timeout=CALL_TIMEOUT,
             auth=_auth(scenario, context, store),
+            roots=(store.as_uri(),),
+            sampling=True,
         ),
         calls=tuple(
             (call["name"], call.get("arguments", {})) for call in context.get("toolCalls", [])

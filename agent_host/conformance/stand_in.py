@@ -18,9 +18,13 @@ async def authorize(url: str) -> str:
 
 
 async def answer(_: str, request: ServerRequest, __: str) -> JsonObject | RequestRefused:
-    """Answer what a server asks (`ports.Answer`): accept forms, with their defaults."""
+    """Answer what a server asks (`ports.Answer`): accept forms, with their defaults, and say a word
+    in the place of a model."""
+    if request.method == "sampling/createMessage":
+        word = {"type": "text", "text": "Hello."}
+        return {"role": "assistant", "content": word, "model": "none", "stopReason": "endTurn"}
     if request.method != "elicitation/create":
-        return RequestRefused("the conformance client has no model")
+        return RequestRefused(f"{request.method} is not answered here")
     schema: Any = request.params.get("requestedSchema")
     if not isinstance(schema, Mapping):
         return {"action": "decline"}
