@@ -93,7 +93,9 @@ def run(work: Any) -> Any:
     except errors.NeedsLoginError as error:
         raise UnavailableError(str(error), ExitStatus.NEEDS_LOGIN) from None
     except (errors.LoginFailedError, spec_errors.ConnectFailedError) as error:
-        raise UnavailableError(str(error)) from None
+        refused = getattr(error, "code", "") == "access_denied"  # by the person
+        status = ExitStatus.NEEDS_LOGIN if refused else ExitStatus.SERVER_UNAVAILABLE
+        raise UnavailableError(str(error), status) from None
 
 
 def _person(*, browser: bool) -> Any:

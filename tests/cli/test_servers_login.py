@@ -137,6 +137,19 @@ def test_a_server_that_asks_for_no_login_is_left_alone(project, at_terminal):
         with at_terminal("servers", "login", "crm", "--trust") as terminal:
             terminal.wait("crm asks for no login")
             assert terminal.exit_status() == 0
+        # One that publishes where to log in can be logged in to, for what needs it.
+        world.modes.discard("no_prm")
+        with at_terminal("servers", "login", "crm", "--trust") as terminal:
+            terminal.wait("logged in to crm")
+            assert terminal.exit_status() == 0
+
+
+def test_a_person_who_says_no_is_not_logged_in(project, at_terminal):
+    with protected("deny") as world:
+        config(project, world)
+        with at_terminal("servers", "login", "crm", "--trust") as terminal:
+            terminal.wait("the login was refused: access_denied")
+            assert terminal.exit_status() == 8
 
 
 def test_a_token_that_the_server_does_not_take_is_no_login(project, at_terminal):

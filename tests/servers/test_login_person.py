@@ -254,10 +254,16 @@ def test_a_browser_is_started_without_a_shell(tmp_path, monkeypatch):
 
 
 def test_a_browser_that_cannot_be_started_is_no_browser(monkeypatch):
-    def broken(url):
+    def broken(self, url):
         raise OSError("exec")
 
-    monkeypatch.setattr(browser_module.webbrowser, "open", broken)
+    class Named:
+        name = "/usr/bin/w3m"
+        open = broken
+
+    monkeypatch.setattr(browser_module.webbrowser, "get", Named)  # would take the terminal
+    assert open_browser("https://a.example/") is False
+    Named.name = "firefox"
     assert open_browser("https://a.example/") is False
 
 

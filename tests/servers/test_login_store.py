@@ -235,3 +235,20 @@ def test_a_login_of_another_process_is_taken_over(tmp_path):
 
     with protected() as world:
         assert asyncio.run(scenario(spec_for(world, tmp_path))) == 200
+
+
+def test_two_connections_of_one_process_use_a_refresh_token_once(tmp_path):
+    from tests.fakes.login_hosting import client_of, post
+
+    async def scenario(spec):
+        async with client_of(spec) as one, client_of(spec) as two:
+            both = await asyncio.gather(post(one, spec.url), post(two, spec.url))
+            return [answer.status_code for answer in both]
+
+    with protected() as world:
+        spec = spec_for(world, tmp_path)
+        once(spec, person=browser())
+        for token in world.tokens.values():
+            token["good"] = False
+        assert asyncio.run(scenario(spec)) == [200, 200]
+        assert world.grants() == ["authorization_code", "refresh_token"]

@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from agent_host.core.text import clean_line
@@ -22,6 +23,8 @@ from agent_host.servers.login.person import Redirect, Visit, parameters
 MAX_URL = 8192
 SECONDS = 600.0
 TRIES = 3
+IN_TERMINAL = ("www-browser", "links", "elinks", "lynx", "w3m")
+"""What `webbrowser` falls back on where there is no screen."""
 
 Say = Callable[[str], None]
 Ask = Callable[[str], Awaitable[str]]
@@ -38,9 +41,13 @@ def check_openable(url: str) -> str:
 
 
 def open_browser(url: str) -> bool:
-    """Open a URL in the person's browser; return whether one was started."""
+    """Open a URL in the person's browser; return whether one was started. One that would take the
+    terminal is none."""
+    check_openable(url)
     try:
-        return webbrowser.open(check_openable(url))
+        browser = webbrowser.get()
+        name = PurePath(str(getattr(browser, "name", ""))).name
+        return name not in IN_TERMINAL and browser.open(url)
     except (webbrowser.Error, OSError):
         return False
 

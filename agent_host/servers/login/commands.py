@@ -16,10 +16,13 @@ import httpx2
 
 from agent_host.core.text import clean_line
 from agent_host.servers.login.challenge import Challenge, challenge_of
+from agent_host.servers.login.discovery import resource_page
 from agent_host.servers.login.endpoint import Endpoint
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
 from agent_host.servers.login.person import Person
 from agent_host.servers.login.record import Client, Login
+from agent_host.servers.login.renewal import Renewal
+from agent_host.servers.login.resource import resource_of
 from agent_host.servers.login.transport import LoginTransport, make_renewal
 from agent_host.servers.login.wish import Wish
 from agent_host.servers.spec import AuthSpec, HttpSpec
@@ -68,7 +71,7 @@ async def log_in(
         renewal = make_renewal(inner, spec, auth, person=person, now=now)
         await renewal.recall()
         challenge = challenge_of(response)
-        if not needed and not await _has_page(inner, spec, challenge):
+        if not needed and not await _has_page(renewal, spec, challenge):
             return LoggedIn(needed=False)
         used = renewal.token.access if renewal.token is not None else ""
         wish = Wish(
@@ -181,31 +184,14 @@ async def _ask(transport: httpx2.AsyncBaseTransport, spec: HttpSpec) -> httpx2.R
     return response
 
 
-async def _has_page(inner: httpx2.AsyncBaseTransport, spec: HttpSpec, challenge: Challenge) -> bool:
+async def _has_page(renewal: Renewal, spec: HttpSpec, challenge: Challenge) -> bool:
     """Whether a server that answers everybody still has logins, for some of its tools."""
     if challenge.scheme:
         return True
-    url = httpx2.URL(spec.url)
-    path = f"/.well-known/oauth-protected-resource{url.path.rstrip('/')}"
-    page = url.copy_with(path=path, query=None, userinfo=b"")
-    response = await _ask_page(inner, page)
-    return response is not None and response.status_code == 200
-
-
-async def _ask_page(inner: httpx2.AsyncBaseTransport, url: httpx2.URL) -> httpx2.Response | None:
-    seconds = dict.fromkeys(("connect", "read", "write", "pool"), 10.0)
-    request = httpx2.Request(
-        "GET",
-        url,
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        extensions={"timeout": seconds},
-    )
     try:
-        response = await inner.handle_async_request(request)
-        await response.aclose()
-    except (httpx2.TransportError, httpx2.StreamError):
-        return None
-    return response
+        return await resource_page(renewal.wire, resource_of(spec.url), challenge) is not None
+    except LoginFailedError:
+        return False
 
 
 async def _verify(

@@ -68,7 +68,7 @@ async def discover(
     LoginFailedError.
     """
     resource = resource_of(url)
-    page = await _resource_page(wire, resource, challenge)
+    page = await resource_page(wire, resource, challenge)
     if page is None:
         found = await _metadata(wire, resource, issuer)
         return Place(
@@ -105,9 +105,11 @@ def _chosen(servers: Sequence[str], issuer: str, *, strict: bool) -> str:
     return same or issuer
 
 
-async def _resource_page(
+async def resource_page(
     wire: Wire, resource: str, challenge: Challenge
 ) -> ProtectedResourceMetadata | None:
+    """Return the metadata that a server publishes about itself, or None. Raises
+    LoginFailedError."""
     failed = 0
     for url in build_protected_resource_metadata_discovery_urls(
         challenge.resource_metadata or None, resource

@@ -112,7 +112,7 @@ class Loopback:
             and path == self._redirect.path
             and headers.get("host", "") in names
             and headers.get("sec-fetch-mode", "navigate") == "navigate"
-            and "origin" not in headers
+            and headers.get("origin", "null") == "null"
             and ("code=" in query or "error=" in query)
         )
         return target if counts else None
