@@ -139,13 +139,15 @@ class ToolResult:
     """The one result of a tool call. `error` is None when the tool succeeded.
 
     `artifact` names the file beside the transcript that holds the whole of an oversized result;
-    `content` is then its head and tail.
+    `content` is then its head and tail. `for_user` is what the server meant for the user alone:
+    shown, never sent to a model.
     """
 
     call_id: str
     content: tuple[Content, ...]
     error: ToolErrorKind | None = None
     artifact: str | None = None
+    for_user: tuple[Content, ...] = ()
     type: Literal["tool_result"] = "tool_result"
 
 

@@ -204,7 +204,7 @@ class Show:
     def _result(self, result: ToolResult) -> Iterator[str]:
         what = f"error {result.error}" if result.error else "result"
         yield f"{what} of {self._name(result.call_id)}{self._took(result.call_id)}"
-        for block in result.content:
+        for block in (*result.for_user, *result.content):
             yield from self._block(block)
         if result.artifact:
             yield f"    whole result: {clean_line(result.artifact)} beside the transcript"

@@ -107,7 +107,7 @@ def brief_arguments(arguments: JsonObject, limit: int = _ARGUMENTS) -> str:
 def brief_result(result: ToolResult, limit: int = _RESULT) -> str:
     """Return what a result says, clean, on one line, visibly cut."""
     parts: list[str] = []
-    for block in result.content:
+    for block in (*result.for_user, *result.content):
         parts.append(_brief_block(block, limit))
         if sum(map(len, parts)) > limit:
             break
