@@ -35,7 +35,7 @@ LEGACY_HINT = (
     'the tool asks in a way that protocol 2026-07-28 lacks; it works with `protocol = "legacy"` '
     "for this server in servers.toml"
 )
-_HINTED = "no back-channel"
+_HINTED = "server-initiated request"
 
 
 class ToolHeaders:

@@ -7,10 +7,10 @@ of them lets a payload pass the SDK's models or validators, which one hostile sc
 arrives as it came, and is judged by `definitions`, `results`, `offers` and `skills`.
 """
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from agent_host.core.text import clean_line
@@ -45,7 +45,7 @@ _LISTS = {
     "resources": ("resources/list", "resources"),
     "resourceTemplates": ("resources/templates/list", "resources"),
     "prompts": ("prompts/list", "prompts"),
-    "skills": ("skills/list", ""),
+    "skills": ("skills/list", SKILLS),
 }
 
 for _name in ("mcp", "client", "httpx2", "httpcore2"):
@@ -93,15 +93,15 @@ class ServerConnection:
         self._calls.relist = self._list_tools
         self._news = News(self.requests, gate, hooks)
         self._agreed = Agreed(version="", capabilities={})
-        self._outdated = False
+        self._outdated = self._from_memory = False
         self.version = ""
         self.protocol = ""
 
     async def serve(
-        self, method: str, params: JsonObject, _: int | str | None
+        self, method: str, params: JsonObject, request_id: int | str | None
     ) -> JsonObject | Refusal:
         """Answer what the server asks (`requests.Serve`)."""
-        return await self._inputs.serve(method, params)
+        return await self._inputs.serve(method, params, self._gate.asked_for(request_id))
 
     def stderr_tail(self) -> str:
         """The last of what the server logged, cleaned and bounded."""
@@ -129,9 +129,21 @@ class ServerConnection:
         """See `spec.Connection`."""
         return self._agreed.instructions
 
-    def offers(self, capability: str) -> bool:
+    async def offers(self, capability: str) -> bool:
         """See `spec.Connection`."""
-        return self._agreed.offers(capability)
+
+        def offered() -> bool:
+            return self._agreed.offers(capability) or self._agreed.extends(capability)
+
+        if not offered() and self._from_memory:
+            await self._look_again()  # it may offer more than when it was last asked
+        return offered()
+
+    async def _look_again(self) -> None:
+        """Ask again what was remembered."""
+        self._from_memory = False
+        if (agreed := await self._handshake.refreshed()) is not None:
+            self._settle(agreed)
 
     async def lost(self) -> str:
         """See `spec.Connection`."""
@@ -185,10 +197,9 @@ class ServerConnection:
         if disproved(first):
             self._settle(await self._handshake.agree(None))
             return await self._list_tools() if self._agreed.offers("tools") else Listed()
-        self._agreed = _sure(self._agreed)
+        self._agreed, self._from_memory = replace(self._agreed, remembered=False), True
         if first.kind == "result" and said_version(first.raw) not in ("", self.version):
-            with contextlib.suppress(ConnectFailedError):
-                self._settle(await self._handshake.agree(None))
+            await self._look_again()
         return listed
 
     def _page(self, method: str) -> Callable[[JsonObject], Any]:
@@ -247,8 +258,7 @@ class ServerConnection:
             items, problems = kept
             return items, problems
         method, capability = _LISTS[kind]
-        offered = self._agreed.offers(capability) if capability else self._agreed.extends(SKILLS)
-        if not offered:
+        if not await self.offers(capability):
             return [], ()
         async with Patience(self._spec.call_timeout) as patience:
 
@@ -279,16 +289,6 @@ class ServerConnection:
         """See `spec.Connection`."""
         method = "server/discover" if self.requests.modern else "ping"
         return await self._calls.request(method, {}, principal=None)
-
-
-def _sure(agreed: Agreed) -> Agreed:
-    return Agreed(
-        version=agreed.version,
-        capabilities=agreed.capabilities,
-        server_version=agreed.server_version,
-        instructions=agreed.instructions,
-        discovered=agreed.discovered,
-    )
 
 
 def _named_in(tool: Any, names: set[str]) -> bool:

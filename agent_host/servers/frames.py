@@ -12,6 +12,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,9 @@ MAX_SERVER_REQUESTS = 32
 """Requests of a server that may be open at once; more are dropped."""
 LISTEN = "subscriptions/listen"
 """A request that stays open by design: never the one that a broken line answers."""
+
+OWNER: ContextVar[Any] = ContextVar("owner", default=None)
+"""What requests are sent for; told to whoever answers what the server asks on their behalf."""
 
 PARSE_ERROR = -32700
 INVALID_RESPONSE = -32603
@@ -121,6 +125,8 @@ class Gate:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self._open: dict[int | str, str] = {}
+        self._owners: dict[int | str, Any] = {}
+        self._asked_for: dict[int | str, Any] = {}
         self._progress: dict[int | str, Progress] = {}
         self._serving: set[int | str] = set()
         self._given_up: deque[int | str] = deque(maxlen=LATE)
@@ -145,13 +151,22 @@ class Gate:
     def sent_request(self, request_id: int | str, method: str) -> None:
         """Note a request on its way out."""
         self._open[request_id] = method
+        if (owner := OWNER.get()) is not None:
+            self._owners[request_id] = owner
+
+    def asked_for(self, request_id: int | str | None) -> Any:
+        """The owner of the request on whose stream the server sent one of its own; None if that is
+        not known. Forgets it."""
+        return None if request_id is None else self._asked_for.pop(request_id, None)
 
     def sent_answer(self, request_id: int | str) -> None:
         """Note an answer to the server's own request on its way out."""
         self._serving.discard(request_id)
+        self._asked_for.pop(request_id, None)
 
     def sent_cancel(self, request_id: Any) -> None:
         """Note that a request was given up; its late answer is dropped."""
+        self._owners.pop(request_id, None)
         if self._open.pop(request_id, None) is not None:
             self._given_up.append(request_id)
 
@@ -189,17 +204,18 @@ class Gate:
             self.junk_bytes += max(len(line), LINE_COST)
         return frames
 
-    def frames(self, value: Any) -> list[JsonObject]:
-        """The sound frames in a parsed value."""
+    def frames(self, value: Any, on: int | str | None = None) -> list[JsonObject]:
+        """The sound frames in a parsed value. `on`: the request on whose stream it came."""
         if isinstance(value, list):
-            return [frame for item in value[:MAX_BATCH] for frame in self._frame(item)]
-        return self._frame(value)
+            return [frame for item in value[:MAX_BATCH] for frame in self._frame(item, on)]
+        return self._frame(value, on)
 
-    def _frame(self, value: Any) -> list[JsonObject]:
+    def _frame(self, value: Any, on: int | str | None) -> list[JsonObject]:
         if not isinstance(value, dict):
             return self._junk("a JSON value that is no message")
         if isinstance(value.get("method"), str):
-            return self._request(value) if _is_id(value.get("id")) else self._notification(value)
+            own = _is_id(value.get("id"))
+            return self._request(value, on) if own else self._notification(value)
         if "result" in value or "error" in value:
             return self._response(value)
         return self._junk("JSON that is no JSON-RPC message")
@@ -213,6 +229,7 @@ class Gate:
         self.answered = True
         self.sound += 1
         self._open.pop(request_id)
+        self._owners.pop(request_id, None)
         if "error" in value:
             return [_error(request_id, value["error"])]
         result = value["result"]
@@ -220,10 +237,12 @@ class Gate:
             return [failure(request_id, INVALID_RESPONSE, "the result is not an object")]
         return [{"jsonrpc": "2.0", "id": request_id, "result": result}]
 
-    def _request(self, value: JsonObject) -> list[JsonObject]:
+    def _request(self, value: JsonObject, on: int | str | None) -> list[JsonObject]:
         if len(self._serving) >= MAX_SERVER_REQUESTS:
             return self._junk("more requests than the host serves at once")
         self._serving.add(value["id"])
+        if on is not None and on in self._owners:
+            self._asked_for[value["id"]] = self._owners[on]
         self.sound += 1
         return [_with_params(value, {"id": value["id"]})]
 
@@ -276,6 +295,7 @@ class Gate:
         if target is None:
             return []
         self._open.pop(target)
+        self._owners.pop(target, None)
         return [failure(target, PARSE_ERROR, why)]
 
     def _junk(self, what: str, line: bytes = b"") -> list[JsonObject]:

@@ -121,6 +121,11 @@ class Handshake:
             "server/discover", meta=stamped(version, capabilities), version=version
         )
 
+    async def refreshed(self) -> Agreed | None:
+        """What a modern server says of itself now, if it says it."""
+        reply = await self._discover(self._requests.version)
+        return discovered(reply.raw) if reply.kind == "result" else None
+
     async def probe(self, version: str = MODERN_VERSIONS[-1], *, again: bool = True) -> Agreed:
         """Ask whether the server is a modern one; agree with what it is. Raises
         ConnectFailedError."""

@@ -155,16 +155,16 @@ class HttpTransport:
         with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             async for item in read:
                 if isinstance(item, SessionMessage):
-                    self._received(_frame(item))
+                    self._received(_frame(item), _came_on(read))
                 else:
                     self._gate.junk += 1
         self._inbox.close()
         self._ending.end("the connection ended")
 
-    def _received(self, frame: JsonObject) -> None:
+    def _received(self, frame: JsonObject, on: int | str | None) -> None:
         if "method" not in frame:
             self._tickets.answered(frame.get("id"))
-        for sound in self._gate.frames(frame):
+        for sound in self._gate.frames(frame, on):
             self._inbox.put(to_message(sound))
 
 
@@ -201,6 +201,14 @@ class _GatedWriter:
     ) -> bool | None:
         await self.aclose()
         return None
+
+
+def _came_on(read: Any) -> int | str | None:
+    """The request on whose stream the message came that was read last: the SDK keeps the context
+    in which it was received, and with it the ticket."""
+    context = getattr(read, "last_context", None)
+    ticket = context.get(CURRENT) if context is not None else None
+    return ticket.request_id if ticket is not None else None
 
 
 def _frame(item: SessionMessage) -> JsonObject:

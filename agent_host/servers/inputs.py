@@ -23,7 +23,7 @@ from agent_host.core.context import deeper_than
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, ServerRequest
 from agent_host.ports import Answers, RequestRefused
-from agent_host.servers.frames import Gate, sound
+from agent_host.servers.frames import OWNER, Gate, sound
 from agent_host.servers.patience import Patience
 from agent_host.servers.requests import INVALID_PARAMS, METHOD_NOT_FOUND, Refusal
 from agent_host.servers.spec import Hooks, Spec
@@ -51,7 +51,7 @@ REFUSED = -1
 BUSY = -32000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenCall:
     """A call that runs: its clocks, how often the server asked on its behalf, and what still asks.
     `tasks`: the ids of the tasks that it became."""
@@ -82,9 +82,11 @@ class Inputs:
         """A call runs inside; what is asked on its behalf ends with it."""
         call = OpenCall(call_id, patience)
         self._calls.append(call)
+        before = OWNER.set(call)
         try:
             yield call
         finally:
+            OWNER.reset(before)
             self._calls.remove(call)
             for scope in tuple(call.scopes):
                 scope.cancel()

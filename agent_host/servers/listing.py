@@ -54,20 +54,29 @@ async def walk(
         listed.items.extend(items)
         listed.pages.append(reply.raw)
         cursor = reply.raw.get("nextCursor")
+        more = isinstance(cursor, str) and cursor != ""
+        if (count := len(listed.items)) > MAX_ITEMS:
+            del listed.items[MAX_ITEMS:]
+            found = f"more than {MAX_ITEMS}" if more else str(count)
+            listed.problems.append(f"it has {found} {what}; those after {MAX_ITEMS} are left out")
+            return listed
         if not isinstance(cursor, str) or not cursor:
             return listed
         size += json_size(reply.raw)
-        if size > MAX_SIZE:
-            return _ended(listed, f"{method} is larger than {MAX_SIZE >> 20} MiB")
-        if len(listed.items) > MAX_ITEMS:
-            return _ended(listed, f"it has more than {MAX_ITEMS} {what}")
-        if len(cursor) > MAX_CURSOR:
-            return _ended(listed, f"{method} has a cursor of more than {MAX_CURSOR >> 10} KiB")
-        if cursor in seen:
-            return _ended(listed, f"{method} repeats a cursor")
+        if why := _too_much(method, size, cursor, seen):
+            return _ended(listed, why)
         seen.add(cursor)
         params = {"cursor": cursor}
     return _ended(listed, f"{method} has more than {MAX_PAGES} pages")
+
+
+def _too_much(method: str, size: int, cursor: str, seen: set[str]) -> str:
+    """Why there is no next page for the host."""
+    if size > MAX_SIZE:
+        return f"{method} is larger than {MAX_SIZE >> 20} MiB"
+    if len(cursor) > MAX_CURSOR:
+        return f"{method} has a cursor of more than {MAX_CURSOR >> 10} KiB"
+    return f"{method} repeats a cursor" if cursor in seen else ""
 
 
 def _ended(listed: Listed, why: str) -> Listed:

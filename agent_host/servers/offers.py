@@ -174,7 +174,7 @@ class Offers:
     ) -> tuple[str, ...]:
         """See `Pool.complete`."""
         connection = await self._connection(ref.server)
-        if isinstance(connection, Failed) or not connection.offers("completions"):
+        if isinstance(connection, Failed) or not await connection.offers("completions"):
             return ()
         if isinstance(ref, PromptInfo):
             named = {"type": "ref/prompt", "name": ref.name}

@@ -136,6 +136,8 @@ class Pool:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        for server in self._servers.values():
+            self._connected(server)
         for task in self._tasks:
             task.cancel()
         group, self._group = self._group, None
@@ -344,9 +346,10 @@ class Pool:
         self._connected(server)
 
     def _connected(self, server: Supervisor) -> None:
-        connection, known = server.connection, server.known_as
-        if self._lock is None or connection is None or known is None:
+        connection = server.connection
+        if self._lock is None or connection is None:
             return
+        known = connection.known
         if server.health().state == "connected":
             self._lock.remember(
                 server.spec,

@@ -257,8 +257,8 @@ class Connection(Protocol):
     def instructions(self) -> str:
         """What the server says about its use; as it came."""
 
-    def offers(self, capability: str) -> bool:
-        """Whether the server has a capability, as `resources`."""
+    async def offers(self, capability: str) -> bool:
+        """Whether the server has a capability, as `resources`, or an extension."""
 
     async def handshake(self, known: Known | None) -> None:
         """Negotiate. Raises ConnectFailedError. `known`: what is remembered of the server, which
