@@ -31,12 +31,23 @@ from agent_host.core.text import clean, clean_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addition:
-    """A server to add. `notes` are for the person, before it is written."""
+    """A server to add. `notes` are for the person, before it is written; `comment` stands above its
+    table."""
 
     name: str
     table: Mapping[str, Any]
     notes: Sequence[str] = ()
     kept: Sequence[Kept] = ()
+    comment: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its table as TOML."""
+        return rendered(self.name, self.table, self.comment)
+
+    def put_into(self, text: str, file: str) -> str:
+        """Return the text of a servers.toml with this server added. Raises ConfigError."""
+        return with_server(text, file, self.name, self.table, self.comment)
 
     @property
     def item(self) -> TrustItem:
@@ -66,7 +77,7 @@ class Target:
 
     def trial(self, addition: Addition) -> Loaded:
         """Return the config as it would be with one server more; nothing is written."""
-        text = with_server(self.loaded.text if self.loaded else "", self.name, *_pair(addition))
+        text = addition.put_into(self.loaded.text if self.loaded else "", self.name)
         config = Config.model_validate(parse(text, self.name))
         if self.loaded is not None:
             return replace(self.loaded, config=config, declared=config, text=text)
@@ -132,10 +143,8 @@ def show(target: Target, additions: Sequence[Addition]) -> None:
     new = "" if target.path.exists() else " (a new file)"
     out = [f"to {target.name}{new}:", ""]
     for addition in additions:
-        out += [clean(rendered(addition.name, addition.table)).rstrip("\n"), ""]
-    for addition in additions:
-        item = addition.item
-        out += [item.key, *(f"  {line}" for line in item.lines)]
+        out += [clean(addition.text).rstrip("\n")]
+        out += [f"  {line}" for line in addition.item.lines]
         told = [*addition.notes, *_unset(addition), *warnings_of(addition.table)]
         out += [f"  note: {clean_line(note, 600)}" for note in told]
         out += [
@@ -143,7 +152,8 @@ def show(target: Target, additions: Sequence[Addition]) -> None:
             for kept in addition.kept
             if kept.value
         ]
-    sys.stderr.write("\n".join(out) + "\n")
+        out.append("")
+    sys.stderr.write("\n".join(out))
 
 
 def agreed(question: str, *, yes: bool, typed: bool) -> bool:
@@ -167,7 +177,7 @@ def write(target: Target, additions: Sequence[Addition]) -> Loaded:
 
     def change(text: str) -> str:
         for addition in additions:
-            text = with_server(text, target.name, *_pair(addition))
+            text = addition.put_into(text, target.name)
         return text
 
     rewrite(target.path, change)
@@ -181,8 +191,7 @@ def write(target: Target, additions: Sequence[Addition]) -> Loaded:
 
 def print_dry(additions: Sequence[Addition]) -> None:
     """Print the tables and nothing else."""
-    text = "\n".join(rendered(addition.name, addition.table) for addition in additions)
-    sys.stdout.write(text)
+    sys.stdout.write("\n".join(addition.text for addition in additions))
 
 
 def _unset(addition: Addition) -> list[str]:
@@ -194,10 +203,6 @@ def _unset(addition: Addition) -> list[str]:
         for name in names
         if not os.environ.get(name) and name not in said
     ]
-
-
-def _pair(addition: Addition) -> tuple[str, Mapping[str, Any]]:
-    return addition.name, addition.table
 
 
 def _where(kept: Kept) -> str:

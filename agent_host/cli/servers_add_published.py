@@ -7,47 +7,73 @@ look-alike of a known server is how people are led to a stranger's program.
 """
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from agent_host.cli.adding import Addition, Target, free
+from agent_host.cli.adding import Addition, Target, agreed, free
 from agent_host.cli.keeping import Kept, Where, chosen, place, typed
 from agent_host.cli.published import Published, published
 from agent_host.cli.trusting import at_terminal
+from agent_host.config import paths
 from agent_host.config.importers.build import legal_name
 from agent_host.config.secrets import has_reference
-from agent_host.core.errors import UsageError
+from agent_host.core.errors import AgentHostError, ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean_line
 from agent_host.registry.install import plans, preferred
 from agent_host.registry.plan import InstallPlan, Need
 from agent_host.registry.server_json import Listing
+from agent_host.registry.web import Fault
 
-_PREPARE = "agent_host.registry.prepare"
+
+class NotAddedError(AgentHostError):
+    """A person did not want it."""
+
+    exit_status = ExitStatus.REFUSED
 
 
 def from_registry(options: argparse.Namespace, wanted: str, name: str, target: Target) -> Addition:
-    """Return a server of the registry as a table. Raises UsageError and UnavailableError."""
+    """Return a server of the registry as a table. Raises UsageError and UnavailableError.
+
+    What is neither fetched by a runner nor remote is put on the disk here, after a question.
+    """
     with published(options) as registry:
         if "/" not in wanted:
             registry.freshen(words=wanted)
         listing = registry.listing(wanted, options.version)
         alike = _alike(registry, listing)
-    plan = _chosen(plans(listing), options.package, listing.server.name)
+        plan = _chosen(plans(listing), options.package, listing.server.name)
+        plan, problem = _fixed(plan, options, registry)
     name = name or free(legal_name(listing.server.name.rpartition("/")[2]), target.servers)
     values, kept = _values(plan, options, name)
     try:
         plan = plan.filled(values)
     except ValueError as error:
         raise UsageError(f"{listing.server.name} {error}; give it with --set KEY=VALUE") from None
+    notes = [*_notes(listing, plan, alike), *([problem] if problem else [])]
+    pinned = f", {plan.pinned}" if plan.pinned else ""
+    comment = f"{listing.server.name} {listing.server.version}{pinned}"
+    return Addition(name=name, table=_table(plan), notes=tuple(notes), kept=kept, comment=comment)
+
+
+def _fixed(
+    plan: InstallPlan, options: argparse.Namespace, registry: Published
+) -> tuple[InstallPlan, str]:
+    """Return the plan with its hash and, where there is no runner, its program on this machine;
+    and why that could not be pinned."""
+    if options.offline:
+        if plan.unprepared:
+            raise UsageError(f"{plan.title} has to be fetched first; try without --offline")
+        return plan, "not pinned by a hash, because nobody was asked (--offline)"
     if plan.unprepared:
-        plan = _prepared(plan, name, options)
-    return Addition(
-        name=name, table=_table(plan), notes=tuple(_notes(listing, plan, alike)), kept=kept
-    )
+        return _prepared(plan, options, registry), ""
+    module: Any = import_module("agent_host.registry.pin")
+    found = module.pin(plan, registry.web(), which=shutil.which, environ=os.environ)
+    return (plan, found.text) if isinstance(found, Fault) else (found, "")
 
 
 def _alike(registry: Published, listing: Listing) -> list[str]:
@@ -77,7 +103,7 @@ def _values(
     given = dict(_pair(text) for text in options.set or ())
     asks = at_terminal(sys.stdin, sys.stderr) and not options.dry_run and not options.yes
     if asks:
-        open_needs = [n for n in plan.needs if n.required and not n.secret and not n.default]
+        open_needs = [n for n in plan.needs if n.required and not n.secret]
         given |= {need.name: _asked(need) for need in open_needs if need.name not in given}
     secrets = [need for need in plan.needs if need.secret and need.where != "arg"]
     secrets = [need for need in secrets if need.required or need.name in given]
@@ -98,7 +124,7 @@ def _where(
         return "env"
     if asks or options.secrets is not None:
         names = ", ".join(need.name for need in secrets)
-        return chosen(options.secrets, f"{clean_line(names, 200)}: what it needs is secret")
+        return chosen(options.secrets, f"{clean_line(names, 200)} is a secret that it needs")
     for need in secrets:
         if not has_reference(given.get(need.name, "${env:X}")):
             raise UsageError(
@@ -122,20 +148,30 @@ def _referred(
 
 def _asked(need: Need) -> str:
     about = f" ({clean_line(need.description, 200)})" if need.description else ""
-    choices = f" [{', '.join(need.choices)}]" if need.choices else ""
-    sys.stderr.write(f"{clean_line(need.name, 100)}{about}{choices}: ")
+    choices = f", one of {', '.join(need.choices)}" if need.choices else ""
+    default = f" [{need.default}]" if need.default else ""
+    sys.stderr.write(f"{clean_line(f'{need.name}{about}{choices}{default}', 400)}: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip()
 
 
-def _prepared(plan: InstallPlan, name: str, options: argparse.Namespace) -> InstallPlan:
+def _prepared(plan: InstallPlan, options: argparse.Namespace, registry: Published) -> InstallPlan:
+    store = paths.user_data_folder() / "installed"
     if options.dry_run:
-        return replace(plan, command=f"<put on this machine: {plan.title}>")
-    if find_spec(_PREPARE) is None:
-        raise UsageError(f"{plan.title} has to be installed first, which cannot be done here yet")
-    module: Any = import_module(_PREPARE)
-    made: InstallPlan = module.prepare(plan, name)
-    return made
+        return replace(plan, command=f"<{plan.title}>", unprepared="")
+    sys.stderr.write(
+        f"{plan.title} is started from this machine: it is fetched, checked and put into "
+        f"{paths.shown(store)} before it can be shown what would run.\n"
+    )
+    if not agreed("Do that?", yes=options.yes, typed=False):
+        raise NotAddedError("nothing was fetched or written")
+    module: Any = import_module("agent_host.registry.prepare")
+    found: InstallPlan | Fault = module.prepare(
+        plan, store, registry.web(), python=sys.executable, environ=os.environ
+    )
+    if isinstance(found, Fault):
+        raise UnavailableError(f"{plan.title} {found.text}")
+    return found
 
 
 def _table(plan: InstallPlan) -> dict[str, Any]:

@@ -53,9 +53,13 @@ def checked(name: str, table: Mapping[str, Any]) -> ServerConfig:
     return config.servers[name]
 
 
-def rendered(name: str, table: Mapping[str, Any]) -> str:
-    """Return `[servers.NAME]` as TOML: short tables inline, long ones under a header below."""
-    lines = [f"[servers.{_key(name)}]"]
+def rendered(name: str, table: Mapping[str, Any], comment: str = "") -> str:
+    """Return `[servers.NAME]` as TOML: short tables inline, long ones under a header below.
+
+    `comment`: one line above it, cleaned here.
+    """
+    lines = [f"# {clean_line(comment, 400)}"] if comment else []
+    lines.append(f"[servers.{_key(name)}]")
     below: list[str] = []
     for key, value in table.items():
         line = f"{_key(key)} = {_value(value, len(key) + 3)}"
@@ -74,7 +78,9 @@ def rendered(name: str, table: Mapping[str, Any]) -> str:
     return text
 
 
-def with_server(text: str, file: str, name: str, table: Mapping[str, Any]) -> str:
+def with_server(
+    text: str, file: str, name: str, table: Mapping[str, Any], comment: str = ""
+) -> str:
     """Return the text of a servers.toml with one server more.
 
     `file` names the file in errors. Raises ConfigError: invalid TOML, a name that is taken, or a
@@ -85,7 +91,7 @@ def with_server(text: str, file: str, name: str, table: Mapping[str, Any]) -> st
     if not isinstance(servers, dict) or name in servers:
         raise ConfigError(f'{file}: has a server "{clean_line(name)}" already; choose another name')
     servers[name] = _plain(table)
-    block = rendered(name, table)
+    block = rendered(name, table, comment)
     at = _place(text)
     before, after = text[:at], text[at:]
     if "\r\n" in text:

@@ -30,7 +30,9 @@ class VSCode:
 
     def recognizes(self, path: Path, data: Mapping[str, Any]) -> bool:
         """Return whether a file is one of it."""
-        return bool(table(data, "servers") or table(data, "mcp", "servers"))
+        # Our own servers.toml has tables of that name, too.
+        found = table(data, "servers") or table(data, "mcp", "servers")
+        return bool(found) and path.suffix != ".toml"
 
     def servers(self, data: Mapping[str, Any], machine: Machine) -> Iterator[Raw]:
         """Yield its servers."""
