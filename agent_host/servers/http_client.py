@@ -1,8 +1,9 @@
 """The HTTP client of one server: static headers, login, proxy and TLS, one inside the other.
 
-Theory of operation: `OneCallTransport` (every failure is one call's) stands on `LoginTransport`
-(tokens) on `RawTransport` (proxy, TLS, sockets). The room of logins is imported when a client is
-made, so that hosts without a server behind a URL never load it.
+Theory of operation: `OneCallTransport` (every failure is one call's) stands on what a server wants
+to know of the user (`user_http`), on `LoginTransport` (tokens), on `RawTransport` (proxy, TLS,
+sockets). The room of logins is imported when a client is made, so that hosts without a server
+behind a URL never load it.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from agent_host.core.text import clean_line
 from agent_host.servers.http_calls import OneCallTransport
 from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import ConnectFailedError, HttpSpec
+from agent_host.servers.user_http import UserHeaders
 
 CONNECT_SHARE = 0.8
 """The part of the connect budget that one TCP and TLS connection may take: the rest is for
@@ -54,10 +56,9 @@ def _login(raw: RawTransport, spec: HttpSpec, person: Any) -> httpx2.AsyncBaseTr
     if find_spec(_LOGIN) is None:
         return raw
     made: httpx2.AsyncBaseTransport = import_module(_LOGIN).LoginTransport(raw, spec, person=person)
-    if not spec.user.exchange:
-        return made
-    users: httpx2.AsyncBaseTransport = import_module(_USERS).UserTokens(raw, made, spec)
-    return users
+    if spec.user.exchange:
+        made = import_module(_USERS).UserTokens(raw, made, spec)
+    return UserHeaders(made, spec.user) if spec.user.headers else made
 
 
 def _check(spec: HttpSpec) -> None:
