@@ -28,7 +28,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.models.call_ids import plain_id, wire_name
-from agent_host.models.content import as_text, document, file_name, picture
+from agent_host.models.content import as_text, document, file_name, in_words, picture
 from agent_host.models.encoding import (
     MAX_CACHED,
     ConversationBytes,
@@ -167,7 +167,7 @@ class TurnEncoder:
         if self._profile.files and (file := document(block)) is not None:
             source = _source(file.media_type, file.data or "")
             return {"type": "document", "source": source, "title": file_name(file)}
-        return _text(as_text(block))
+        return _text(in_words(block))
 
 
 class _Turns(ConversationBytes):

@@ -31,6 +31,7 @@ from agent_host.models.content import (
     as_text,
     document,
     file_name,
+    in_words,
     picture,
     result_text,
     sound,
@@ -168,7 +169,7 @@ class ChatEncoder:
         if self._profile.files and (file := document(block)) is not None:
             data = f"data:{file.media_type};base64,{file.data}"
             return {"type": "file", "file": {"filename": file_name(file), "file_data": data}}
-        return {"type": "text", "text": as_text(block)}
+        return {"type": "text", "text": in_words(block)}
 
     def _user_content(self, message: Message) -> Json:
         """A string where it can be one: every server takes that."""

@@ -79,6 +79,15 @@ def as_text(block: Block) -> str:
             return ""
 
 
+def in_words(block: Block) -> str:
+    """Return a block that this model is not sent, as text that says so: never its data."""
+    text = as_text(block)
+    lost = isinstance(block, Image | Audio) or (
+        isinstance(block, Resource) and block.text is None and block.data is not None
+    )
+    return f"{text[:-1]}: not shown, this model cannot take it]" if lost else text
+
+
 def result_text(result: ToolResult, texts: list[str]) -> str:
     """Return the text of a result for a wire that cannot say that it is an error."""
     text = "\n".join(texts) or "(no output)"

@@ -30,7 +30,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.models.call_ids import wire_id, wire_name
-from agent_host.models.content import as_text, document, file_name, picture, result_text
+from agent_host.models.content import as_text, document, file_name, in_words, picture, result_text
 from agent_host.models.encoding import (
     MAX_CACHED,
     ConversationBytes,
@@ -162,7 +162,7 @@ class ItemEncoder:
         if self._profile.files and (file := document(block)) is not None:
             data = f"data:{file.media_type};base64,{file.data}"
             return {"type": "input_file", "filename": file_name(file), "file_data": data}
-        return _text(as_text(block))
+        return _text(in_words(block))
 
     def _user_content(self, message: Message) -> Json:
         """A string where it can be one."""

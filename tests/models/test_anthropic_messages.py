@@ -186,9 +186,18 @@ def test_blank_text_is_left_out_and_answers_of_nothing_else_too() -> None:
         (ok("a", Text(text=" "), PICTURE), [IMAGE]),
         (ok("a", Resource(uri="file:///b", text="words")), "[resource file:///b]\nwords"),
         (ok("a", Resource(uri="u", media_type="image/png", data="iVBORw0KGgo=")), [IMAGE]),
-        (ok("a", Audio(data="UklGRg==", media_type="audio/wav")), "[audio audio/wav]"),
-        (ok("a", Image(data="%%", media_type="image/png")), "[image image/png]"),
-        (ok("a", Image(data="AAAA", media_type="image/svg+xml")), "[image image/svg+xml]"),
+        (
+            ok("a", Audio(data="UklGRg==", media_type="audio/wav")),
+            "[audio audio/wav: not shown, this model cannot take it]",
+        ),
+        (
+            ok("a", Image(data="%%", media_type="image/png")),
+            "[image image/png: not shown, this model cannot take it]",
+        ),
+        (
+            ok("a", Image(data="AAAA", media_type="image/svg+xml")),
+            "[image image/svg+xml: not shown, this model cannot take it]",
+        ),
     ],
 )
 def test_a_result_holds_what_the_provider_takes(result: ToolResult, content: Any) -> None:
@@ -201,14 +210,21 @@ def test_a_result_holds_what_the_provider_takes(result: ToolResult, content: Any
 def test_a_user_may_show_pictures_and_documents() -> None:
     sound = Audio(data="UklGRg==", media_type="audio/wav")
     wire = sent(Message(role="user", content=(Text(text="look"), PICTURE, PDF, sound)))
-    assert wire[0]["content"] == [text("look"), IMAGE, DOCUMENT, text("[audio audio/wav]")]
+    assert wire[0]["content"] == [
+        text("look"),
+        IMAGE,
+        DOCUMENT,
+        text("[audio audio/wav: not shown, this model cannot take it]"),
+    ]
 
 
 def test_a_server_that_takes_no_media_gets_words() -> None:
     plain = replace(PROFILE, images=False, files=False)
     assert sent(Message(role="user", content=(PICTURE, PDF)), profile=plain)[0]["content"] == [
-        text("[image image/png]"),
-        text("[resource a.pdf file:///a.pdf application/pdf]"),
+        text("[image image/png: not shown, this model cannot take it]"),
+        text(
+            "[resource a.pdf file:///a.pdf application/pdf: not shown, this model cannot take it]"
+        ),
     ]
     outside = replace(PROFILE, tool_images=False)
     wire = sent(user("go"), answer(*calling("a")), results(ok("a", PICTURE)), profile=outside)

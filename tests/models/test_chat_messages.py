@@ -134,8 +134,14 @@ def wire(*messages: Message, profile: Profile = PLAIN, system: str = "") -> Any:
         ((Text(text="a"), Text(text="b")), "a\nb"),
         ((Resource(uri="file:///a", name="A", text="x"),), "[resource A file:///a]\nx"),
         ((Resource(uri="u", media_type="text/html"),), "[resource u text/html]"),
-        ((Audio(data="AAAA", media_type="audio/odd"),), "[audio audio/odd]"),
-        ((Image(data="?", media_type="image/png"),), "[image image/png]"),
+        (
+            (Audio(data="AAAA", media_type="audio/odd"),),
+            "[audio audio/odd: not shown, this model cannot take it]",
+        ),
+        (
+            (Image(data="?", media_type="image/png"),),
+            "[image image/png: not shown, this model cannot take it]",
+        ),
     ],
 )
 def test_a_result_is_text(content: tuple[Content, ...], text: str) -> None:
@@ -258,7 +264,10 @@ def test_a_picture_of_a_result_stands_in_a_user_message_behind_the_whole_batch()
 
 def test_what_a_model_cannot_see_is_said_in_words() -> None:
     [sent] = wire(Message(role="user", content=(PICTURE, PDF)), profile=Profile(images=False))
-    assert sent["content"] == "[image image/png]\n[resource file:///a/b.pdf application/pdf]"
+    assert sent["content"] == (
+        "[image image/png: not shown, this model cannot take it]\n"
+        "[resource file:///a/b.pdf application/pdf: not shown, this model cannot take it]"
+    )
 
 
 def test_a_file_is_sent_where_the_provider_takes_files() -> None:

@@ -246,7 +246,7 @@ def result(*content: Content, error: Any = None) -> Message:
         (result(), "(no output)"),
         (result(Text(text="a"), Text(text="b")), "a\nb"),
         (result(Text(text="no"), error="timeout"), "Error (timeout): no"),
-        (result(SOUND), "[audio audio/wav]"),
+        (result(SOUND), "[audio audio/wav: not shown, this model cannot take it]"),
     ],
 )
 def test_a_result_of_text_is_a_string(sent: Message, expected: str) -> None:
@@ -300,7 +300,10 @@ def test_a_user_may_show_pictures_and_files() -> None:
         *("input_text", "input_image", "input_file", "input_text"),
     ]
     [sent] = wire(Message(role="user", content=(PICTURE, PDF)), profile=Profile(images=False))
-    assert sent["content"] == "[image image/png]\n[resource file:///a/b.pdf application/pdf]"
+    assert sent["content"] == (
+        "[image image/png: not shown, this model cannot take it]\n"
+        "[resource file:///a/b.pdf application/pdf: not shown, this model cannot take it]"
+    )
 
 
 @pytest.mark.parametrize("role", ["developer", "user"])
