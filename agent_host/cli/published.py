@@ -150,18 +150,13 @@ class Published:
                 )
             return here
         found = self.client().version(whole, version or "latest")
-        listing = read_listing(found) if isinstance(found, dict) else found
-        if isinstance(listing, Listing):
-            return listing
-        if isinstance(listing, Malformed):
-            raise UnavailableError(
-                f"the registry's entry for {whole} cannot be used: {listing.text}"
-            )
-        if listing.status == 404:
+        if isinstance(found, dict):
+            return _right(read_listing(found), whole, version)
+        if found.status == 404:
             raise UsageError(self._absent(whole, version))
         if here is None or (version and version not in ("latest", here.server.version)):
-            raise UnavailableError(f"{listing.text}; {self.state()}")
-        self.say(f"{listing.text}; {self.state()}")
+            raise UnavailableError(f"{found.text}; {self.state()}")
+        self.say(f"{found.text}; {self.state()}")
         return here
 
     def versions(self, name: str) -> tuple[Listing, ...]:
@@ -172,7 +167,7 @@ class Published:
         if not isinstance(found, tuple):
             return ()
         read = (read_listing(raw) for raw in found)
-        return tuple(listing for listing in read if isinstance(listing, Listing))
+        return tuple(one for one in read if isinstance(one, Listing) and one.server.name == name)
 
     def _whole(self, name: str) -> str:
         if "/" in name:
@@ -198,11 +193,13 @@ class Published:
         return f"{self.url} has {what}; {hint}"
 
 
-def _right(listing: Listing | Malformed, name: str) -> Listing:
+def _right(listing: Listing | Malformed, name: str, version: str) -> Listing:
+    """Return the entry if it is the one that was asked for; raise UnavailableError."""
     if isinstance(listing, Malformed):
         raise UnavailableError(f"the registry's entry for {name} cannot be used: {listing.text}")
-    if listing.server.name.lower() != name.lower():
-        other = clean_line(listing.server.name, 120)
+    server = listing.server
+    if server.name.lower() != name.lower() or version not in ("", "latest", server.version):
+        other = clean_line(f"{server.name} {server.version}", 160)
         raise UnavailableError(f"the registry answered with {other} when asked for {name}")
     return listing
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent_host.registry.server_json import Listing, Malformed, Status, read_listing
-from agent_host.registry.words import asked, indexed, words
+from agent_host.registry.words import asked, indexed, owner, words
 
 LAYOUT = 1
 _BUSY = 10.0  # seconds to wait for another process
@@ -227,18 +227,19 @@ class Index:
         return [Hit(**dict(zip(keys, row, strict=True))) for row in rows]
 
 
-def _merit(hit: Hit, wanted: Sequence[str], text: str) -> tuple[int, int, int]:
+def _merit(hit: Hit, wanted: Sequence[str], text: str) -> tuple[bool, bool, int]:
     """What goes before how rare a word is: smaller is better. A status that is not active; a name
-    that was asked for as it is; how many of the words the name and title do not have."""
-    short = hit.name.partition("/")[2].lower()
-    exact = text.strip().lower() in (hit.name.lower(), short, hit.title.lower())
-    in_name, in_title = words(short), words(hit.title)
-    missing = sum(
-        not any(word.startswith(ask) for word in in_name)
-        + (not any(word.startswith(ask) for word in (*in_name, *in_title)))
-        for ask in wanted
-    )
-    return hit.status != "active", not exact, missing
+    that is not just what was asked for; how many of the words are not in the name, how many are
+    not in its title either, less those that are the publisher's own name."""
+    namespace, _, short = hit.name.partition("/")
+    exact = text.strip().lower() in (hit.name.lower(), short.lower())
+    in_name, in_title, owned = words(short), words(hit.title), owner(namespace)
+    distance = 0
+    for ask in wanted:
+        named = any(word.startswith(ask) for word in in_name)
+        titled = named or any(word.startswith(ask) for word in in_title)
+        distance += (not named) + (not titled) - (ask in owned)
+    return hit.status != "active", not exact, distance
 
 
 def _put(db: sqlite3.Connection, listing: Listing, raw: Mapping[str, Any], walk: int) -> None:
@@ -247,7 +248,7 @@ def _put(db: sqlite3.Connection, listing: Listing, raw: Mapping[str, Any], walk:
     entry = json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     if len(entry) > _ENTRY:
         return
-    owner, _, short = server.name.partition("/")
+    namespace, _, short = server.name.partition("/")
     known = db.execute(
         "SELECT id, updated, walk FROM servers WHERE name = ?", (server.name,)
     ).fetchone()
@@ -267,7 +268,7 @@ def _put(db: sqlite3.Connection, listing: Listing, raw: Mapping[str, Any], walk:
     texts = (" ".join(words(short)), indexed(server.title), indexed(server.description))
     db.execute(
         "INSERT INTO terms (rowid, name, title, description, owner) VALUES (?, ?, ?, ?, ?)",
-        (done.lastrowid, *texts, " ".join(words(owner))),
+        (done.lastrowid, *texts, " ".join(owner(namespace))),
     )
 
 
@@ -306,12 +307,13 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        with _transaction(db):
-            layout = db.execute("PRAGMA user_version").fetchone()[0]
-            if layout == 0:
-                for statement in _SCHEMA.split(";"):
+        layout = _layout(db)
+        if layout == 0:
+            with _transaction(db):
+                layout = _layout(db)  # another process may have been faster
+                for statement in _SCHEMA.split(";") if layout == 0 else ():
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {LAYOUT}")
+                db.execute(f"PRAGMA user_version = {layout or LAYOUT}")
     except BaseException:
         db.close()
         raise
@@ -319,6 +321,10 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.close()
         raise sqlite3.DatabaseError("it has another layout")
     return db
+
+
+def _layout(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _why(error: sqlite3.DatabaseError) -> str:

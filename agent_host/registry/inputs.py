@@ -7,7 +7,7 @@ where the config resolves references (`env`, `headers`, `url`) it is written so 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent_host.core.text import clean_line
@@ -19,6 +19,7 @@ from agent_host.registry.plan import (
     Where,
     checked_default,
     literal,
+    reads_like_reference,
     variable,
 )
 from agent_host.registry.server_json import Input
@@ -136,3 +137,12 @@ class Inputs:
         if name not in taken:
             return name
         return next(n for n in (f"{name}-{i}" for i in range(2, 1000)) if n not in taken)
+
+
+def argument_problem(args: Iterable[Argument]) -> str:
+    """Return why what an entry says of a command line cannot be configured; empty if it can."""
+    for argument in args:
+        words = [argument.flag, *(part for part in argument.text if isinstance(part, str))]
+        if any(reads_like_reference(word) or "\0" in word for word in words):
+            return "has an argument that reads like a reference to a secret, which no argument is"
+    return ""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from agent_host.core.text import clean_line
 from agent_host.registry import names
 from agent_host.registry.containers import container
-from agent_host.registry.inputs import Inputs
+from agent_host.registry.inputs import Inputs, argument_problem
 from agent_host.registry.plan import (
     Argument,
     InstallPlan,
@@ -27,7 +27,6 @@ from agent_host.registry.plan import (
     Start,
     Template,
     Text,
-    reads_like_reference,
 )
 from agent_host.registry.server_json import Input, Listing, Package, Server, Transport
 
@@ -90,7 +89,7 @@ def _package(server: Server, package: Package, which: Which) -> InstallPlan:
         needs=tuple(inputs.needs),
         pinned=start.pinned,
         warnings=(*inputs.warnings, *start.warnings),
-        problem=start.problem or _looks_like_reference(start.args),
+        problem=start.problem or argument_problem(start.args),
         missing=missing,
         unprepared=start.unprepared,
         source=start.source,
@@ -264,14 +263,6 @@ def _mcpb(package: Package, program: list[Argument]) -> Start:
     source = Source(kind="mcpb", identifier=url, version=package.version, sha256=sha256)
     pinned = f"mcpb:{url} sha256:{sha256}"
     return Start(args=tuple(program), source=source, unprepared="mcpb", pinned=pinned)
-
-
-def _looks_like_reference(args: Iterable[Argument]) -> str:
-    for argument in args:
-        words = [argument.flag, *(part for part in argument.text if isinstance(part, str))]
-        if any(reads_like_reference(word) or "\0" in word for word in words):
-            return "has an argument that reads like a reference to a secret, which no argument is"
-    return ""
 
 
 def _served(plan: InstallPlan, transport: Transport, inputs: Inputs) -> InstallPlan:

@@ -16,7 +16,7 @@ from typing import Any
 
 from agent_host.core.text import clean_line
 from agent_host.registry import names
-from agent_host.registry.inputs import Inputs
+from agent_host.registry.inputs import Inputs, argument_problem
 from agent_host.registry.plan import Argument, Need, Slot, Text, Where
 from agent_host.registry.server_json import Input
 from agent_host.registry.web import Fault
@@ -89,6 +89,9 @@ class _Reader:
         if len(given) > _ITEMS or not all(isinstance(item, str) for item in given):
             return Fault("the bundle's arguments are no list of texts")
         args = tuple(Argument(text=self._text(item, "arg")) for item in given)
+        problem = argument_problem(args)
+        if problem:
+            return Fault(f"the bundle {problem}")
         env: dict[str, Text] = {}
         for name, text in list(_object(self._config, "env").items())[:_ITEMS]:
             if names.is_variable(name) and isinstance(text, str):

@@ -75,7 +75,7 @@ def image(reference: str) -> tuple[str, str, str, str] | None:
     None for what is none. As docker reads it, a first part without dot, colon or `localhost` is
     part of the path."""
     found = _IMAGE.match(reference) if len(reference) <= 500 else None
-    if found is None:
+    if found is None or len(found["path"]) > 255:
         return None
     host, path = found["host"] or "", found["path"]
     if host and "." not in host and ":" not in host and host != "localhost":

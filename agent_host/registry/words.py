@@ -17,7 +17,7 @@ _PRAISES = (
     "me most must never number official only other others outstanding perfect popular "
     "powerful prefer preferred premier premium recommended revolutionary simplest "
     "smartest state superb superior this top trusted ultimate unbeatable unmatched "
-    "unrivaled use world "
+    "unrivaled use world 1 one ones "
 )
 _PRAISE = frozenset(_PRAISES.split())
 _COMMON = frozenset(
@@ -32,8 +32,20 @@ def words(text: str) -> list[str]:
 
 
 def indexed(text: str) -> str:
-    """Return what of a title or a description is indexed: its words without praise, each once."""
-    return " ".join(dict.fromkeys(word for word in words(text) if word not in _PRAISE))
+    """Return what of a title or a description is indexed: its words without praise and without
+    those that are everywhere, each once."""
+    kept = (word for word in words(text) if word not in _PRAISE and word not in _COMMON)
+    return " ".join(dict.fromkeys(kept))
+
+
+def owner(namespace: str) -> list[str]:
+    """Return the words that say whose a namespace is: `io.github.` and `com.` say nothing. The
+    registry has checked that the publisher owns it, so nobody else can have them."""
+    plain = namespace.lower()
+    for forge in ("io.github.", "io.gitlab."):
+        if plain.startswith(forge):
+            return words(namespace[len(forge) :])
+    return words(namespace.partition(".")[2])
 
 
 def asked(text: str) -> tuple[str, ...]:
