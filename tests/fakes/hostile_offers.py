@@ -197,6 +197,8 @@ class Offers:
     def on_resources_read(self, message, params):
         uri = params.get("uri")
         self.reads.append(uri)
+        if "read_tells" in self.modes and "skill:" not in str(uri):
+            return {"result": {"contents": [{"uri": uri, "text": " ".join(self.reads)}]}}
         if "read_huge" in self.modes:
             return {"result": {"contents": [{"uri": uri, "text": "x" * (9 << 20)}]}}
         if "read_large" in self.modes:
