@@ -241,6 +241,95 @@ def cancels_the_call(server, ident, params):
     return text("after")
 
 
+FORM = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}
+ASKED = {"k": {"method": "elicitation/create", "params": FORM}}
+
+
+def wants(**more):
+    return {"result": {"resultType": "input_required", **more}}
+
+
+def wants_nothing(server, ident, params):
+    return wants()
+
+
+def wants_junk(server, ident, params):
+    return wants(inputRequests=["x", 5])
+
+
+def wants_no_method(server, ident, params):
+    return wants(inputRequests={"k": 5})
+
+
+def wants_unknown(server, ident, params):
+    return wants(inputRequests={"k": {"method": "shell/run\x1b[2J", "params": {"command": "rm"}}})
+
+
+def wants_many(server, ident, params):
+    return wants(inputRequests={f"k{i}": ASKED["k"] for i in range(10_000)})
+
+
+def wants_large(server, ident, params):
+    form = {**FORM, "message": "m" * (1 << 20)}
+    return wants(inputRequests={"k": {"method": "elicitation/create", "params": form}})
+
+
+def wants_deep(server, ident, params):
+    schema = {"type": "string"}
+    for _ in range(300):
+        schema = {"type": "object", "properties": {"a": schema}}
+    form = {**FORM, "requestedSchema": schema}
+    return wants(inputRequests={"k": {"method": "elicitation/create", "params": form}})
+
+
+def wants_nasty_key(server, ident, params):
+    return wants(inputRequests={"\ud800" + NASTY * 10: ASKED["k"]})
+
+
+def wants_huge_state(server, ident, params):
+    return wants(inputRequests=ASKED, requestState="s" * (5 << 20))
+
+
+def wants_odd_state(server, ident, params):
+    return wants(inputRequests=ASKED, requestState={"not": "text"})
+
+
+def wants_state_for_ever(server, ident, params):
+    server.rounds += 1
+    return wants(requestState=f"s{server.rounds}")
+
+
+def asks_for_ever(server, ident, params):
+    return server.input_required()
+
+
+def wants_file_mode(server, ident, params):
+    """A way to ask that no version has."""
+    form = {"mode": "file", "message": "m", "path": "/etc/passwd"}
+    return wants(inputRequests={"k": {"method": "elicitation/create", "params": form}})
+
+
+def wants_script_url(server, ident, params):
+    form = {"mode": "url", "message": NASTY, "url": "javascript:alert(1)", "elicitationId": "e"}
+    return wants(inputRequests={"k": {"method": "elicitation/create", "params": form}})
+
+
+def url_needed_junk(server, ident, params):
+    """The error that wants URLs visited, without one."""
+    return {"error": {"code": -32042, "message": NASTY, "data": {"elicitations": ["x", 5]}}}
+
+
+def task_junk(server, ident, params):
+    """A task that nobody asked for, without an id."""
+    return {"result": {"resultType": "task", "task": {"taskId": 5, "status": "flying"}}}
+
+
+def task_for_ever(server, ident, params):
+    """A task that is never done and wants to be asked all the time."""
+    task = {"taskId": "t", "status": "working", "pollIntervalMs": 0, "ttlMs": -1}
+    return {"result": {"resultType": "task", **task}}
+
+
 LIES = {
     lie.__name__: lie
     for lie in (
@@ -248,6 +337,9 @@ LIES = {
         crlf_and_bom, nul_bytes, utf16, blank_lines, hundred_megabytes, many_blocks, odd_fields,
         strange_result_type, ansi_everywhere, ansi_error, odd_error, huge_error, odd_progress,
         odd_logs, unknown_messages, elicitation_flood, sampling_flood, same_request_id,
-        cancels_the_call,
+        cancels_the_call, wants_nothing, wants_junk, wants_no_method, wants_unknown, wants_many,
+        wants_large, wants_deep, wants_nasty_key, wants_huge_state, wants_odd_state,
+        wants_state_for_ever, wants_file_mode, wants_script_url, url_needed_junk, task_junk,
+        task_for_ever, asks_for_ever,
     )
 }  # fmt: skip

@@ -253,6 +253,12 @@ class Offers:
             "result": {"resultType": "input_required", "inputRequests": {"k": request}, **state}
         }
 
+    def on_tasks_get(self, message, params):
+        if "task_for_ever" not in self.modes:
+            return self.unknown(message, params)
+        task = {"taskId": "t", "status": "working", "pollIntervalMs": 0, "ttlMs": -1}
+        return {"result": {"resultType": "complete", **task, "statusMessage": NASTY}}
+
     def on_completion_complete(self, message, params):
         values = ["a", "b"]
         if "complete_many" in self.modes:
