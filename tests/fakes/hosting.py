@@ -33,7 +33,7 @@ def hostile(mode="", *extra, name="h", **spec):
     return StdioSpec(name=name, command=sys.executable, args=args, **spec)
 
 
-def make_pool(*specs, lock=None, observe=None, environ=None):
+def make_pool(*specs, lock=None, observe=None, environ=None, **more):
     return Pool(
         specs,
         lock=lock,
@@ -42,6 +42,7 @@ def make_pool(*specs, lock=None, observe=None, environ=None):
         monotonic=time.monotonic,
         environ=os.environ if environ is None else environ,
         chance=lambda: 0.0,
+        **more,
     )
 
 
