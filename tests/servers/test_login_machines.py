@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
-from tests.fakes.authorization_server import JWT_BEARER, protected, workload_token
+from tests.fakes.authorization_rules import JWT_BEARER, workload_token
+from tests.fakes.authorization_server import protected
 from tests.fakes.login_hosting import (
     TOOL,
     Clock,

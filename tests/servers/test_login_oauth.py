@@ -213,6 +213,7 @@ def test_a_call_that_is_cancelled_does_not_lose_the_token_that_is_on_its_way(tmp
                 await asyncio.sleep(0.001)
             call.cancel()
             await asyncio.wait([call])
+            world.token_hold.set()
             return (await post(client, spec.url)).status_code
 
     with protected(lifetime=600) as world:
@@ -221,8 +222,33 @@ def test_a_call_that_is_cancelled_does_not_lose_the_token_that_is_on_its_way(tmp
         once(spec, person=browser(), now=clock)
         clock.now += 3600
         world.asked.clear()
+        world.token_hold.clear()
         assert asyncio.run(asyncio.wait_for(scenario(spec), 15)) == 200
         assert world.grants() == ["refresh_token"]
+
+
+def test_a_refresh_token_that_is_not_rotated_is_kept(tmp_path):
+    clock = Clock()
+    with protected("no_rotation", lifetime=600) as world:
+        world.now = clock
+        spec = spec_for(world, tmp_path)
+        once(spec, person=browser(), now=clock)
+        for _ in range(2):
+            clock.now += 3600
+            assert once(spec, now=clock) == 200
+        assert world.grants() == ["authorization_code", "refresh_token", "refresh_token"]
+
+
+def test_calls_that_need_a_person_at_once_ask_once_and_a_no_is_for_all_of_them(tmp_path):
+    async def scenario(spec):
+        async with client_of(spec, person=browser()) as client:
+            calls = (post(client, spec.url) for _ in range(4))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    with protected("deny") as world:
+        answers = asyncio.run(scenario(spec_for(world, tmp_path)))
+        assert all("access_denied" in str(answer) for answer in answers)
+        assert len(world.paths("/authorize")) == 1
 
 
 def test_more_rights_are_asked_for_together_with_those_that_were_granted(tmp_path):
