@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,6 @@ from agent_host.cli.first_look import first_look
 from agent_host.cli.keeping import chosen
 from agent_host.cli.published import add_registry_options
 from agent_host.cli.referring import referred
-from agent_host.cli.servers_add_published import from_registry
 from agent_host.cli.trusting import at_terminal
 from agent_host.config import paths
 from agent_host.config.edit import checked
@@ -196,7 +196,9 @@ def _named_after(url: str) -> str:
 def _addition(options: argparse.Namespace, wanted: _Wanted, target: Target) -> Addition | None:
     """Return what to add; None if it is there already."""
     if wanted.published:
-        addition = from_registry(options, wanted.published, wanted.name, target)
+        # What speaks HTTP is imported for this alone.
+        module: Any = import_module("agent_host.cli.servers_add_published")
+        addition: Addition = module.from_registry(options, wanted.published, wanted.name, target)
         table = {**addition.table, **_shared(options, target)}
         return _unless_there(replace(addition, table=table), target)
     _check_options(options, wanted)

@@ -81,6 +81,17 @@ def test_what_is_trusted_is_listed_and_can_be_revoked(here, hostile, project, en
     assert here("servers", "list").returncode == 4
 
 
+def test_long_lines_are_cut_and_shown_whole_when_asked_for(here, project):
+    long = "x" * 5000
+    (project / "servers.toml").write_text(f'[servers.a]\ncommand = "a"\nargs = ["{long}", "end"]\n')
+    assert " end\n" in here("trust", "--full").stdout
+    here("trust", "--revoke")
+    cut = here("trust").stdout
+    assert "more characters: `agent-host trust --full` shows them]" in cut
+    assert long not in cut
+    assert f"{long} end" in here("trust", "--full").stdout
+
+
 def at_a_terminal(answer: bytes, arguments: list[str], project: Path, environment) -> tuple:
     """Run a command with a terminal as stdin and stderr; return its status and what it showed."""
     ours, theirs = pty.openpty()

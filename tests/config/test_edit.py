@@ -252,6 +252,20 @@ def test_a_file_that_was_made_meanwhile_is_not_lost(tmp_path):
     assert "[servers.crm]" in path.read_text()
 
 
+def test_a_file_that_was_made_at_the_last_moment_is_not_lost(tmp_path, monkeypatch):
+    path = tmp_path / "servers.toml"
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        if not path.exists():
+            path.write_text("# made late\n")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    rewrite(path, add)
+    assert path.read_text().startswith("# made late\n\n[servers.crm]")
+
+
 def test_a_file_that_changes_all_the_time_is_given_up(tmp_path):
     path = tmp_path / "servers.toml"
     path.write_text("")

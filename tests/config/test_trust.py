@@ -478,6 +478,7 @@ def test_what_was_seen_but_is_not_what_stands_there_is_not_trusted(tmp_path, sto
     seen = [server_item("crm", loaded(tmp_path / "p", REMOTE).declared.servers["crm"])]
     changed = loaded(tmp_path / "p", REMOTE.replace("crm.example", "evil.example"))
     assert trust_these(changed, store, seen) == ("servers.crm",)
+    assert not store.path.exists()
     assert keys(needs_trust(changed, store)) == ["servers.crm"]
 
 
