@@ -4,7 +4,9 @@ Theory of operation: each raw definition becomes a Tool, or a stated reason why 
 bad definition never costs the others. Names are the protocol's (`[A-Za-z0-9_.-]`, at most 128
 characters; MCP 2026-07-28, server/tools), so no look-alike letters; a name that appears twice is
 withheld both times, because nobody can say which is meant. A missing or empty input schema means
-an object. Only what identifies a tool is kept: name, description, schemas, annotations.
+an object, and the usual mistakes in a schema are put right (`mending`). A schema with hidden
+characters in what a model has to repeat exactly is withheld. Only what identifies a tool is kept:
+name, description, schemas, annotations; icons are never fetched.
 """
 
 import json
@@ -15,9 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 from agent_host.core.catalogue import fingerprint
+from agent_host.core.hidden import hidden_name
 from agent_host.core.text import clean_line
 from agent_host.core.types import Annotations, JsonObject, Tool
 from agent_host.servers.frames import sound
+from agent_host.servers.mending import mended
 from agent_host.servers.spec import Spec
 from agent_host.servers.validation import Checker
 from agent_host.servers.vetting import SchemaError
@@ -79,7 +83,7 @@ def read_definition(spec: Spec, item: Any) -> Tool:
         parallel=spec.parallel,
     )
     _check_size(label, tool)
-    _check_schemas(label, tool)
+    tool = _checked(label, tool)
     return replace(tool, fingerprint=fingerprint(tool))
 
 
@@ -119,16 +123,33 @@ def _check_size(label: str, tool: Tool) -> None:
         raise WithheldError(f"{label}: the definition is larger than {limit} KiB; withheld")
 
 
-def _check_schemas(label: str, tool: Tool) -> None:
-    kind = tool.input_schema.get("type")
-    if kind != "object":
+def _checked(label: str, tool: Tool) -> Tool:
+    """The tool with schemas that can be used. Raises WithheldError."""
+    input_schema = _usable(f"{label}: input schema", tool.input_schema)
+    if input_schema.get("type") != "object":
         raise WithheldError(f"{label}: its input schema is not of type object; withheld")
+    if (hidden := hidden_name(input_schema)) is not None:
+        shown = clean_line(hidden, 80)
+        raise WithheldError(f"{label}: its input schema hides characters in {shown!r}; withheld")
+    output_schema = tool.output_schema
+    if output_schema is not None:
+        output_schema = _usable(f"{label}: output schema", output_schema)
+    return replace(tool, input_schema=input_schema, output_schema=output_schema)
+
+
+def _usable(what: str, schema: JsonObject) -> JsonObject:
+    """The schema, or the schema with its mistakes put right. Raises WithheldError."""
     try:
-        Checker(tool.input_schema)
+        Checker(schema)
     except SchemaError as error:
-        raise WithheldError(f"{label}: input schema: {error}; withheld") from None
-    if tool.output_schema is not None:
-        try:
-            Checker(tool.output_schema)
-        except SchemaError as error:
-            raise WithheldError(f"{label}: output schema: {error}; withheld") from None
+        reason = error
+    else:
+        return schema
+    try:
+        better: JsonObject = mended(schema)
+        if better != schema:
+            Checker(better)
+            return better
+    except (SchemaError, RecursionError):
+        pass
+    raise WithheldError(f"{what}: {reason}; withheld")
