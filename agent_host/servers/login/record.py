@@ -6,6 +6,7 @@ restart costs no discovery. Tokens belong to one issuer and one resource, which 
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -86,17 +87,19 @@ class Login:
     key: str = field(default="", repr=False)
 
 
-_LOGIN = TypeAdapter(Login)
+@cache
+def _adapter() -> TypeAdapter[Login]:
+    return TypeAdapter(Login)
 
 
 def encode(login: Login) -> str:
     """Return the record as JSON."""
-    return _LOGIN.dump_json(login).decode()
+    return _adapter().dump_json(login).decode()
 
 
 def decode(text: str | bytes) -> Login | None:
     """Return the record of `text`, or None if it is none."""
     try:
-        return _LOGIN.validate_json(text)
+        return _adapter().validate_json(text)
     except (ValidationError, RecursionError):
         return None

@@ -16,8 +16,6 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-import filelock
-
 from agent_host.core.text import clean_line
 from agent_host.servers.login.endpoint import Endpoint
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
@@ -145,21 +143,28 @@ class Renewal:
 
     async def _locked(self, wish: Wish) -> None:
         wait = LOCK_SECONDS if self._person is None else PERSON_SECONDS
+        lock = self.store.lock(wait)
         try:
-            async with self.store.lock(wait):
-                stored = await asyncio.to_thread(self._stored)
-                if self._is_newer(stored, wish):
-                    self._accept(stored)
-                elif wish.need != "ending":
-                    await self._again(wish, stored)
-                elif stored is None:
-                    self._accept(None)  # another process has logged out
-                else:
-                    await self._before_its_end(stored)
-        except filelock.Timeout:
+            await lock.acquire()
+        except TimeoutError:
             raise LoginFailedError(
                 f"another process has been logging in to {self._name} for {wait:.0f} seconds"
             ) from None
+        try:
+            await self._fulfilled(wish)
+        finally:
+            await lock.release()
+
+    async def _fulfilled(self, wish: Wish) -> None:
+        stored = await asyncio.to_thread(self._stored)
+        if self._is_newer(stored, wish):
+            self._accept(stored)
+        elif wish.need != "ending":
+            await self._again(wish, stored)
+        elif stored is None:
+            self._accept(None)  # another process has logged out
+        else:
+            await self._before_its_end(stored)
 
     def _is_newer(self, stored: Login | None, wish: Wish) -> bool:
         """Whether another process already has what is wanted."""

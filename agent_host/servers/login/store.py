@@ -17,8 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from agent_host.core.text import clean_line
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.record import Login, decode, encode
@@ -102,9 +100,9 @@ class Store:
                 f"{clean_line(error.strerror or str(error))}"
             ) from None
 
-    def lock(self, seconds: float) -> filelock.AsyncFileLock:
-        """Return the lock of renewals; entering it raises filelock.Timeout after `seconds`.
-        Raises LoginFailedError."""
+    def lock(self, seconds: float) -> Any:
+        """Return the lock of renewals, a filelock.AsyncFileLock; acquiring it raises TimeoutError
+        after `seconds`. Raises LoginFailedError."""
         try:
             self._make_folder()
         except OSError as error:
@@ -112,7 +110,7 @@ class Store:
                 f"the folder of logins {clean_line(str(self._folder))} cannot be used: "
                 f"{clean_line(error.strerror or str(error))}"
             ) from None
-        return filelock.AsyncFileLock(self._lock, timeout=seconds, mode=0o600)
+        return import_module("filelock").AsyncFileLock(self._lock, timeout=seconds, mode=0o600)
 
     def _make_folder(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
