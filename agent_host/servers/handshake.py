@@ -69,6 +69,7 @@ class Handshake:
 
     async def agree(self, known: Known | None) -> Agreed:
         """Agree, and have requests sent accordingly. Raises ConnectFailedError."""
+        self._requests.speak("", {})
         agreed = await self._agree(known)
         self._requests.speak(agreed.version, self.capabilities(agreed.version))
         if agreed.version in HANDSHAKE_VERSIONS:

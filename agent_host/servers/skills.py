@@ -82,7 +82,7 @@ def _skill(server: str, item: Any) -> Skill | str:
     if not isinstance(name, str) or not _NAME.match(name) or len(name) > 64:
         return f"a skill named {clean_line(str(name), 80)}: the name is not legal; left out"
     path = _path(uri)
-    if path is None or path[-1] != ROOT or path[:-1][-1:] != [name]:
+    if path is None or not uri.endswith(f"/{ROOT}") or path[:-1][-1:] != [name]:
         return f"the skill {name}: its URI is not that of its {ROOT}; left out"
     if not isinstance(description, str) or deeper_than(held, MAX_DEPTH):
         return f"the skill {name}: its frontmatter is not sound; left out"

@@ -288,8 +288,10 @@ def main():
     pipe = Pipe()
     for line in sys.stdin:
         message = json.loads(line)
-        if "exits" in server.modes and message.get("method") == "server/discover":
-            os._exit(3)
+        if "exits" in server.modes and not server.initialized:
+            if message.get("method") != "initialize":
+                os._exit(3)
+            server.initialized = True
         threading.Thread(target=server.take, args=(message, pipe), daemon=True).start()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from agent_host.core.events import ToolsChanged
 from agent_host.servers.lock import Lock
+from tests.fakes.asked import asking, called, methods, over, pooled, seen
 from tests.fakes.hosting import call, hostile, running, said, until
 
 
@@ -101,3 +102,117 @@ def test_a_lock_that_is_damaged_is_told(tmp_path):
 
     assert any("will be rewritten" in text for text in asyncio.run(scenario()))
     assert Lock.read(path).problem == ""
+
+
+# -- what is remembered, and what happens when it is wrong
+
+
+def again(tmp_path, speaks, mode="", **more):
+    """Start a server that is configured as the same one each time; return its health, what it
+    offers, and the methods that it saw."""
+    log = tmp_path / "seen"
+    log.unlink(missing_ok=True)
+    flags = {"seen": log, **more.pop("flags", {})}
+    spec = asking(speaks, mode, identity="the same", flags=flags, **more)
+    events = []
+
+    async def scenario():
+        lock = Lock.read(tmp_path / "servers.lock")
+        async with pooled(spec, lock=lock, observe=events.append) as pool:
+            await until(lambda: pool.health()[0].state == "connected")
+            result = await called(pool, "echo")
+            return pool.health()[0], result, await pool.resources()
+
+    health, result, offers = asyncio.run(scenario())
+    assert result.error is None
+    return health, offers[0], methods(log)
+
+
+VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_every_version_is_spoken(transport, version):
+    async def scenario():
+        speaks = version if version == VERSIONS[-1] else f"={version}"
+        with over(transport, speaks) as spec:
+            async with pooled(spec) as pool:
+                return pool.health()[0], await called(pool, "echo"), await pool.prompts()
+
+    health, result, (prompts, _) = asyncio.run(scenario())
+    assert (health.protocol, result.error, len(prompts)) == (version, None, 1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_in_the_config_is_asked_for_exactly(tmp_path, version):
+    health, _, asked = again(tmp_path, "both", protocol=version)
+    assert health.protocol == version
+    assert asked.count("server/discover") == (version == VERSIONS[-1])
+    hello = [m for m in seen(tmp_path / "seen") if m.get("method") == "initialize"]
+    assert [m["params"]["protocolVersion"] for m in hello] == [version] * len(hello)
+
+
+def test_a_server_that_answers_with_another_version_than_the_config_says_is_told():
+    async def scenario():
+        events = []
+        spec = asking("=2025-03-26", "offers", protocol="2024-11-05")
+        async with pooled(spec, observe=events.append) as pool:
+            return pool.health()[0].protocol, [getattr(e, "text", "") for e in events]
+
+    protocol, told = asyncio.run(scenario())
+    assert protocol == "2025-03-26"
+    assert "was asked for protocol 2024-11-05 and answered with 2025-03-26" in told
+
+
+@pytest.mark.parametrize("speaks", ["2025-06-18", "2026-07-28", "both"])
+def test_the_second_start_asks_nothing_that_the_first_one_learned(tmp_path, speaks):
+    first, _, asked = again(tmp_path, speaks)
+    assert asked[0] == "server/discover"
+    second, _, asked = again(tmp_path, speaks)
+    assert second.protocol == first.protocol
+    assert "server/discover" not in asked
+    assert asked[0] == ("initialize" if speaks == "2025-06-18" else "tools/list")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("2025-06-18", "2026-07-28"), ("2026-07-28", "2025-06-18")]
+)
+@pytest.mark.parametrize("mode", ["", "strict", "exits"])
+def test_a_server_that_became_another_one_is_found_out(tmp_path, before, after, mode):
+    mode = mode if after < "2026" else ""
+    again(tmp_path, before)
+    health, offers, _ = again(tmp_path, after, mode)
+    assert health.protocol == after
+    assert offers
+    health, _, asked = again(tmp_path, after, mode)
+    assert health.protocol == after
+    assert "server/discover" not in asked
+
+
+def test_a_server_of_another_version_may_speak_something_new(tmp_path):
+    """One that is initialized would never show that it learned the newer protocol."""
+    again(tmp_path, "2025-06-18", flags={"version": "1"})
+    assert again(tmp_path, "both", flags={"version": "2"})[0].protocol == "2025-11-25"
+    assert again(tmp_path, "both", flags={"version": "2"})[0].protocol == "2026-07-28"
+
+
+def test_what_a_server_did_not_have_last_time_is_asked_for_once_more(tmp_path):
+    _, offers, _ = again(tmp_path, "2026-07-28", "no_resources")
+    assert offers == ()
+    _, offers, asked = again(tmp_path, "2026-07-28")
+    assert offers
+    assert asked.count("server/discover") == 1
+    _, offers, asked = again(tmp_path, "2026-07-28")
+    assert offers
+    assert "server/discover" not in asked
+
+
+def test_a_server_that_falls_silent_at_the_first_question_is_started_again_without_it(tmp_path):
+    health, _, _ = again(tmp_path, "2025-06-18", "silent_probe", connect_timeout=1.5)
+    assert (health.protocol, health.restarts) == ("2025-06-18", 1)
+
+
+def test_a_server_that_leaves_at_the_first_question_is_started_again_without_it(tmp_path):
+    health, _, _ = again(tmp_path, "2025-06-18", "exits")
+    assert (health.protocol, health.restarts) == ("2025-06-18", 0)
