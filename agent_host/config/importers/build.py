@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent_host.config.edit import checked
 from agent_host.config.importers.envfile import variables_of
 from agent_host.config.importers.raw import App, Input, Machine, Place, Raw
 from agent_host.config.importers.taken import Secret, Taken, variable_name
@@ -21,6 +22,7 @@ from agent_host.config.importers.tidy import Tidy
 from agent_host.config.importers.words import Part, Variable, folders, parts
 from agent_host.config.importers.wrappers import unwrapped
 from agent_host.config.looks import looks_secret
+from agent_host.core.errors import ConfigError
 
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_SECONDS = 86400
@@ -47,8 +49,14 @@ def build(raw: Raw, app: App, place: Place, machine: Machine) -> Entry:
     work = _Work(raw, place, machine)
     if not raw.problem:
         work.run()
+    name = legal_name(raw.name)
+    if not raw.problem:
+        try:
+            checked(name, work.table)
+        except ConfigError as error:
+            raw.problem = str(error)
     return Entry(
-        name=legal_name(raw.name),
+        name=name,
         said=raw.name,
         app=app.title,
         place=place,

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent_host.config.edit import checked, rendered
-from agent_host.config.importers.build import Entry
+from agent_host.config.importers.build import Entry, build
 from agent_host.config.importers.raw import Machine, Place
 from agent_host.config.importers.read import APPS, entries_in, entries_of, entries_of_text, known
 from agent_host.core.errors import ConfigError
@@ -417,6 +419,83 @@ def test_a_huge_value_cannot_be_taken_over():
     assert (
         "70000 characters in args" in build_one({"command": "x", "args": ["a" * 70_000]}).unusable
     )
+
+
+def test_what_our_schema_refuses_is_left_out_with_the_reason():
+    entry = build_one({"url": "https://x.example", "headers": {"a b": "c"}})
+    assert "is not the name of an HTTP header" in entry.unusable
+    assert entry.table == {}
+
+
+KEYS = [
+    "command",
+    "args",
+    "env",
+    "envFile",
+    "cwd",
+    "url",
+    "httpUrl",
+    "headers",
+    "type",
+    "timeout",
+    "disabled",
+    "oauth",
+    "auth",
+    "headersHelper",
+    "trust",
+    "enabled",
+    "cmd",
+    "uri",
+    "envs",
+    "env_keys",
+    "bearer_token",
+    "http_headers",
+    "env_http_headers",
+    "env_vars",
+    "scopes",
+    "startup_timeout_sec",
+    "available_tools",
+    "includeTools",
+    "serverUrl",
+]
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["${A}", "${A:-b}", "$A", "${input:x}", "${env:A}", "${", "${file:/etc/passwd}", "https://x/",
+         "https://u:p@x/?k=${A}", "http://[", "npx", "mcp-remote", "stdio", "sse", "env", "docker",
+         "-e", "A=b", "--header", "cmd", "/c", "~/x", "./x", "streamable_http", "\u200b", "\x00"]
+    ),
+)  # fmt: skip
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=6,
+)
+SERVER = st.one_of(VALUES, st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
+@settings(max_examples=40)
+@given(st.dictionaries(TEXTS, SERVER, max_size=3), VALUES)
+def test_whatever_a_file_says_is_a_valid_table_or_a_reason(app, said, other):
+    data = {
+        "mcpServers": said,
+        "servers": said,
+        "extensions": said,
+        "mcp_servers": said,
+        "projects": other,
+        "inputs": other,
+        "mcp": other,
+    }
+    for raw in app.servers(data, machine(A="1")):
+        entry = build(raw, app, Place(Path("/f.json"), HERE), machine(A="1"))
+        if entry.unusable:
+            assert entry.table == {}
+            continue
+        checked(entry.name, entry.table)
+        assert (
+            tomllib.loads(rendered(entry.name, entry.table))["servers"][entry.name] == entry.table
+        )
 
 
 def test_a_server_without_command_and_url_cannot_be_taken_over():
