@@ -27,7 +27,6 @@ CLOSE_GRACE = 0.8
 """Seconds that ending the session at the server may take."""
 GONE_GRACE = 0.2
 """Seconds that other calls of a forgotten session have to hear the same."""
-INVALID_REQUEST = -32600
 FORGOTTEN = "the server has forgotten the session"
 
 
@@ -60,12 +59,15 @@ class Ending:
         return self._why or "the connection ended"
 
 
-def session_lost(code: int, message: str, data: JsonObject) -> str:
+def session_lost(message: str, data: JsonObject) -> str:
     """Why an error means that the connection is of no use any more; empty if it does not."""
-    if data.get("agentHost") == "needs_login":
-        return message
-    forgotten = data.get("httpStatus") == 404 or (code == INVALID_REQUEST and "ession" in message)
-    return FORGOTTEN if forgotten else ""
+    match data.get("agentHost"):
+        case "needs_login":
+            return message
+        case "no_session":
+            return FORGOTTEN
+        case _:
+            return ""
 
 
 def failure_facts(data: JsonObject) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class HttpTransport:
 
     def session_gone(self, code: int, message: str, data: JsonObject) -> bool:
         """Whether an error means that the server forgot the session (then the connection ends)."""
-        why = session_lost(code, message, data)
+        why = session_lost(message, data)
         if why:
             self._ending.end(why, grace=GONE_GRACE)
         return bool(why)

@@ -3,10 +3,11 @@
 Theory of operation: `OneCallTransport` stands between the SDK's transport and the network. What
 goes wrong becomes the answer to one request: a JSON-RPC error that keeps the HTTP status, and says
 in `data.agentHost` whether the request was surely `not_sent`, may have reached the server (`lost`),
-or waits for a person (`needs_login`). Only what surely did not run is sent again: a refused
-connection, and HTTP 429 when the wait fits into the call. Redirects are followed on the same
-origin, so that nothing secret goes elsewhere. Nothing compressed is asked for or taken, and bodies
-are counted. The stream for a server's own messages is opened again for as long as it takes.
+was of a session that the server does not know (`no_session`), or waits for a person
+(`needs_login`). Only what surely did not run is sent again: a refused connection, and HTTP 429 when
+the wait fits into the call. Redirects are followed on the same origin, so that nothing secret goes
+elsewhere. Nothing compressed is asked for or taken, and bodies are counted. The stream for a
+server's own messages is opened again for as long as it takes.
 Sources: MCP 2025-11-25 basic/transports; RFC 9110 sections 10.2.3 and 15.4; RFC 6585 section 4.
 """
 
@@ -253,6 +254,7 @@ class OneCallTransport(httpx2.AsyncBaseTransport):
 
 
 NOT_SENT: JsonObject = {"agentHost": "not_sent"}
+NO_SESSION: JsonObject = {"agentHost": "no_session"}
 
 
 def _failed(request: httpx2.Request, error: Exception) -> httpx2.Response:
@@ -291,7 +293,15 @@ async def _http_error(request: httpx2.Request, response: httpx2.Response) -> htt
     """An HTTP error as a JSON-RPC error that keeps status and Retry-After."""
     told = await rpc_failure(response)
     await response.aclose()
-    return rpc_error(request, response.status_code, told["message"], told["data"], told["code"])
+    data: JsonObject = told["data"]
+    if SESSION in request.headers and _knows_no_session(response.status_code, told["message"]):
+        data = data | NO_SESSION
+    return rpc_error(request, response.status_code, told["message"], data, told["code"])
+
+
+def _knows_no_session(status: int, message: str) -> bool:
+    """HTTP 404 says it (MCP basic/transports, session management); some say HTTP 400 instead."""
+    return status == 404 or (status == 400 and "session" in message.lower())
 
 
 async def rpc_failure(response: httpx2.Response) -> JsonObject:

@@ -4,25 +4,28 @@ Theory of operation: `run` is the only task that opens, uses and closes the serv
 one after another. An attempt is: start the process (or take the one that was started early), open
 the streams, shake hands, list the tools; all within the connect timeout. Then it waits: for news
 about the tools (coalesced, then listed again), for the end of the connection, or to be stopped.
-After a failure it waits longer and longer, and after three quick ones it stays failed until a call
-or half a minute asks again, so that a crash loop costs next to nothing. Calls come from other
-tasks: they wait for the connection within its budget, and every way a call can go wrong is a value.
+After a failure it waits as the `breaker` says, so that a crash loop costs next to nothing; how the
+server does is in its `health`. A second way of connecting belongs to the same attempt: a program
+that says nothing is started again for the older handshake, a URL that takes no POST is asked for
+the older transport. Calls come from other tasks: they wait for the connection within its budget,
+and every way a call can go wrong is a value. A server that lets call after call time out is asked
+for its tools; if it does not answer that either, it is started anew.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from textwrap import shorten
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from agent_host.core.catalogue import changes
-from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
+from agent_host.core.events import ServerConnected, ServerLog, ServerLost
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal, Tool
 from agent_host.ports import Answer, Answers, Observer
-from agent_host.servers.definitions import PROBLEMS_KEPT, read_definitions
+from agent_host.servers.breaker import QUICK
+from agent_host.servers.health import Health
+from agent_host.servers.offer import Offer
 from agent_host.servers.process import ServerProcess, SpawnFailure, start
+from agent_host.servers.reasons import explained, flat, with_last_words
 from agent_host.servers.spec import (
     ConnectFailedError,
     Connection,
@@ -38,28 +41,17 @@ from agent_host.servers.spec import (
     Spec,
     StdioSpec,
 )
+from agent_host.servers.ways import Ways, transport_of
 
-QUICK = 10.0
-"""Seconds of life below which the end of a connection counts as a quick failure."""
-PATIENCE = 3
-"""Quick failures in a row after which a server stays failed."""
-REST = 30.0
-"""Seconds until a server that stays failed is tried again by itself."""
-FIRST_PAUSE = 0.2
-LEGACY_NEEDS = 1.0
-"""Seconds of the connect timeout that must be left for a second start within one attempt."""
+STALL_SECONDS = 5.0
+"""Seconds in which a server whose calls time out must list its tools, or be started anew."""
 UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
 RELIST_PAUSE = 0.1
-"""Seconds in which further list_changed notices are one."""
-PROBLEMS_TOLD = 3
-"""Problems with a server's tools, above which only the first and their number are told."""
-LAST_WORDS = 160
-"""Characters of the last line that a server logged which are told when it ends."""
+"""Seconds in which further list_changed notices are one; doubles while they go on, up to: """
+RELIST_MOST = 30.0
 LOGS_KEPT = 200
 """Log lines of one server that are shown in one connection; the rest is counted."""
-VET_SLICE = 0.005
-"""Seconds for which definitions are judged before other tasks get a turn."""
 
 
 @dataclass(slots=True)
@@ -78,12 +70,17 @@ class World:
     elicitation: bool = False
 
 
+class _NotStartedError(ConnectFailedError):
+    """The command cannot be started."""
+
+
 @dataclass(slots=True)
 class _Life:
     """One connection's life; `tools` is None until they were listed."""
 
     connection: Connection
     changed: asyncio.Event
+    stalled: asyncio.Event
     tools: dict[str, Tool] | None = None
 
 
@@ -92,27 +89,40 @@ class Supervisor:
 
     def __init__(self, spec: Spec, world: World, remembered: tuple[Tool, ...] | None) -> None:
         self.spec = spec
-        self.tools: tuple[Tool, ...] = self._offered(remembered or ())
-        self.listed: tuple[Tool, ...] = ()
         self.known_as: Known | None = None
         self._world = world
-        self._warm = remembered is not None
+        self._offer = Offer(
+            spec,
+            world.observe,
+            world.monotonic,
+            changed=lambda: world.tools_changed(self),
+            remembered=remembered,
+        )
         self._process: ServerProcess | SpawnFailure | None = None
         self._life: _Life | None = None
-        self._health = ServerHealth(name=spec.name, state="starting")
+        self._health = Health(spec.name, world.monotonic)
         self._attempts = 0
         self._failures = 0
         self._over = False
-        self._legacy_next = False
+        self._ways = Ways(spec)
         self._was_up = False
         self._began = 0.0
-        self._quick = 0
         self._logged = 0
         self._told_lost = False
         self._relations = Relations()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._news = asyncio.Condition()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """What the server offers, as far as the config includes it."""
+        return self._offer.tools
+
+    @property
+    def listed(self) -> tuple[Tool, ...]:
+        """What the server listed; empty until it did."""
+        return self._offer.listed
 
     @property
     def live(self) -> Mapping[str, Tool] | None:
@@ -149,18 +159,18 @@ class Supervisor:
 
     def health(self) -> ServerHealth:
         """How the server is doing."""
-        tail = self._life.connection.stderr_tail() if self._life else self._health.stderr
-        return replace(self._health, tools=len(self.tools), stderr=tail)
+        tail = self._life.connection.stderr_tail() if self._life else self._health.now.stderr
+        return self._health.report(tools=len(self.tools), stderr=tail)
 
     async def known(self) -> None:
         """Return once the tools are known or the first attempt is over."""
-        if not self._warm:
+        if not self._offer.is_known:
             await self.settled()
 
     @property
     def is_known(self) -> bool:
         """Whether the tools are known or the first attempt is over."""
-        return self._warm or self._attempts > 0
+        return self._offer.is_known or self._attempts > 0
 
     async def settled(self) -> None:
         """Return once there is a connection or the first attempt is over."""
@@ -175,9 +185,9 @@ class Supervisor:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError  # closing failed while being cancelled
                 await self._pause()
-                self._health = replace(self._health, restarts=self._health.restarts + 1)
+                self._health.note(restarts=self._health.now.restarts + 1)
         finally:
-            self._health = replace(self._health, state="stopped", pid=None)
+            self._health.note(state="stopped", pid=None)
             await self._end_unused()
             self._attempts += 1
             self._failures += 1
@@ -186,8 +196,10 @@ class Supervisor:
 
     async def connected(self) -> bool:
         """Wait for a connection, asking for one if the server rests; False if there is none
-        once the attempt that runs or is asked for is over."""
+        once the attempt that runs or is asked for is over, or at once while it keeps failing."""
         if self.live is None and self._health.state != "stopped":
+            if self._health.breaker.calls_fail():
+                return False
             before = self._failures
             self._wanted.set()
             async with self._news:
@@ -219,14 +231,34 @@ class Supervisor:
             )
 
         if self.spec.parallel:
-            return await send()
+            return await self._counted(send)
         async with self._turn:
-            return await send()
+            return await self._counted(send)
+
+    async def _counted(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Make a call, if calls are made at all, and note what came of it and how long it took."""
+        calls, now = self._health.calls, self._world.monotonic
+        if why := calls.refuses():
+            return Reply(kind="refused", text=why)
+        life, began, reply = self._life, calls.began(), None
+        try:
+            reply = await send()
+        finally:
+            if reply is None or reply.kind in ("refused", "lost"):
+                calls.over()
+        self._health.count(reply, now() - began)
+        if reply.kind in ("result", "error", "paused"):
+            calls.answered()
+        elif reply.kind == "timeout" and calls.timed_out(began) and life is not None:
+            life.stalled.set()
+        return reply
 
     def reason(self) -> str:
         """Why there is no connection, with what the server logged last; clean and bounded."""
         health = self.health()
         reason = health.error or "it has not connected yet"
+        if health.retry_seconds is not None:
+            reason = f"{reason}; it is tried again in {health.retry_seconds:.0f} s at the earliest"
         more = health.stderr and not reason.endswith(health.stderr)
         return f"{reason}\nIts last log lines:\n{health.stderr}" if more else reason
 
@@ -235,39 +267,45 @@ class Supervisor:
         self._wanted.clear()
         self._over = self._was_up = False
         self._logged = 0
-        self._health = replace(self._health, state="starting")
+        self._health.breaker.trying()
+        self._health.note(state="starting")
         self._began = self._world.monotonic()
         try:
-            why = await self._live_once()
+            end: str | ConnectFailedError = await self._live_once()
         except ConnectFailedError as error:
-            why = str(error)
+            end = error
         except Exception as error:  # noqa: BLE001  # the SDK raises groups of anything; it is told
-            why = _flat(error)
-        await self._lost(why)
+            end = flat(error)
+        await self._lost(end)
 
     async def _live_once(self) -> str:
         """Connect and serve; return why the connection ended."""
         connect = await self._world.load()
         deadline = self._world.monotonic() + self.spec.connect_timeout
-        spec = replace(self.spec, protocol="legacy") if self._legacy_next else self.spec
-        self._legacy_next = False
+        spec = self._ways.first()
         try:
-            return await self._one_life(connect, spec)
+            return await self._one_life(connect, spec, deadline)
         except ConnectFailedError as error:
-            if not self._tries_legacy(error, spec):
+            first, again = error, self._second_way(error, spec, deadline)
+        if again is None:
+            raise first
+        try:
+            return await self._one_life(connect, again, deadline)
+        except ConnectFailedError as error:
+            if self._was_up or self._ways.explains(error, again):
                 raise
-            # Some servers leave, or fall silent, at a first message that is not `initialize`.
-            left = deadline - self._world.monotonic()
-            if left < LEGACY_NEEDS:
-                self._legacy_next = True
-                raise
-        again = replace(self.spec, protocol="legacy", connect_timeout=left)
-        return await self._one_life(connect, again)
+            raise first from None
 
-    async def _one_life(self, connect: Connector, spec: Spec) -> str:
+    def _second_way(self, error: ConnectFailedError, spec: Spec, deadline: float) -> Spec | None:
+        if self._was_up:
+            return None
+        left = deadline - self._world.monotonic()
+        return self._ways.second(error, spec, left, new=self._health.breaker.failures == 0)
+
+    async def _one_life(self, connect: Connector, spec: Spec, deadline: float) -> str:
         process = self._take_process()
         pid = process.pid if process else None
-        self._health = replace(self._health, pid=pid, stderr="")
+        self._health.note(pid=pid, stderr="", transport=transport_of(spec))
         began = self._world.monotonic()
         changed = asyncio.Event()
         hooks = Hooks(
@@ -280,33 +318,28 @@ class Supervisor:
         failed: ConnectFailedError | None = None
         why = ""
         async with connect(spec, process, hooks) as connection:
-            life = self._life = _Life(connection, changed)
+            life = self._life = _Life(connection, changed, asyncio.Event())
             try:
                 async with asyncio.timeout(spec.connect_timeout):
                     await connection.handshake(self.known_as)
                     await self._list(life)
+                self._ways.worked(spec)
                 await self._tell_connected(life, self._world.monotonic() - began)
-                why = _last_words(await self._serve(life), connection)
+                why = with_last_words(await self._serve(life), connection)
             except ConnectFailedError as error:
                 # Kept, because the SDK's task group would wrap it.
-                failed = await _explained(error, connection)
+                failed = await explained(error, connection)
             except TimeoutError:
                 text = f"it was not ready within {self.spec.connect_timeout:g} s (connect_timeout)"
                 failed = ConnectFailedError(text, silent=connection.silent)
             finally:
                 self._life = None
-                tail = connection.stderr_tail()
-                self._health = replace(self._health, state="failed", stderr=tail)
-            if failed is None or not self._tries_legacy(failed, spec):
-                await self._lost(why or str(failed))
+                self._health.note(state="failed", stderr=connection.stderr_tail())
+            if failed is None or self._second_way(failed, spec, deadline) is None:
+                await self._lost(failed or why)
         if failed is not None:
             raise failed
         return why
-
-    def _tries_legacy(self, error: ConnectFailedError, spec: Spec) -> bool:
-        """Whether to start a server again that said nothing at all, once in a row of failures."""
-        first = self._quick == 0 and error.silent
-        return first and spec.protocol == "auto" and isinstance(spec, StdioSpec)
 
     def _take_process(self) -> ServerProcess | None:
         if isinstance(self.spec, HttpSpec):
@@ -314,8 +347,7 @@ class Supervisor:
         self.spawn()
         process, self._process = self._process, None
         if isinstance(process, SpawnFailure):
-            self._quick = PATIENCE
-            raise ConnectFailedError(clean_line(process.reason))
+            raise _NotStartedError(clean_line(process.reason))
         return process
 
     async def _serve(self, life: _Life) -> str:
@@ -325,6 +357,7 @@ class Supervisor:
             ends = {
                 group.create_task(life.connection.lost()),
                 group.create_task(self._follow_news(life)),
+                group.create_task(self._stalls(life)),
             }
             try:
                 done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -347,64 +380,44 @@ class Supervisor:
                 return str(error)
             except TimeoutError:
                 return f"tools/list did not answer within {self.spec.connect_timeout:g} s"
-            pause = min(pause * 2, REST) if life.changed.is_set() else RELIST_PAUSE
+            pause = min(pause * 2, RELIST_MOST) if life.changed.is_set() else RELIST_PAUSE
+
+    async def _stalls(self, life: _Life) -> str:
+        """Ask a server whose calls time out for its tools; return that it does not answer."""
+        while True:
+            await life.stalled.wait()
+            life.stalled.clear()
+            seconds = min(STALL_SECONDS, self.spec.connect_timeout)
+            try:
+                async with asyncio.timeout(seconds):
+                    await life.connection.definitions()
+            except ConnectFailedError as error:
+                return str(error)
+            except TimeoutError:
+                return (
+                    f"it does not answer any more: {self._health.calls.timeouts} calls timed out, "
+                    f"then tools/list within {seconds:g} s"
+                )
 
     async def _list(self, life: _Life) -> None:
         """Take over what the server says its tools are."""
+        asked = self._world.monotonic()
         raw, noted = await life.connection.definitions()
-        problems = list(noted)
-        listed: list[Tool] = []
-        since = self._world.monotonic()
-        for tool in read_definitions(self.spec, raw, problems):
-            listed.append(tool)
-            if self._world.monotonic() - since > VET_SLICE:
-                await asyncio.sleep(0)
-                since = self._world.monotonic()
-        self._take_tools(life, tuple(listed), tuple(dict.fromkeys(problems)))
+        self._health.note(list_seconds=self._world.monotonic() - asked)
+        await self._offer.take(raw, noted)
+        self._health.note(problems=self._offer.problems)
+        life.tools = {tool.tool: tool for tool in self.tools}
         async with self._news:
             self._news.notify_all()
-
-    def _take_tools(self, life: _Life, listed: tuple[Tool, ...], problems: tuple[str, ...]) -> None:
-        first = not self._warm
-        before = {tool.tool: tool.fingerprint for tool in self.tools}
-        problems = problems[:PROBLEMS_KEPT]
-        self._tell_problems([text for text in problems if text not in self._health.problems])
-        self._health = replace(self._health, problems=problems)
-        self.listed, self.tools, self._warm = listed, self._offered(listed), True
-        life.tools = {tool.tool: tool for tool in self.tools}
-        after = {tool.tool: tool.fingerprint for tool in self.tools}
-        added, removed, changed = changes(before, after)
-        if first or added or removed or changed:
-            self._world.tools_changed(self)
-        if not first and (added or removed or changed):
-            self._world.observe(
-                ToolsChanged(server=self.spec.name, added=added, removed=removed, changed=changed)
-            )
-
-    def _tell_problems(self, problems: list[str]) -> None:
-        if len(problems) > PROBLEMS_TOLD:
-            more = f"and {len(problems) - 1} more; `agent-host servers test {self.spec.name}`"
-            problems = [f"{problems[0]} ({more} shows them)"]
-        for text in problems:
-            self._world.observe(ServerLog(server=self.spec.name, level="warning", text=text))
-
-    def _offered(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-        """The tools that the config includes, with what the config says of their server."""
-        spec = self.spec
-        return tuple(
-            replace(tool, trusted=spec.trust_annotations, parallel=spec.parallel)
-            for tool in tools
-            if any(fnmatchcase(tool.tool, glob) for glob in spec.include)
-            and not any(fnmatchcase(tool.tool, glob) for glob in spec.exclude)
-        )
 
     async def _tell_connected(self, life: _Life, seconds: float) -> None:
         connection = life.connection
         self.known_as = connection.known
         self._told_lost = False
         self._was_up = True
-        self._health = replace(
-            self._health,
+        self._health.breaker.connected()
+        self._health.calls.renewed()
+        self._health.note(
             state="connected",
             error="",
             version=connection.version,
@@ -421,31 +434,45 @@ class Supervisor:
         )
         self._world.connected(self)
 
-    async def _lost(self, why: str) -> None:
+    async def _lost(self, end: str | ConnectFailedError) -> None:
         """Tell that the attempt is over, once; closing the server may still go on after it."""
         if self._over:
             return
         self._over = True
-        lived = self._world.monotonic() - self._began
-        self._quick = self._quick + 1 if lived < QUICK + self.spec.connect_timeout else 1
+        login = isinstance(end, ConnectFailedError) and end.needs_login
+        why = str(end).removeprefix("handshake failed: ") if login else str(end)
+        self._count_failure(end, login=login)
         if not self._was_up:
             self._failures += 1
-        again = self._quick < PATIENCE
-        self._health = replace(self._health, state="failed", error=why, pid=None)
+        self._health.note(state="needs_login" if login else "failed", error=why, pid=None)
         self._attempts += 1
         if not self._told_lost:
             self._told_lost = True
+            again = not self._health.breaker.is_open
             self._world.observe(ServerLost(server=self.spec.name, reason=why, will_restart=again))
         async with self._news:
             self._news.notify_all()
 
+    def _count_failure(self, end: str | ConnectFailedError, *, login: bool) -> None:
+        breaker = self._health.breaker
+        if login:
+            breaker.give_up(steady=True)
+        elif isinstance(end, _NotStartedError):
+            breaker.give_up()
+        else:
+            lived = self._world.monotonic() - self._began
+            asked = end.retry_after if isinstance(end, ConnectFailedError) else None
+            breaker.failed(quick=lived < QUICK + self.spec.connect_timeout, asked=asked)
+
     async def _pause(self) -> None:
         """Wait before the next attempt: shortly, or after quick failures until it is wanted."""
-        if self._quick < PATIENCE:
-            await asyncio.sleep(FIRST_PAUSE * 2**self._quick * (0.5 + self._world.chance()))
+        breaker = self._health.breaker
+        seconds = breaker.pause(self._world.chance())
+        if not breaker.is_open:
+            await asyncio.sleep(seconds)
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(REST):
+            async with asyncio.timeout(seconds):
                 await self._wanted.wait()
 
     def _log(self, level: str, text: str) -> None:
@@ -455,27 +482,3 @@ class Supervisor:
         if self._logged == LOGS_KEPT:
             text = "it logs a lot; the rest is not shown"
         self._world.observe(ServerLog(server=self.spec.name, level=level, text=text))
-
-
-async def _explained(error: ConnectFailedError, connection: Connection) -> ConnectFailedError:
-    """The error, or how the server ended if that is what was behind it."""
-    if not connection.ended:
-        return error
-    text = f"it ended before it was ready: {await connection.lost()}"
-    return ConnectFailedError(_last_words(text, connection), silent=error.silent)
-
-
-def _last_words(why: str, connection: Connection) -> str:
-    """Why a server ended, with the last line that it logged: most often the actual reason."""
-    last = connection.stderr_tail().rstrip().rpartition("\n")[2]
-    # Cut between words: what redacts a secret later does not know a part of it.
-    words = shorten(clean_line(last, len(last)), LAST_WORDS, placeholder=" …") if last else ""
-    return f"{why}; its last words: {words}" if words.strip(" …") else why
-
-
-def _flat(error: BaseException) -> str:
-    """The first real reason in a group of exceptions, on one clean line."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    text = str(error).partition("\n")[0]
-    return clean_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)

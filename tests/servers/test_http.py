@@ -7,6 +7,7 @@ import time
 import pytest
 
 from agent_host.core.events import ServerConnected, ServerLost
+from agent_host.servers import http_calls
 from agent_host.servers.spec import HttpSpec
 from tests.fakes.hostile_http import free_port, serving
 from tests.fakes.hosting import call, running, said, until
@@ -156,17 +157,6 @@ def test_a_url_that_refuses_says_so():
     assert "hunter2" not in health.error
 
 
-def test_missing_rights_are_told_without_the_servers_text():
-    async def scenario(server):
-        async with running(spec_for(server.url)) as pool:
-            return pool.health()[0]
-
-    with serving("401") as server:
-        health = asyncio.run(scenario(server))
-    assert "HTTP 401" in health.error
-    assert "\x1b" not in health.error
-
-
 def test_a_server_that_went_away_and_came_back_is_used_again():
     port = free_port()
 
@@ -202,3 +192,165 @@ def test_the_first_connect_of_a_slow_start_is_retried_until_it_is_there():
                 return await call(pool, text="hi")
 
     assert asyncio.run(scenario()).error is None
+
+
+def test_what_is_sent_in_vain_with_429_is_sent_again_when_the_server_says_so():
+    async def scenario(server):
+        async with running(spec_for(server.url)) as pool:
+            return await call(pool, text="hi")
+
+    with serving("429 once") as server:
+        result = asyncio.run(scenario(server))
+    assert (result.error, server.mcp.calls) == (None, 1)
+    assert [method for method, _ in server.seen].count("tools/call") == 2
+
+
+def test_a_redirect_on_the_same_origin_is_followed_with_all_that_was_sent():
+    async def scenario(server):
+        server.move = (307, "/elsewhere")
+        async with running(spec_for(server.url, headers={"X-Key": "k"})) as pool:
+            return await call(pool, text="hi")
+
+    with serving() as server:
+        assert asyncio.run(scenario(server)).error is None
+    assert server.seen[-1][1]["X-Key"] == "k"
+
+
+@pytest.mark.parametrize(
+    ("status", "place", "said_"),
+    [
+        (307, "http://127.0.0.1:{port}/mcp?key=s3cret", "another origin, where nothing is sent"),
+        (308, "http://localhost:{port}/mcp", "another origin"),
+        (302, "/other", "in a way that drops what was sent; if that is its endpoint, make it"),
+        (307, "http://a:b:c/", "what is no URL"),
+        (307, "/mcp", "redirects more than 5 times"),
+    ],
+)
+def test_a_redirect_to_anywhere_else_is_told_and_not_followed(status, place, said_):
+    async def scenario(server, other):
+        server.move = (status, place.format(port=other.server_port))
+        headers = {"Authorization": "Bearer hunter2"}
+        async with running(spec_for(server.url, headers=headers)) as pool:
+            return pool.health()[0]
+
+    with serving() as other, serving() as server:
+        health = asyncio.run(scenario(server, other))
+    assert health.state == "failed"
+    assert said_ in health.error
+    assert "s3cret" not in health.error
+    assert other.seen == []
+
+
+@pytest.mark.parametrize("kind", ["silent", "silent stream"])
+def test_the_exchange_of_a_call_that_timed_out_is_ended_also_when_nothing_comes(kind):
+    async def scenario(server):
+        async with running(spec_for(server.url, call_timeout=0.3)) as pool:
+            result = await call(pool, text="hi")
+            left = await asyncio.to_thread(server.left.wait, 10)
+            return result.error, left
+
+    with serving(f"{kind} tools/call") as server:
+        assert asyncio.run(scenario(server)) == ("timeout", True)
+
+
+@pytest.mark.parametrize("method", ["server/discover", "initialize", "tools/list"])
+def test_an_endless_answer_to_anything_ends_with_its_budget(method):
+    async def scenario(server):
+        async with running(spec_for(server.url, connect_timeout=1)) as pool:
+            return pool.health()[0].state, await asyncio.to_thread(server.flooded.wait, 10)
+
+    with serving(f"endless {method}") as server:
+        state, ended = asyncio.run(scenario(server))
+    assert ended
+    assert state == ("connected" if method == "server/discover" else "failed")
+
+
+def test_a_note_that_is_never_taken_does_not_hold_up_the_next_call():
+    async def scenario(server):
+        async with running(spec_for(server.url, call_timeout=0.3)) as pool:
+            assert (await call(pool, text="hi")).error == "timeout"
+            server.modes.discard("slow")
+            return await call(pool, text="again")
+
+    with serving("slow,hang_notes") as server:
+        assert asyncio.run(scenario(server)).error is None
+    assert "notifications/cancelled" in [method for method, _ in server.seen]
+
+
+def test_an_answer_whose_stream_ended_is_picked_up_where_it_was():
+    async def scenario(server):
+        async with running(spec_for(server.url)) as pool:
+            return await call(pool, text="hi")
+
+    with serving("session,resume") as server:
+        result = asyncio.run(scenario(server))
+    assert (result.error, said(result)) == (None, '{"text": "hi"}')
+    assert server.gets[-1]["last-event-id"] == "e1"
+    assert server.mcp.calls == 1
+
+
+def test_the_stream_for_the_servers_own_messages_is_opened_until_it_is_there(monkeypatch):
+    monkeypatch.setattr(http_calls, "LISTEN_PAUSE", 0.01)
+
+    async def scenario(server):
+        server.faults += ["500", "503", "cut", "429", "cut"]
+        async with running(spec_for(server.url)) as pool:
+            before = server.mcp.lists
+            assert await asyncio.to_thread(server.listening.wait, 15)
+            await until(lambda: server.mcp.lists > before)
+            return (await call(pool, text="hi")).error
+
+    with serving("session,listen") as server:
+        assert asyncio.run(scenario(server)) is None
+        assert len(server.gets) == 6
+
+
+def test_a_session_that_the_stream_finds_gone_is_opened_anew(monkeypatch):
+    monkeypatch.setattr(http_calls, "LISTEN_PAUSE", 0.01)
+
+    async def scenario(server):
+        server.faults += ["404"]
+        async with running(spec_for(server.url)) as pool:
+            await until(lambda: pool.health()[0].restarts == 1)
+            return (await call(pool, text="hi")).error
+
+    with serving("session,listen") as server:
+        assert asyncio.run(scenario(server)) is None
+    assert server.sessions == 2
+
+
+def test_every_call_of_a_forgotten_session_is_made_once_in_the_new_one():
+    async def scenario(server):
+        async with running(spec_for(server.url)) as pool:
+            server.forget = True
+            server.modes.add("one session")
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(call(pool, text=str(i))) for i in range(4)]
+            return [task.result().error for task in calls]
+
+    with serving("session") as server:
+        assert asyncio.run(scenario(server)) == [None] * 4
+        assert server.mcp.calls == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "said_"),
+    [
+        ({"url": "ftp://x/"}, "url: it must be http:// or https://"),
+        ({"url": "http://a:b:c/"}, "url: "),
+        ({"headers": {"X-Key": "a\nb"}}, "headers.X-Key: only printable ASCII"),
+        ({"headers": {"X-Key": "schlüssel"}}, "headers.X-Key: only printable ASCII"),
+        ({"proxy": "socks5://127.0.0.1:1"}, "speaks SOCKS: `pip install socksio`"),
+        ({"proxy": "http://user:pw@127.0.0.1:1"}, "by the proxy http://127.0.0.1:1: "),
+    ],
+)
+def test_a_config_of_which_no_request_can_be_made_is_told(more, said_):
+    async def scenario():
+        spec = spec_for(**{"url": "http://127.0.0.1:1/mcp", **more})
+        async with running(spec) as pool:
+            return pool.health()[0]
+
+    health = asyncio.run(scenario())
+    assert health.state == "failed"
+    assert said_ in health.error
+    assert "pw" not in health.error

@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from agent_host.core.events import ServerConnected, ServerLog, ServerLost, ToolsChanged
+from agent_host.servers import breaker
 from agent_host.servers import pool as pool_module
 from agent_host.servers.lock import Lock
 from agent_host.servers.spec import StdioSpec
-from tests.fakes.hosting import call, context, hostile, make_pool, running, said, until
+from tests.fakes.hosting import DEADLINE, call, context, hostile, make_pool, running, said, until
 
 
 def test_servers_start_at_the_same_time():
@@ -127,7 +128,9 @@ def test_an_idle_server_that_is_killed_comes_back():
     asyncio.run(scenario())
 
 
-def test_a_crash_loop_is_given_up_until_a_call_asks_again(tmp_path):
+def test_a_crash_loop_fails_calls_at_once_until_its_rest_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(breaker, "FIRST_REST", 1.5)
+    monkeypatch.setattr(breaker, "MOST_REST", 1.5)
     count = tmp_path / "count"
 
     async def scenario():
@@ -146,9 +149,14 @@ def test_a_crash_loop_is_given_up_until_a_call_asks_again(tmp_path):
             assert result.error == "server_unavailable"
             assert "exit code 9" in said(result)
             assert "no license\\u{1b}" in said(result)
-            for _ in range(4):
-                result = await pool.call(tool, {}, context())
-            assert result.error is None
+            assert _number(count) == starts
+            health = pool.health()[0]
+            assert (health.breaker, health.retry_seconds > 0) == ("open", True)
+            async with asyncio.timeout(DEADLINE):
+                while (await pool.call(tool, {}, context())).error is not None:
+                    await asyncio.sleep(0.05)
+            assert pool.health()[0].breaker == "closed"
+            assert _number(count) == 6
 
     asyncio.run(scenario())
 
