@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from agent_host.cli.live import with_servers
 from agent_host.config.load import Loaded
+from agent_host.config.schema import Config
+from agent_host.config.trust import TrustStore, needs_trust
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean, clean_line
 from agent_host.servers.pool import Pool
@@ -13,17 +15,21 @@ from agent_host.servers.spec import ServerHealth
 _SHOWN = 12
 _STDERR = 8
 
-
 PATIENCE = 60.0
 """Seconds that a server has for its first connection."""
 
 
-def _patient(loaded: Loaded, name: str) -> Loaded:
+def _alone(loaded: Loaded, name: str) -> Loaded:
+    """Return the config with this one server, patient, and with nothing that nobody trusted."""
     server = loaded.config.servers[name]
     seconds = max(server.connect_timeout, PATIENCE)
     patient = server.model_copy(update={"connect_timeout": seconds})
-    servers = {**loaded.config.servers, name: patient}
-    return replace(loaded, config=loaded.config.model_copy(update={"servers": servers}))
+    config = loaded.config.model_copy(update={"servers": {name: patient}})
+    items = needs_trust(loaded, TrustStore.users())
+    if any(item.key == "identity" for item in items):
+        # Only the server was confirmed; where a user's identity is checked was not.
+        config = config.model_copy(update={"identity": Config().identity})
+    return replace(loaded, config=config)
 
 
 async def _look(pool: Pool) -> tuple[ServerHealth, tuple[str, ...]]:
@@ -37,7 +43,7 @@ def first_look(loaded: Loaded, name: str) -> ExitStatus:
     download.
     """
     try:
-        health, tools = with_servers(_patient(loaded, name), [name], _look)
+        health, tools = with_servers(_alone(loaded, name), [name], _look)
     except ConfigError as error:
         sys.stderr.write(f"it cannot be started yet: {clean(str(error))}\n")
         return ExitStatus.SERVER_UNAVAILABLE

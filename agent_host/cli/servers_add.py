@@ -59,7 +59,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # What stands after the name is read by a second parser, so that options may stand anywhere
     # before `--`, and nothing after it is taken for one of ours.
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ...")
-    parser.set_defaults(usage=parser.format_usage())
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

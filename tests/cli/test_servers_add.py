@@ -1,6 +1,7 @@
 """A server is added by its command, URL or registry name, and removed again."""
 
 import json
+import socket
 import stat
 import sys
 import tomllib
@@ -57,6 +58,21 @@ def test_what_was_typed_is_trusted_and_nothing_else_of_the_file(here, file, proj
     assert not (project / "pwned").exists()
     file.write_text(file.read_text().replace('"demo-server"', '"demo-server", "--x"'))
     assert "not trusted yet: servers.other, servers.desk;" in here("servers", "list").stderr
+
+
+def test_the_first_connection_uses_nothing_else_of_a_file_that_nobody_trusted(here, project):
+    (project / "token").write_text("x.y.z")
+    with socket.create_server(("127.0.0.1", 0)) as issuer:
+        issuer.settimeout(0.01)
+        (project / "servers.toml").write_text(
+            '[identity]\ntoken = "${file:token}"\naudience = "a"\n'
+            f'issuer = "http://127.0.0.1:{issuer.getsockname()[1]}"\n'
+        )
+        done = here("servers", "add", "desk", *DEMO)
+        with pytest.raises(TimeoutError):
+            issuer.accept()
+    assert done.returncode == 0, done.stderr
+    assert "connected in" in done.stdout
 
 
 def test_without_a_project_it_goes_into_the_users_own_file(here, own):
