@@ -129,6 +129,11 @@ class ServerConnection:
         """See `spec.Connection`."""
         return self._agreed.instructions
 
+    @property
+    def has_resources(self) -> bool:
+        """See `spec.Connection`."""
+        return self._agreed.offers("resources")
+
     async def offers(self, capability: str) -> bool:
         """See `spec.Connection`."""
 
@@ -260,14 +265,18 @@ class ServerConnection:
         method, capability = _LISTS[kind]
         if not await self.offers(capability):
             return [], ()
-        async with Patience(self._spec.call_timeout) as patience:
+        patience = Patience(self._spec.call_timeout)
 
-            async def page(params: JsonObject) -> Reply:
-                reply = await self.requests.ask(method, params)
-                patience.heard()
-                return reply
+        async def page(params: JsonObject) -> Reply:
+            reply = await self.requests.ask(method, params)
+            patience.heard()
+            return reply
 
-            listed = await walk(page, method, kind, kind)
+        try:
+            async with patience:
+                listed = await walk(page, method, kind, kind)
+        except TimeoutError:
+            return [], (f"{method}: no answer within {self._spec.call_timeout:g} s",)
         if (failed := listed.failed) is not None:
             missing = failed.code == METHOD_NOT_FOUND and kind == "resourceTemplates"
             text = clean_line(f"{method} failed: {failed.text}", 600)

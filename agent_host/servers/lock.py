@@ -43,12 +43,14 @@ class Remembered:
     """What is known of a server from last time; the tools have no exposed names yet.
 
     `discovered` is what the connection wanted to be remembered (see `Lock.remember`); empty: none.
+    `resources`: it offers resources.
     """
 
     tools: tuple[Tool, ...]
     protocol: str
     version: str
     discovered: JsonObject = field(default_factory=dict)
+    resources: bool = False
 
 
 def spec_hash(spec: Spec) -> str:
@@ -106,6 +108,7 @@ class Lock:
             str(entry.get("protocol", "")),
             str(entry.get("version", "")),
             found if isinstance(found, dict) else {},
+            entry.get("resources") is True,
         )
 
     def remember(
@@ -118,22 +121,27 @@ class Lock:
         discovered: JsonObject | None = None,
         instructions: str | None = None,
         prompts: Mapping[str, Json] | None = None,
+        resources: bool | None = None,
     ) -> None:
         """Take over what a live server said.
 
         `discovered`: what a connection wants back next time, opaque here; `instructions` and
-        `prompts` (by name): kept as hashes only. Each of the three: None if nothing is known of
-        it now, which keeps what was remembered.
+        `prompts` (by name): kept as hashes only; `resources`: whether there are any. Each of
+        these: None if nothing is known of it now, which keeps what was remembered.
         """
         hashed = spec_hash(spec)
         before = _same_server(self._servers, spec.name, hashed)
         entries = [_entry(tool) for tool in sorted(tools, key=lambda tool: tool.tool)]
         entry: JsonObject = {"spec": hashed, "version": version, "protocol": protocol}
-        entry |= {key: before[key] for key in ("discovered", *_HASHED) if key in before}
+        entry |= {
+            key: before[key] for key in ("discovered", "resources", *_HASHED) if key in before
+        }
         if discovered is not None:
             entry["discovered"] = discovered if _fits(discovered) else {}
         if instructions is not None:
             entry["instructions"] = _hash(instructions)
+        if resources is not None:
+            entry["resources"] = resources
         if prompts is not None:
             entry["prompts"] = {name: _hash(prompts[name]) for name in sorted(prompts)}
         entry["tools"] = entries
@@ -149,6 +157,12 @@ class Lock:
         it was read."""
         pins = _pins(_same_server(self._before, spec.name, spec_hash(spec)))
         return {tool.tool: _state(pins.get(tool.tool), tool) for tool in tools}
+
+    def unseen(self, spec: Spec, tools: Iterable[Tool]) -> tuple[Tool, ...]:
+        """Those whose definition is another one than when the server was seen last, by the file
+        as it was read."""
+        seen = _listed(_same_server(self._before, spec.name, spec_hash(spec)))
+        return tuple(tool for tool in tools if _state(seen.get(tool.tool), tool) != "known")
 
     @property
     def changed(self) -> bool:
@@ -224,12 +238,7 @@ def _same_server(servers: JsonObject, name: str, hashed: str) -> JsonObject:
 
 def _pins(entry: JsonObject) -> dict[str, JsonObject]:
     """The definition under which each tool was first seen, by own name."""
-    listed, pinned = entry.get("tools"), entry.get("pinned")
-    pins = {
-        item["name"]: item
-        for item in (listed if isinstance(listed, list) else ())
-        if isinstance(item, dict) and isinstance(item.get("name"), str)
-    }
+    pins, pinned = _listed(entry), entry.get("pinned")
     if isinstance(pinned, dict):
         pins |= {name: item for name, item in pinned.items() if isinstance(item, dict)}
     return pins
@@ -239,6 +248,16 @@ def _state(pin: JsonObject | None, tool: Tool) -> ToolState:
     if pin is None:
         return "new"
     return "known" if _same(pin, _entry(tool)) else "changed"
+
+
+def _listed(entry: JsonObject) -> dict[str, JsonObject]:
+    """The definitions as they were listed last, by own name."""
+    listed = entry.get("tools")
+    return {
+        item["name"]: item
+        for item in (listed if isinstance(listed, list) else ())
+        if isinstance(item, dict) and isinstance(item.get("name"), str)
+    }
 
 
 def _pinned(before: JsonObject, entries: list[JsonObject]) -> dict[str, JsonObject]:

@@ -25,9 +25,11 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestRefused
+from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock
 from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
 from agent_host.servers.outcome import failed, outcome
+from agent_host.servers.signs import first_sight
 from agent_host.servers.spec import (
     Known,
     LoadConnector,
@@ -75,6 +77,8 @@ class Pool:
         self._monotonic = monotonic
         self._validation = Validation()
         self._table: Mapping[str, Tool] = {}
+        self._readable: set[str] = set()
+        self._signs_told: set[str] = set()
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,6 +106,8 @@ class Pool:
                 version=known.version,
                 discovered=known.discovered or None,
             )
+            if known.resources:
+                self._readable.add(spec.name)
         return server
 
     def answer_with(self, answer: Answer) -> None:
@@ -214,6 +220,8 @@ class Pool:
         server = self._servers.get(tool.server)
         if server is None:
             return failed(context, "unknown_tool", f"There is no server {tool.server!r}.")
+        if tool.tool in (resource_tools.LIST, resource_tools.READ):
+            return await resource_tools.call(self._offers, tool, arguments, context)
         progress = self._throttled(context)
         reply = await self._reply(server, tool, arguments, context, progress)
         if isinstance(reply, str):
@@ -347,10 +355,15 @@ class Pool:
 
     def _connected(self, server: Supervisor) -> None:
         connection = server.connection
+        name = server.spec.name
+        if connection is not None and connection.has_resources != (name in self._readable):
+            (self._readable.add if connection.has_resources else self._readable.discard)(name)
+            self._rebuild()
         if self._lock is None or connection is None:
             return
         known = connection.known
         if server.health().state == "connected":
+            self._tell_signs(self._lock, server)
             self._lock.remember(
                 server.spec,
                 known.version,
@@ -358,7 +371,16 @@ class Pool:
                 server.listed,
                 discovered=known.discovered or {},
                 instructions=connection.instructions,
+                resources=connection.has_resources,
             )
+
+    def _tell_signs(self, lock: Lock, server: Supervisor) -> None:
+        """Say what to look at in definitions that were not seen before as they are."""
+        new = lock.unseen(server.spec, server.listed)
+        for text in first_sight(new, self._table.values()):
+            if text not in self._signs_told:
+                self._signs_told.add(text)
+                self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
 
     def _save_lock(self) -> None:
         if self._lock is not None and (problem := self._lock.save()) is not None:
@@ -369,13 +391,19 @@ class Pool:
         every = (
             tool
             for server in self._servers.values()
-            for tool in sorted(server.tools, key=lambda tool: tool.tool)
+            for tool in (
+                *sorted(server.tools, key=lambda tool: tool.tool),
+                *self._resource_tools(server.spec),
+            )
         )
         self._table, problems = build_catalogue(every)
         for text in problems:
             if text not in self._problems:
                 self._observe(ServerLog(server="", level="warning", text=text))
         self._problems = problems
+
+    def _resource_tools(self, spec: Spec) -> tuple[Tool, ...]:
+        return resource_tools.resource_tools(spec) if spec.name in self._readable else ()
 
 
 def _changed(server: Supervisor, tool: Tool) -> str | None:

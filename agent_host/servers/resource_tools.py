@@ -15,8 +15,18 @@ from fnmatch import fnmatchcase
 from agent_host.core.catalogue import fingerprint
 from agent_host.core.hidden import visible
 from agent_host.core.text import clean_line
-from agent_host.core.types import Annotations, Content, JsonObject, Text, Tool
-from agent_host.servers.offers import ResourceInfo
+from agent_host.core.types import (
+    Annotations,
+    Content,
+    JsonObject,
+    Text,
+    Tool,
+    ToolErrorKind,
+    ToolResult,
+)
+from agent_host.ports import CallContext
+from agent_host.servers.offers import Failed, Offers, ResourceInfo
+from agent_host.servers.outcome import failed
 from agent_host.servers.spec import Spec
 
 LIST = "resources/list"
@@ -25,6 +35,11 @@ LISTED = 100
 """Resources of one answer."""
 MAX_URI = 8192
 _SAID = 200
+_KINDS: dict[str, ToolErrorKind] = {
+    "server_unavailable": "server_unavailable",
+    "timeout": "timeout",
+    "unknown_server": "unknown_tool",
+}
 
 
 def resource_tools(spec: Spec) -> tuple[Tool, ...]:
@@ -32,6 +47,22 @@ def resource_tools(spec: Spec) -> tuple[Tool, ...]:
     if not spec.resources:
         return ()
     return tuple(tool for tool in (_list_tool(spec), _read_tool(spec)) if _included(spec, tool))
+
+
+async def call(
+    offers: Offers, tool: Tool, arguments: JsonObject, context: CallContext
+) -> ToolResult:
+    """Run one of the two tools. Never raises for a server's fault."""
+    if tool.tool == LIST:
+        infos, problems = await offers.resources(tool.server)
+        if not infos and problems:
+            return failed(context, "server_unavailable", problems[0])
+        content = listed(infos, problems, arguments)
+        return ToolResult(call_id=context.call_id, content=content)
+    read = await offers.read(tool.server, str(arguments["uri"]), context.principal)
+    if isinstance(read, Failed):
+        return failed(context, _KINDS.get(read.kind, "tool_error"), read.text)
+    return ToolResult(call_id=context.call_id, content=read)
 
 
 def listed(

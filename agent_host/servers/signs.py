@@ -9,13 +9,12 @@ text. Sources: OWASP MCP Top 10, tool poisoning; MCP Security Bench, out-of-scop
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent_host.core.hidden import visible
 from agent_host.core.matching import properties
 from agent_host.core.text import clean_line
 from agent_host.core.types import Tool
-from agent_host.servers.lock import ToolState
 
 TOLD = 5
 _LOOKED_AT = 64 * 1024
@@ -62,12 +61,9 @@ def signs(tool: Tool, others: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def first_sight(
-    tools: Iterable[Tool], states: Mapping[str, ToolState], every: Iterable[Tool]
-) -> list[str]:
-    """What to look at in those of a server's tools that are not known as they are, at most
-    `TOLD` sentences. `every`: the tools of all servers."""
-    new = [tool for tool in tools if states.get(tool.tool) != "known"]
+def first_sight(new: Sequence[Tool], every: Iterable[Tool]) -> list[str]:
+    """What to look at in definitions of one server that were not seen before, at most `TOLD`
+    sentences. `every`: the tools of all servers."""
     if not new:
         return []
     others = names_of_others(every, new[0].server)

@@ -257,6 +257,10 @@ class Connection(Protocol):
     def instructions(self) -> str:
         """What the server says about its use; as it came."""
 
+    @property
+    def has_resources(self) -> bool:
+        """Whether the server says that it offers resources, as far as that is known now."""
+
     async def offers(self, capability: str) -> bool:
         """Whether the server has a capability, as `resources`, or an extension."""
 
