@@ -303,7 +303,7 @@ def test_an_entry_cannot_make_uvx_or_python_run_something_else(given: Any):
 )
 def test_an_entry_cannot_name_another_image_to_docker(given: Any):
     plan = package(registryType="oci", identifier="good/image:1", runtimeArguments=given)
-    assert "could name another image" in plan.problem or "evil/image" not in plan.args
+    assert "could name another image" in plan.problem
 
 
 def test_a_value_of_a_docker_option_can_never_be_read_as_an_image():

@@ -118,6 +118,16 @@ def test_a_package_that_is_not_there_leaves_nothing_behind(
     assert not (store / "pypi" / "tiny-mcp-1.2.0").exists()
 
 
+def test_a_wheel_with_another_hash_is_not_installed(tmp_path: Path, pip: dict[str, str], web: Web):
+    wheel(tmp_path / "wheels")
+    store = tmp_path / "store"
+    plan = plan_for(fileSha256="0" * 64)
+    found = prepare(plan, store, web, python=sys.executable, environ=pip)
+    assert isinstance(found, Fault)
+    assert "is not the file that was published" in found.text
+    assert not (store / "pypi" / "tiny-mcp-1.2.0").exists()
+
+
 def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path, web: Web):
     found = prepare(plan_for(), tmp_path, web, python="/none/python", environ={})
     assert isinstance(found, Fault)
