@@ -234,6 +234,13 @@ def same_request_id(server, ident, params):
     return text("after")
 
 
+def pings(server, ident, params):
+    """Answers once its own questions have been answered."""
+    server.pinging = ident
+    for i in range(3):
+        server.send({"jsonrpc": "2.0", "id": f"ping{i}", "method": "ping"})
+
+
 def cancels_the_call(server, ident, params):
     """Cancels requests that are the host's, which only the host may."""
     for other in (ident, ident + 1, "x", None):
@@ -340,6 +347,6 @@ LIES = {
         cancels_the_call, wants_nothing, wants_junk, wants_no_method, wants_unknown, wants_many,
         wants_large, wants_deep, wants_nasty_key, wants_huge_state, wants_odd_state,
         wants_state_for_ever, wants_file_mode, wants_script_url, url_needed_junk, task_junk,
-        task_for_ever, asks_for_ever,
+        task_for_ever, asks_for_ever, pings,
     )
 }  # fmt: skip

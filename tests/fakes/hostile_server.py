@@ -48,7 +48,7 @@ class Server(Offers):
         self.out = out
         self.lock = threading.Lock()
         self.lists = self.calls = self.pages = self.rounds = 0
-        self.reads = []
+        self.reads, self.heard, self.pinging = [], [], None
         self.cancelled = []
         self.initialized = False
         self.picked = False
@@ -72,6 +72,7 @@ class Server(Offers):
                 self.cancelled.append(params.get("requestId"))
             return
         if method is None:
+            self.answered(message)
             return
         unknown = method != "initialize" and not self.initialized
         if "die_first_unknown" in self.modes and unknown:
@@ -82,6 +83,13 @@ class Server(Offers):
         if reply is not None:
             ident = str(message["id"]) if "string_ids" in self.modes else message["id"]
             self.send({"jsonrpc": "2.0", "id": ident, **reply})
+
+    def answered(self, message):
+        """The host answered a request of this server."""
+        self.heard.append(message)
+        if "pings" in self.modes and len(self.heard) == 3:
+            sound = sum(answer.get("result") == {} for answer in self.heard)
+            self.late(self.pinging, json.dumps({"answers": sound}))
 
     def unknown(self, message, params):
         return {"error": {"code": -32601, "message": "Method not found"}}
@@ -324,6 +332,8 @@ def misbehave_at_start(options, modes, server):
         if options.pids:
             with Path(options.pids).open("a") as file:
                 file.write(f"{child.pid}\n")
+    if "stderr_nasty" in modes:
+        os.write(2, NASTY.encode("utf-8", "replace") + b"\n")
     if "stderr_flood" in modes:
         for _ in range(600):
             os.write(2, (ESC.encode() + b"noise ") * 500)
