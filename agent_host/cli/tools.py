@@ -1,4 +1,4 @@
-"""`agent-host tools`: the servers' tools, listed, shown, checked for a model, called by hand.
+"""`agent-host tools`: the servers' tools, listed, searched, shown, checked for a model, called.
 
 A call by hand is no run: policy is not asked, because the human who would be asked has typed the
 call, and no transcript is written. Arguments are validated as a model's are.
@@ -15,6 +15,7 @@ from typing import Any
 from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
 from agent_host.cli.tools_check import check, configure_check
+from agent_host.cli.tools_search import configure_search, search
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded, load
@@ -48,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Call a tool by hand. You typed it, so policy is not asked; it is no run, "
         "so nothing is recorded.",
     )
+    configure_search(actions.add_parser("search", help="find tools by what they do"))
     configure_check(actions.add_parser("check", help="say what of the tools a model is told"))
     for action in (show, call):
         action.add_argument("name", metavar="NAME", help="as in `tools list`, or its own name")
@@ -91,6 +93,8 @@ async def _execute(pool: Pool, options: argparse.Namespace, model: ModelChoice |
     if model is not None:
         profile = model.profile
         return check(pool, options, profile.schema, profile.max_tools, model.name)
+    if options.action == "search":
+        return search(pool, options)
     if options.action == "list":
         return _list(pool, as_json=options.json)
     tool = _find(pool, options.name)
