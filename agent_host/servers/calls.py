@@ -205,7 +205,7 @@ class _Call:
             reply = await self._sent(open_call, meta)
             if reply.kind != "result":
                 return reply
-            if (task := _task_of(reply.raw)) is not None:
+            if (task := _task_of(reply.raw, asked="task" in self._params)) is not None:
                 return await tasks.follow(task, open_call, self.progress)
             if reply.raw.get("resultType", "complete") != "input_required":
                 return reply
@@ -249,11 +249,12 @@ class _Call:
         return None
 
 
-def _task_of(raw: JsonObject) -> Task | None:
-    """The task that a result is, if it is one: flat from 2026-07-28 on, before that inside."""
+def _task_of(raw: JsonObject, *, asked: bool) -> Task | None:
+    """The task that a result is, if it is one: flat from 2026-07-28 on; before that inside, and
+    only where one was asked for."""
     if raw.get("resultType") == "task":
         return read_task(raw)
-    return read_task(raw.get("task")) if "content" not in raw else None
+    return read_task(raw.get("task")) if asked and "content" not in raw else None
 
 
 def _hinted(reply: Reply) -> Reply:

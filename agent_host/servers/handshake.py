@@ -10,6 +10,7 @@ basic/lifecycle; 2026-07-28 basic/versioning and server/discover.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +125,10 @@ class Handshake:
 
     async def refreshed(self) -> Agreed | None:
         """What a modern server says of itself now, if it says it."""
-        reply = await self._discover(self._requests.version)
+        reply = Reply(kind="timeout")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROBE_MOST):
+                reply = await self._discover(self._requests.version)
         return discovered(reply.raw) if reply.kind == "result" else None
 
     async def probe(self, version: str = MODERN_VERSIONS[-1], *, again: bool = True) -> Agreed:

@@ -23,6 +23,8 @@ from agent_host.servers.spec import Hooks, Reply
 RELISTEN_PAUSE = 1.0
 """Seconds until a subscription that ended is opened again; doubles up to RELISTEN_MOST."""
 RELISTEN_MOST = 60.0
+ANSWER_SECONDS = 10.0
+"""Seconds that a server has to say that it will tell."""
 MAX_WATCHED = 200
 """Resources of one server whose updates are heard."""
 LISTS = ("tools", "prompts", "resources")
@@ -58,7 +60,7 @@ class News:
         self._requests.want_logs(level)
         if self._requests.modern:
             return Reply(kind="result")
-        return await self._requests.ask("logging/setLevel", {"level": level})
+        return await self._ask("logging/setLevel", {"level": level})
 
     def keep(self, name: str, listed: Any) -> None:
         """Remember a list until the server says that it changed."""
@@ -79,7 +81,14 @@ class News:
         if self._agreed is not None and self._agreed.offers("logging"):
             await self.log_level(LOG_LEVEL)
         for uri in tuple(self._hooks.relations.watched):
-            await self._requests.ask("resources/subscribe", {"uri": uri})
+            await self._ask("resources/subscribe", {"uri": uri})
+
+    async def _ask(self, method: str, params: JsonObject) -> Reply:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._requests.ask(method, params)
+        except TimeoutError:
+            return Reply(kind="timeout", text=f"{method}: no answer within {ANSWER_SECONDS:g} s")
 
     async def watch(self, uri: str, changed: Callable[[], None] | None) -> Reply:
         """See `spec.Connection.watch_resource`."""
@@ -95,7 +104,7 @@ class News:
             self._again.set()
             return Reply(kind="result")
         method = "resources/unsubscribe" if changed is None else "resources/subscribe"
-        return await self._requests.ask(method, {"uri": uri})
+        return await self._ask(method, {"uri": uri})
 
     def _changed(self, name: str) -> Callable[[JsonObject], None]:
         def changed(_: JsonObject) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from agent_host.core.catalogue import build_catalogue
+from agent_host.core.catalogue import build_catalogue, look_alikes
 from agent_host.core.events import ServerLog
 from agent_host.core.types import (
     Content,
@@ -198,7 +198,7 @@ class Pool:
         return self._table
 
     def problems(self) -> tuple[str, ...]:
-        """What the catalogue leaves out because names clash."""
+        """Names that clash, whose tools are left out, and names that look alike."""
         return self._problems
 
     def health(self) -> tuple[ServerHealth, ...]:
@@ -396,7 +396,8 @@ class Pool:
                 *self._resource_tools(server.spec),
             )
         )
-        self._table, problems = build_catalogue(every)
+        self._table, left_out = build_catalogue(every)
+        problems = (*left_out, *look_alikes(self._table.values()))
         for text in problems:
             if text not in self._problems:
                 self._observe(ServerLog(server="", level="warning", text=text))

@@ -74,7 +74,8 @@ class Server(Tools, Offers):
             return fault(-32600, "not initialized")
         if method == "server/discover" and "silent_probe" in self.modes and not self.initialized:
             self.modes.add("stuck")
-        if "stuck" in self.modes:
+        hangs = "hangs" in self.modes and method.startswith("resources/")
+        if "stuck" in self.modes or hangs:
             return None
         handler = getattr(self, "on_" + method.replace("/", "_"), None)
         if handler is None or (modern and self.options.speaks not in (MODERN, "both")):

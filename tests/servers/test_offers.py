@@ -258,3 +258,12 @@ def test_a_server_is_told_how_much_to_log(tmp_path, speaks):
             m["params"]["_meta"].get(key) for m in messages if m["method"].startswith("tools")
         ]
         assert levels == ["info", "error"]
+
+
+def test_a_list_that_never_comes_is_a_reason():
+    found, problems = run(lambda pool: pool.resources(), mode="hangs", call_timeout=0.4)
+    assert found == ()
+    assert problems == (
+        "a: resources/list: no answer within 0.4 s",
+        "a: resources/templates/list: no answer within 0.4 s",
+    )
