@@ -274,7 +274,8 @@ def _say_cost(notes: Outlet, host: HostSession) -> None:
 
 def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None) -> None:
     if reason is None:
-        what = "waits for approval; go on with"
+        wants = "input" if host.session.conversation.awaiting == "input" else "approval"
+        what = f"waits for {wants}; go on with"
     elif reason in {"limit", "interrupted", "model_unavailable"}:
         what = "can go on with"
     else:

@@ -276,7 +276,7 @@ class Form:
         while len(rest) > page:
             shown_now, rest = rest[:page], rest[page:]
             self._screen.write_now("\n".join(shown_now) + "\n")
-            said = await self._line(f"… {len(rest)} more lines: Enter shows them, all, d, c ")
+            said = await self._line(f"… {len(rest)} more lines [Enter/all/d/c] ")
             if said in _REVIEW:
                 raise _LeftError(_REVIEW[said])
             if said == "all":

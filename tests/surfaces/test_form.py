@@ -157,7 +157,7 @@ def test_a_form_taller_than_the_screen_comes_in_pages_and_nothing_is_left_out() 
         assert f"│ line {i}\n" in text
     for i in range(100):
         assert f"choice {i}\n" in text
-    assert any("more lines: Enter shows them" in prompt for prompt in reader.asked)
+    assert any("more lines [Enter/all/d/c]" in prompt for prompt in reader.asked)
 
 
 def test_pages_can_be_cut_short_or_left() -> None:
