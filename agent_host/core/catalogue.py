@@ -19,6 +19,7 @@ from agent_host.core.types import Tool
 
 NAME_LIMIT = 64
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_SAME = str.maketrans("1i0", "llo")
 _LEGAL_START = re.compile(r"[A-Za-z_]")
 
 
@@ -69,6 +70,28 @@ def build_catalogue(tools: Iterable[Tool]) -> tuple[dict[str, Tool], tuple[str, 
         f"two tools share the name {clean_line(name)}: both are withheld"
         for name in sorted(clashes)
     )
+
+
+def look_alikes(tools: Iterable[Tool]) -> tuple[str, ...]:
+    """Say which names of servers, or of tools of two servers, differ only in what an eye or a
+    model takes for the same: `l` `I` `1`, `O` `0`, `rn` `m`, `vv` `w`; of servers also in case,
+    which for tools is a matter of taste."""
+    servers: dict[str, str] = {}
+    names: dict[str, Tool] = {}
+    found: dict[str, None] = {}
+    for tool in tools:
+        first = servers.setdefault(_looks(tool.server), tool.server)
+        if first != tool.server:
+            found[f"the names of the servers {first} and {tool.server} look alike"] = None
+        other = names.setdefault(_looks(tool.tool), tool)
+        if other.server != tool.server and other.tool.lower() != tool.tool.lower():
+            pair = f"{other.tool} of {other.server} and {tool.tool} of {tool.server}"
+            found[f"{clean_line(pair)} look alike"] = None
+    return tuple(found)
+
+
+def _looks(name: str) -> str:
+    return name.replace("I", "l").lower().translate(_SAME).replace("rn", "m").replace("vv", "w")
 
 
 def changes(

@@ -6,7 +6,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_host.core.catalogue import build_catalogue, changes, exposed_name, fingerprint
+from agent_host.core.catalogue import (
+    build_catalogue,
+    changes,
+    exposed_name,
+    fingerprint,
+    look_alikes,
+)
 from agent_host.core.types import Annotations, Tool
 
 LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -81,3 +87,50 @@ def test_changes_between_two_listings_are_named():
     before = {"same": "1", "gone": "2", "other": "3"}
     after = {"same": "1", "other": "4", "new": "5"}
     assert changes(before, after) == (("new",), ("gone",), ("other",))
+
+
+ODD = st.sampled_from(
+    ["constructor", "__proto__", "hasOwnProperty", "toString", "a.b", "a_b", "a-b", "a/b", "A_B",
+     "a__b", "_", "-", "1", "x" * 63, "x" * 62 + ".", "x" * 128, "search", "Search", "a b", "é"]
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(ODD, ODD), min_size=2, max_size=60, unique=True))
+def test_every_pair_of_odd_names_has_a_legal_name_of_its_own_and_comes_back(pairs):
+    table, problems = build_catalogue(make(server, tool) for server, tool in pairs)
+    assert problems == ()
+    assert all(LEGAL.fullmatch(name) for name in table)
+    assert [(tool.server, tool.tool) for tool in table.values()] == pairs
+    assert all(tool.name == name for name, tool in table.items())
+
+
+@given(st.lists(st.tuples(ODD, ODD), max_size=20, unique=True), st.randoms())
+def test_a_name_depends_on_its_own_pair_alone(pairs, random):
+    shuffled = pairs[: len(pairs) // 2]
+    random.shuffle(shuffled)
+    whole = {(t.server, t.tool): n for n, t in build_catalogue(make(*p) for p in pairs)[0].items()}
+    for name, tool in build_catalogue(make(*pair) for pair in shuffled)[0].items():
+        assert whole[tool.server, tool.tool] == name
+
+
+def test_names_that_only_case_tells_apart_are_two_names():
+    table, _ = build_catalogue([make("s", "get"), make("s", "Get"), make("S", "get")])
+    assert list(table) == ["s__get", "s__Get", "S__get"]
+
+
+def test_names_of_two_servers_that_look_alike_are_told():
+    tools = [make("bank", "send_all"), make("evil", "send_a1l"), make("evil", "Send_aII")]
+    assert look_alikes(tools) == (
+        "send_all of bank and send_a1l of evil look alike",
+        "send_all of bank and Send_aII of evil look alike",
+    )
+    assert look_alikes([make("github", "a"), make("g1thub", "b"), make("GitHub", "c")]) == (
+        "the names of the servers github and g1thub look alike",
+        "the names of the servers github and GitHub look alike",
+    )
+    assert look_alikes([make("modem", "x"), make("modern", "y")]) != ()
+
+
+def test_the_same_name_on_two_servers_and_other_names_are_no_look_alikes():
+    assert look_alikes([make("a", "search"), make("b", "SEARCH"), make("b", "research")]) == ()
+    assert look_alikes([make("a", "get_x"), make("a", "Get_X"), make("a", "get-x")]) == ()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from agent_host.builtin.finding import Finder
-from agent_host.core.catalogue import NAME_LIMIT, build_catalogue
+from agent_host.core.catalogue import NAME_LIMIT, build_catalogue, look_alikes
 from agent_host.core.types import Annotations, Text, Tool
 from agent_host.servers.definitions import read_definitions
 from agent_host.servers.lock import Lock
@@ -46,7 +46,7 @@ def test_34_servers_have_1284_tools_each_under_a_legal_name_of_its_own():
     tools = every()
     table, problems = build_catalogue(tools)
     assert (len(servers()), len(table)) == (SERVERS, TOOLS)
-    assert problems == ()
+    assert problems == look_alikes(tools) == ()
     assert all(LEGAL.fullmatch(name) and len(name) <= NAME_LIMIT for name in table)
     assert len({name.lower() for name in table}) == TOOLS
     pairs = {(tool.server, tool.tool): name for name, tool in table.items()}
