@@ -283,3 +283,18 @@ def test_a_search_sees_the_page_before_while_the_next_one_is_written(full: Index
     writer.execute("COMMIT")
     writer.close()
     assert full.count() == 0
+
+
+def test_a_file_that_another_process_holds_is_kept_and_said(
+    full: Index, place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agent_host.registry.index._BUSY", 0.01)
+    writer = sqlite3.connect(place, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with Index(place) as other:
+        with pytest.raises(UnusableIndexError, match="in use by another process"):
+            other.add([listed(server("a.b/c", "x"))])
+        assert other.count() == 444
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert full.count() == 444

@@ -294,47 +294,6 @@ def test_an_entry_cannot_make_uvx_or_python_run_something_else(given: Any):
 
 
 @pytest.mark.parametrize(
-    "given",
-    [
-        [{"type": "positional", "value": "evil/image"}],
-        [{"type": "named", "name": "--privileged"}, {"type": "positional", "value": "evil/image"}],
-        [{"type": "positional", "valueHint": "image"}],
-    ],
-)
-def test_an_entry_cannot_name_another_image_to_docker(given: Any):
-    plan = package(registryType="oci", identifier="good/image:1", runtimeArguments=given)
-    assert "could name another image" in plan.problem
-
-
-def test_a_value_of_a_docker_option_can_never_be_read_as_an_image():
-    plan = package(
-        registryType="oci",
-        identifier="good/image:1",
-        runtimeArguments=[
-            {"type": "named", "name": "--privileged", "value": "evil/image"},
-            {"type": "positional", "value": "-v"},
-            {"type": "positional", "value": "/:/host"},
-        ],
-    )
-    assert plan.args[3:] == ("--privileged=evil/image", "-v=/:/host", "good/image:1")
-    assert len([w for w in plan.warnings if "more of this machine" in w]) == 2
-
-
-def test_an_older_image_entry_gets_its_tag_and_its_registry():
-    plan = package(
-        registryType="oci", identifier="a/b", version="2", registryBaseUrl="https://ghcr.io"
-    )
-    assert plan.args[-1] == "ghcr.io/a/b:2"
-
-
-def test_a_digest_needs_no_warning():
-    image = f"ghcr.io/a/b@sha256:{'0' * 64}"
-    plan = package(registryType="oci", identifier=image)
-    assert plan.pinned == f"oci:{image}"
-    assert plan.warnings == ()
-
-
-@pytest.mark.parametrize(
     ("kind", "base"),
     [
         ("npm", "https://evil.example"),
