@@ -30,6 +30,8 @@ from agent_host.servers.spec import Reply
 
 CLIENT: JsonObject = {"name": "agent-host", "version": __version__}
 CONNECTION_CLOSED = -32000
+CLOSED_HERE = "Connection closed"
+"""What the SDK says to whoever still waits when the host itself lets a connection go."""
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
@@ -200,6 +202,8 @@ class Requests:
             return reply("lost", text)
         if error.code == CONNECTION_CLOSED and self._transport.ended:
             return reply("lost", await self._transport.lost())
+        if (error.code, text) == (CONNECTION_CLOSED, CLOSED_HERE):
+            return reply("lost", "the host ended the connection")
         return reply("error", text)
 
 

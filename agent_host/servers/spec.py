@@ -49,7 +49,7 @@ class AuthSpec:
     issuer: str = ""
     redirect_port: int = 0
     dpop: bool = False
-    assertion: Callable[[], str] | None = field(default=None, repr=False)
+    assertion: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     idp_token_url: str = ""
     idp_client_id: str = ""
     idp_client_secret: str = field(default="", repr=False)
@@ -145,7 +145,7 @@ class ServerHealth:
     """How a server is doing. `error` and `stderr` are cleaned and bounded; `connect_seconds` is
     None until the first handshake; `problems` are notes about tools that are withheld.
 
-    `list_seconds`: what listing the tools took last. `calls` and `errors`: since the host started;
+    `start_seconds`: what starting the process took; `list_seconds`: listing the tools. `calls` and `errors`: since the host started;
     an error is a call that the server did not answer with a result. `call_seconds` and
     `slowest_seconds`: the median and the longest of the last hundred calls. `breaker`: `open` while
     calls fail at once, because it keeps failing, `half-open` while one attempt may show otherwise.
@@ -163,6 +163,7 @@ class ServerHealth:
     pid: int | None = None
     stderr: str = ""
     problems: tuple[str, ...] = ()
+    start_seconds: float | None = None
     list_seconds: float | None = None
     calls: int = 0
     errors: int = 0
