@@ -34,7 +34,7 @@ from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
-from agent_host.host.servers import CONNECTION, spawned
+from agent_host.host.servers import CONNECTION, server_specs, spawned
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
@@ -43,7 +43,7 @@ from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
 from agent_host.records.redact import RedactedSink
 from agent_host.records.transcript import Transcript
-from agent_host.servers.pool import Pool
+from agent_host.servers.pool import Pool, Replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class HostSession:
     _models: Models
     _fallback: Fallbacks
     _secrets: Secrets
+    _only: Collection[str] | None
 
     def keep_secret(self, text: str) -> None:
         """Keep what a person typed as a secret out of whatever is written from here on."""
@@ -97,6 +98,12 @@ class HostSession:
         self._fallback.follow(choice)
         self.session.retry = _retry(choice)
         return choice
+
+    async def replace_servers(self, loaded: Loaded) -> Replaced:
+        """Go on with the servers that another reading of the config names: those that are gone
+        are ended, those that differ started anew. Raises ConfigError, and then changes nothing.
+        Whether that config may start anything must have been settled before."""
+        return await self.pool.replace(server_specs(loaded, self._secrets, self._only))
 
     def resume_options(self) -> str:
         """Return the options that go on with this run, with the model that answers now."""
@@ -181,6 +188,7 @@ async def open_session(
                     _models=models,
                     _fallback=fallback,
                     _secrets=secrets,
+                    _only=options.only,
                 )
     finally:
         for adapter in models.made:
