@@ -176,10 +176,10 @@ async def _ask(transport: httpx2.AsyncBaseTransport, spec: HttpSpec) -> httpx2.R
         response = await transport.handle_async_request(request)
     except LoginFailedError:
         raise
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, OSError) as error:
         why = clean_line(str(error) or type(error).__name__, 160)
         raise LoginFailedError(f"cannot reach {spec.name}: {why}") from None
-    with contextlib.suppress(httpx2.TransportError, httpx2.StreamError):
+    with contextlib.suppress(httpx2.TransportError, httpx2.StreamError, OSError):
         await response.aclose()
     return response
 

@@ -94,7 +94,8 @@ class Wire:
                 await response.aclose()
         except LoginFailedError:
             raise
-        except (httpx2.TransportError, httpx2.StreamError) as error:
+        # An alert of TLS 1.3 comes after the handshake, as the SSLError that it is.
+        except (httpx2.TransportError, httpx2.StreamError, OSError) as error:
             why = clean_line(str(error) or type(error).__name__, 160)
             raise LoginFailedError(f"cannot reach {what} {shown(url)}: {why}") from None
 
