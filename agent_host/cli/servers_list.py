@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,46 +39,101 @@ async def _health(pool: Pool) -> tuple[ServerHealth, ...]:
     return pool.health()
 
 
+_HEADERS = (
+    "name", "transport", "state", "version", "protocol", "tools", "connect", "answer", "calls",
+    "restarts", "",
+)  # fmt: skip
+_KEPT = ("name", "transport", "state", "tools", "")
+"""Columns that stay also when they hold nothing."""
+
+
+def _status(health: Sequence[ServerHealth]) -> int:
+    states = {h.state for h in health} - {"connected"}
+    if not states:
+        return ExitStatus.DONE
+    return ExitStatus.NEEDS_LOGIN if states == {"needs_login"} else ExitStatus.SERVER_UNAVAILABLE
+
+
 def _list(loaded: Loaded, health: Sequence[ServerHealth], *, as_json: bool) -> int:
     servers = loaded.config.servers
     states = {h.name: h for h in health}
-    bad = any(h.state != "connected" for h in health)
-    status = ExitStatus.SERVER_UNAVAILABLE if bad else ExitStatus.DONE
+    status = _status(health)
     if as_json:
-        rows = [
-            {"name": n, "transport": _transport(s), **_facts(states.get(n))}
-            for n, s in servers.items()
-        ]
+        rows = [{"name": n, **_facts(s, states.get(n))} for n, s in servers.items()]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return status
     if not servers:
         sys.stderr.write(f"{loaded.name} has no servers; add a [servers.NAME] table\n")
         return status
-    table = [_row(n, s, states.get(n)) for n, s in servers.items()]
-    headers = ("name", "transport", "state", "version", "tools", "seconds", "")
-    sys.stdout.write(columns(headers, table) + "\n")
-    for h in health:
-        for problem in h.problems:
-            sys.stderr.write(f"{clean_line(h.name)}: {clean_line(problem)}\n")
-    if bad:
-        sys.stderr.write("`agent-host servers test NAME` tells what to do\n")
+    rows_ = [_row(n, s, states.get(n)) for n, s in servers.items()]
+    kept = [i for i, h in enumerate(_HEADERS) if h in _KEPT or any(row[i] for row in rows_)]
+    table = [[row[i] for i in kept] for row in rows_]
+    sys.stdout.write(columns([_HEADERS[i] for i in kept], table) + "\n")
+    _explain(health)
     return status
 
 
-def _transport(server: ServerConfig) -> str:
-    return "stdio" if server.command is not None else "http"
+def _explain(health: Sequence[ServerHealth]) -> None:
+    """Say on stderr what is wrong with tools, and what to do about servers that are not up."""
+    for h in health:
+        for problem in h.problems:
+            sys.stderr.write(f"{clean_line(h.name)}: {clean_line(problem)}\n")
+    for h in health:
+        if h.state == "needs_login":
+            name = clean_line(shlex.quote(h.name), 80)
+            sys.stderr.write(f"`agent-host servers login {name}` logs in\n")
+    if any(h.state not in ("connected", "needs_login") for h in health):
+        sys.stderr.write("`agent-host servers test NAME` tells what to do\n")
 
 
-def _facts(health: ServerHealth | None) -> dict[str, object]:
+def _transport(server: ServerConfig, health: ServerHealth | None) -> str:
+    if health is not None:
+        return health.transport
+    if server.command is not None:
+        return "stdio"
+    return "sse" if server.sse else "http"
+
+
+def _facts(server: ServerConfig, health: ServerHealth | None) -> dict[str, object]:
+    transport = _transport(server, health)
     if health is None:
-        return {"state": "disabled"}
-    return {key: value for key, value in asdict(health).items() if key != "name"}
+        return {"transport": transport, "state": "disabled"}
+    facts = {key: value for key, value in asdict(health).items() if key != "name"}
+    return {"transport": transport, **facts}
 
 
 def _row(name: str, server: ServerConfig, health: ServerHealth | None) -> tuple[object, ...]:
+    transport = _transport(server, health)
     if health is None:
-        return (name, _transport(server), "disabled", "", "", "", "")
-    seconds = "" if health.connect_seconds is None else f"{health.connect_seconds:.2f}"
-    tools = health.tools if health.state == "connected" else ""
-    version = clean_line(health.version, 24)
-    return (name, _transport(server), health.state, version, tools, seconds, health.error)
+        return (name, transport, "disabled", *[""] * (len(_HEADERS) - 3))
+    return (
+        name,
+        transport,
+        health.state.replace("_", " "),
+        clean_line(health.version, 24),
+        health.protocol,
+        health.tools if health.state == "connected" else "",
+        _seconds(health.connect_seconds),
+        _seconds(health.list_seconds),
+        _calls(health),
+        health.restarts or "",
+        health.error or (_last_line(health.stderr) if health.state == "starting" else ""),
+    )
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
+
+
+def _calls(health: ServerHealth) -> str:
+    """How many calls there were, how long the middle one took, and what part of them failed."""
+    if not health.calls:
+        return ""
+    failed = f", {health.errors / health.calls:.0%} failed" if health.errors else ""
+    return f"{health.calls} of {_seconds(health.call_seconds)}{failed}"
+
+
+def _last_line(text: str) -> str:
+    return clean_line(text.rstrip().rpartition("\n")[2])

@@ -1,16 +1,27 @@
-"""`agent-host servers test`: why one server does not work, step by step, each timed."""
+"""`agent-host servers test`: why one server does not work, step by step, each timed.
+
+Theory of operation: first what needs no server (config, references, the command or the way to the
+URL), then one connection as a run would make it, looked at from its handshake to its end. The first
+step that fails ends it, with what to do about it.
+"""
 
 import argparse
+import asyncio
 import json
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any
 
+from agent_host.cli.advice import advice
 from agent_host.cli.commands import resolve_command
 from agent_host.cli.live import enabled, with_servers
+from agent_host.cli.steps import Diagnosis, Found
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.secrets import resolve
@@ -19,7 +30,35 @@ from agent_host.config.show import mask_url
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean, clean_line
 from agent_host.servers.pool import Pool
-from agent_host.servers.spec import ServerHealth
+from agent_host.servers.spec import Connection, ServerHealth
+
+_LOOK_SECONDS = 5.0
+"""What one look at a connected server may take."""
+_SLOW_CLOSE = 2.5
+_CAPABILITIES = (
+    "tools",
+    "resources",
+    "prompts",
+    "completions",
+    "logging",
+    "tasks",
+    "io.modelcontextprotocol/tasks",
+    "io.modelcontextprotocol/skills",
+)
+_REACH = "agent_host.cli.reach"
+"""Loads the HTTP client, so only for URLs."""
+_STDERR_LINES = 20
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What one connection showed. `ping` is in seconds, or why there is none."""
+
+    health: ServerHealth | None = None
+    capabilities: list[str] = field(default_factory=list)
+    offers: dict[str, int | str] = field(default_factory=dict)
+    ping: float | str = ""
+    left: float = 0.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,92 +73,190 @@ def execute(options: argparse.Namespace) -> int:
     loaded = load(options.config, os.environ)
     enabled(loaded, [options.name])
     ensure_trusted(loaded, flag=options.trust)
-    return _test(loaded, options.name, as_json=options.json)
-
-
-async def _health(pool: Pool) -> tuple[ServerHealth, ...]:
-    return pool.health()
-
-
-def _facts(health: ServerHealth | None) -> dict[str, object]:
-    if health is None:
-        return {"state": "disabled"}
-    return {key: value for key, value in asdict(health).items() if key != "name"}
-
-
-@dataclass(kw_only=True)
-class _Step:
-    """One step of a diagnosis. `fix`: what to do if it failed."""
-
-    name: str
-    ok: bool
-    text: str
-    seconds: float
-    fix: str = ""
-
-
-@dataclass(kw_only=True)
-class _Diagnosis:
-    """The steps so far; the first that fails ends it."""
-
-    steps: list[_Step] = field(default_factory=list)
-
-    def step(self, name: str, check: Callable[[], tuple[bool, str, str]]) -> bool:
-        start = time.perf_counter()
-        ok, text, fix = check()
-        took = time.perf_counter() - start
-        self.steps.append(_Step(name=name, ok=ok, text=text, seconds=took, fix=fix))
-        return ok
-
-
-def _test(loaded: Loaded, name: str, *, as_json: bool) -> int:
-    server = loaded.config.servers[name]
-    diagnosis = _Diagnosis()
-    health: list[ServerHealth] = []
-
-    def connect() -> tuple[bool, str, str]:
-        health.extend(with_servers(loaded, [name], _health))
-        return _connected(health[0], server)
-
-    sound = (
-        diagnosis.step("config", lambda: (True, _says(loaded, name, server), ""))
-        and diagnosis.step("references", lambda: _references(loaded, name, server))
-        and (server.command is None or diagnosis.step("command", lambda: _command(loaded, server)))
-        and diagnosis.step("handshake", connect)
-        and diagnosis.step("tools", lambda: _tools(health[0]))
+    diagnosis, seen = Diagnosis(), _Seen()
+    sound = _before(loaded, options.name, diagnosis) and _connection(
+        loaded, options.name, diagnosis, seen
     )
-    for step in diagnosis.steps:
-        if step.name == "handshake" and health and health[0].connect_seconds is not None:
-            step.seconds = health[0].connect_seconds  # without our own imports and the goodbye
-    if as_json:
+    if options.json:
         document = {
-            "name": name,
+            "name": options.name,
             "ok": sound,
             "steps": [asdict(step) for step in diagnosis.steps],
-            "health": _facts(health[0] if health else None),
+            "capabilities": seen.capabilities,
+            "offers": seen.offers,
+            "health": _facts(seen.health),
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        sys.stdout.write(_report(diagnosis, health) + "\n")
+        sys.stdout.write("\n".join([*diagnosis.lines(), *_details(seen.health)]) + "\n")
+    if seen.health is not None and seen.health.state == "needs_login":
+        return ExitStatus.NEEDS_LOGIN
     return ExitStatus.DONE if sound else ExitStatus.SERVER_UNAVAILABLE
 
 
-def _report(diagnosis: _Diagnosis, health: Sequence[ServerHealth]) -> str:
-    lines = []
-    for step in diagnosis.steps:
-        mark = "ok    " if step.ok else "FAILED"
-        lines.append(
-            f"{mark}  {step.name:<10}  {step.seconds:5.2f} s  {clean_line(step.text, 600)}"
+def _before(loaded: Loaded, name: str, diagnosis: Diagnosis) -> bool:
+    """Everything that can be seen without a connection."""
+    server = loaded.config.servers[name]
+    diagnosis.add("config", Found(text=_says(loaded, name, server)))
+    if not diagnosis.step("references", partial(_references, loaded, name, server)):
+        return False
+    if server.command is not None:
+        return diagnosis.step("command", partial(_command, loaded, server))
+    where = partial(loaded.where, "servers", name)
+    steps = import_module(_REACH).reach(_spec(loaded, name), where)
+    return all(diagnosis.step(step, check) for step, check in steps)
+
+
+def _spec(loaded: Loaded, name: str) -> Any:
+    """The spec of a server behind a URL, with its references resolved."""
+    secrets = import_module("agent_host.host.secrets").Secrets(os.environ)
+    return import_module("agent_host.host.servers").server_specs(loaded, secrets, [name])[0]
+
+
+def _connection(loaded: Loaded, name: str, diagnosis: Diagnosis, seen: _Seen) -> bool:
+    """One connection, from its start to its end."""
+    server = loaded.config.servers[name]
+    seen.health = health = with_servers(loaded, [name], partial(_look, name, seen))
+    closed = time.monotonic() - seen.left
+    if health.state == "connected":
+        _connected(loaded, name, diagnosis, seen, health)
+    else:
+        where = partial(loaded.where, "servers", name)
+        needs = health.state == "needs_login"
+        diagnosis.add(
+            "login" if needs else "handshake",
+            Found(
+                ok=False,
+                text=_why_not(health, server),
+                fix=advice(name, server, health, where),
+                seconds=health.connect_seconds,
+            ),
         )
-        if step.fix:
-            lines.append(f"        {'fix' if not step.ok else 'note'}: {clean_line(step.fix, 600)}")
-    for h in health:
-        lines += [f"        tool: {clean_line(problem)}" for problem in h.problems]
-        tail = clean(h.stderr).rstrip().split("\n")[-20:]
-        if tail != [""]:
-            lines.append("its stderr ended with:")
-            lines += [f"  {line}" for line in tail]
-    return "\n".join(lines)
+        return False
+    diagnosis.add("close", _closed(closed), closed)
+    return all(step.ok for step in diagnosis.steps)
+
+
+async def _look(name: str, seen: _Seen, pool: Pool) -> ServerHealth:
+    """Look at what a connected server offers, and at how fast it answers."""
+    (health,) = pool.health()
+    connection = pool.connection(name)
+    if health.state == "connected" and connection is not None:
+        seen.capabilities = [c for c in _CAPABILITIES if await connection.offers(c)]
+        for kind, ask in (("resources", pool.resources), ("prompts", pool.prompts)):
+            seen.offers[kind] = await _counted(ask, name)
+        seen.offers["skills"] = await _counted(pool.skills, name)
+        seen.ping = await _pinged(connection)
+    seen.left = time.monotonic()
+    return health
+
+
+async def _counted(ask: Callable[[str], Any], name: str) -> int | str:
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            items, problems = await ask(name)
+    except TimeoutError:
+        return f"no answer within {_LOOK_SECONDS:g} s"
+    return clean_line(problems[0]) if problems and not items else len(items)
+
+
+async def _pinged(connection: Connection) -> float | str:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            reply = await connection.ping()
+    except TimeoutError:
+        return f"no answer within {_LOOK_SECONDS:g} s"
+    took = time.monotonic() - began
+    # An error is an answer as well: not every server knows the method.
+    return took if reply.kind in ("result", "error") else clean_line(reply.text)
+
+
+def _connected(
+    loaded: Loaded, name: str, diagnosis: Diagnosis, seen: _Seen, health: ServerHealth
+) -> None:
+    server = loaded.config.servers[name]
+    if server.command is not None:
+        started = Found(text=f"process {health.pid}", seconds=health.start_seconds)
+        diagnosis.add("start", started)
+    listed = health.list_seconds or 0.0
+    shook = max((health.connect_seconds or 0.0) - listed, 0.0)
+    diagnosis.add("handshake", _shaken(loaded, name, server, health), shook)
+    if server.url is not None:
+        where = loaded.where("servers", name, "headers")
+        found = import_module(_REACH).login_found(_spec(loaded, name), where)
+        diagnosis.add("login", found)
+    diagnosis.add("tools", _tools(loaded, name, health), listed)
+    counts = [f"{n} {kind}" for kind, n in seen.offers.items() if isinstance(n, int) and n]
+    wrong = [f"{kind}: {why}" for kind, why in seen.offers.items() if isinstance(why, str)]
+    can = ", ".join(seen.capabilities) or "nothing"
+    diagnosis.add("offers", Found(text="; ".join([can, *counts, *wrong])))
+    answered = isinstance(seen.ping, float)
+    diagnosis.add(
+        "ping",
+        Found(
+            ok=answered,
+            text="it answers" if answered else str(seen.ping),
+            fix="" if answered else "it hangs once it is idle; ask whoever makes it",
+            seconds=seen.ping if isinstance(seen.ping, float) else None,
+        ),
+    )
+
+
+def _shaken(loaded: Loaded, name: str, server: ServerConfig, health: ServerHealth) -> Found:
+    era = "server/discover" if health.protocol >= "2026" else "initialize"
+    parts = [f"protocol {health.protocol} ({era})"] if health.protocol else []
+    parts += [health.version and f"version {health.version}", _over(health.transport)]
+    fix = ""
+    if health.transport == "sse" and not server.sse:
+        fix = (
+            f"it speaks only the older HTTP+SSE transport: `sse = true` "
+            f"({loaded.where('servers', name)}) saves two requests at each start"
+        )
+    return Found(text=", ".join(part for part in parts if part), fix=fix)
+
+
+def _over(transport: str) -> str:
+    return {"http": "over streamable HTTP", "sse": "over HTTP+SSE"}.get(transport, "")
+
+
+def _tools(loaded: Loaded, name: str, health: ServerHealth) -> Found:
+    problems = len(health.problems)
+    text = f"{health.tools} tools" + (f", {problems} with problems" if problems else "")
+    if health.tools:
+        return Found(text=text)
+    where = loaded.where("servers", name, "tools")
+    return Found(text=text, fix=f"it offers nothing that passes `tools` ({where})")
+
+
+def _closed(seconds: float) -> Found:
+    slow = seconds > _SLOW_CLOSE
+    fix = "it does not end by itself when its input ends, so it was killed" if slow else ""
+    return Found(text="nothing is left of it", fix=fix)
+
+
+def _why_not(health: ServerHealth, server: ServerConfig) -> str:
+    if health.state == "starting":
+        return f"no answer within {server.connect_timeout:g} s"
+    return health.error or "it failed without saying why"
+
+
+def _details(health: ServerHealth | None) -> list[str]:
+    """What is said below the steps."""
+    if health is None:
+        return []
+    lines = [f"        tool: {clean_line(problem)}" for problem in health.problems]
+    tail = clean(health.stderr).rstrip().split("\n")[-_STDERR_LINES:]
+    if tail != [""]:
+        lines.append("its stderr ended with:")
+        lines += [f"  {line}" for line in tail]
+    return lines
+
+
+def _facts(health: ServerHealth | None) -> dict[str, object] | None:
+    if health is None:
+        return None
+    return {key: value for key, value in asdict(health).items() if key != "name"}
 
 
 def _says(loaded: Loaded, name: str, server: ServerConfig) -> str:
@@ -129,51 +266,25 @@ def _says(loaded: Loaded, name: str, server: ServerConfig) -> str:
     return f"{where}: starts {shlex.join([server.command, *server.args])}"
 
 
-def _references(loaded: Loaded, name: str, server: ServerConfig) -> tuple[bool, str, str]:
+def _references(loaded: Loaded, name: str, server: ServerConfig) -> Found:
     """Resolve every reference, and keep nothing of it."""
     values: list[tuple[tuple[str, ...], str]]
     values = [(("env", key), text) for key, text in server.env.items()]
     values += [(("headers", key), text) for key, text in server.headers.items()]
     values += [(("url",), server.url)] if server.url else []
+    if server.auth is not None:
+        kept = server.auth.model_dump(include={"client_secret", "private_key", "idp_client_secret"})
+        values += [(("auth", key), text) for key, text in kept.items() if text]
     try:
         for path, text in values:
             at = loaded.at("servers", name, *path)
             resolve(text, os.environ, loaded.folder, key=at)
     except ConfigError as error:
-        return False, str(error), "set what it names where agent-host runs"
+        return Found(ok=False, text=str(error), fix="set what it names where agent-host runs")
     found = sum("${" in text for _, text in values)
-    return True, f"{found} resolved" if found else "none", ""
+    return Found(text=f"{found} resolved" if found else "none")
 
 
-def _command(loaded: Loaded, server: ServerConfig) -> tuple[bool, str, str]:
+def _command(loaded: Loaded, server: ServerConfig) -> Found:
     problem, text = resolve_command(loaded, server)
-    return not problem, text, problem
-
-
-def _connected(health: ServerHealth, server: ServerConfig) -> tuple[bool, str, str]:
-    if health.state == "connected":
-        parts = (health.version, f"protocol {health.protocol}" if health.protocol else "")
-        return True, ", ".join(part for part in parts if part) or "connected", ""
-    if health.state == "starting":
-        return (
-            False,
-            f"no answer within {server.connect_timeout:g} s",
-            "is it an MCP server on this transport? else raise connect_timeout",
-        )
-    return False, health.error or "it failed without saying why", _advice(health, server)
-
-
-def _advice(health: ServerHealth, server: ServerConfig) -> str:
-    if server.command is None:
-        return "check url and headers; is the server running, and is that its MCP endpoint?"
-    if health.stderr:
-        return "see its stderr below; try the same command in a shell"
-    return "try the same command in a shell; it gets only the env that servers.toml names"
-
-
-def _tools(health: ServerHealth) -> tuple[bool, str, str]:
-    problems = len(health.problems)
-    text = f"{health.tools} tools" + (f", {problems} with problems" if problems else "")
-    if health.tools:
-        return True, text, ""
-    return True, text, "it offers nothing that passes `tools` (include, exclude) in servers.toml"
+    return Found(ok=not problem, text=text, fix=problem)

@@ -10,7 +10,6 @@ saw, the call is refused. Nothing here imports the SDK; `connector` brings it wh
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -56,15 +55,6 @@ RESUMES = 3
 """Connections over which a task is waited for, after the one that began it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replaced:
-    """Which servers a pool no longer has, or has anew."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...]
-
-
 class Pool:
     """See `ports.ToolSource`. Made, and its servers spawned, before the event loop runs; entered
     and left in one task. `environ` is what a server may inherit of; `monotonic` is in seconds;
@@ -92,8 +82,8 @@ class Pool:
         self._signs_told: set[str] = set()
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._world = World(
+        self._tasks: list[asyncio.Task[None]] = []
+        world = World(
             observe=observe,
             load=connector,
             environ=environ,
@@ -104,13 +94,13 @@ class Pool:
             answer=self._ask,
             elicitation=elicitation,
         )
-        self._servers = {spec.name: self._supervisor(spec) for spec in specs}
+        self._servers = {spec.name: self._supervisor(spec, world) for spec in specs}
         self._offers = Offers(self._servers)
         self._rebuild()
 
-    def _supervisor(self, spec: Spec) -> Supervisor:
+    def _supervisor(self, spec: Spec, world: World) -> Supervisor:
         known = self._lock.recall(spec) if self._lock is not None else None
-        server = Supervisor(spec, self._world, known.tools if known is not None else None)
+        server = Supervisor(spec, world, known.tools if known is not None else None)
         if known is not None:
             server.known_as = Known(
                 protocol=known.protocol,
@@ -144,40 +134,8 @@ class Pool:
         if self._lock is not None and self._lock.problem:
             self._observe(ServerLog(server="", level="warning", text=self._lock.problem))
         self._group = await asyncio.TaskGroup().__aenter__()
-        for server in self._servers.values():
-            self._start(self._group, server)
+        self._tasks = [self._group.create_task(s.run()) for s in self._servers.values()]
         return self
-
-    def _start(self, group: asyncio.TaskGroup, server: Supervisor) -> None:
-        self._tasks[server.spec.name] = group.create_task(server.run())
-
-    async def replace(self, specs: Sequence[Spec]) -> Replaced:
-        """Keep exactly these servers from here on: what is gone is ended, what differs is ended
-        and started anew, and what is the same goes on undisturbed. Only while entered."""
-        group, wanted = self._group, {spec.name: spec for spec in specs}
-        if group is None:
-            raise RuntimeError("servers are replaced while the pool is entered")
-        before = {name: server.spec for name, server in self._servers.items()}
-        ended = [self._tasks.pop(name) for name in before if wanted.get(name) != before[name]]
-        for task in ended:
-            task.cancel()
-        if ended:
-            await asyncio.wait(ended)
-        kept = {n: s for n, s in self._servers.items() if wanted.get(n) == before[n]}
-        self._readable &= kept.keys()
-        self._servers.clear()  # whoever holds this table goes on with it
-        for name, spec in wanted.items():
-            self._servers[name] = kept.get(name) or self._supervisor(spec)
-        for name, server in self._servers.items():
-            if name not in kept:
-                server.spawn()
-                self._start(group, server)
-        self._rebuild()
-        return Replaced(
-            added=tuple(name for name in wanted if name not in before),
-            removed=tuple(name for name in before if name not in wanted),
-            changed=tuple(name for name in wanted if name in before and name not in kept),
-        )
 
     async def __aexit__(
         self,
@@ -187,7 +145,7 @@ class Pool:
     ) -> None:
         for server in self._servers.values():
             self._connected(server)
-        for task in self._tasks.values():
+        for task in self._tasks:
             task.cancel()
         group, self._group = self._group, None
         if group is not None:

@@ -49,7 +49,7 @@ class AuthSpec:
     issuer: str = ""
     redirect_port: int = 0
     dpop: bool = False
-    assertion: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    assertion: Callable[[], str] | None = field(default=None, repr=False)
     idp_token_url: str = ""
     idp_client_id: str = ""
     idp_client_secret: str = field(default="", repr=False)

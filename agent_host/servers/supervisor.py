@@ -9,7 +9,7 @@ server does is in its `health`. A second way of connecting belongs to the same a
 that says nothing is started again for the older handshake, a URL that takes no POST is asked for
 the older transport. Calls come from other tasks: they wait for the connection within its budget,
 and every way a call can go wrong is a value. A server that lets call after call time out is asked
-for its tools; if it does not answer that either, it is started anew.
+whether it is there; one that does not answer that either is started anew.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from agent_host.servers.spec import (
 from agent_host.servers.ways import Ways, transport_of
 
 STALL_SECONDS = 5.0
-"""Seconds in which a server whose calls time out must list its tools, or be started anew."""
+"""Seconds in which a server whose calls time out must answer a ping, or be started anew."""
 UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
 RELIST_PAUSE = 0.1
@@ -139,7 +139,9 @@ class Supervisor:
     def spawn(self) -> None:
         """Start the process now, before the event loop and the SDK are there."""
         if isinstance(self.spec, StdioSpec) and self._process is None:
+            began = self._world.monotonic()
             self._process = start(self.spec, self._world.environ)
+            self._health.note(start_seconds=self._world.monotonic() - began)
 
     def discard(self) -> None:
         """End a process that was started but is not in use; blocks for a moment."""
@@ -383,21 +385,17 @@ class Supervisor:
             pause = min(pause * 2, RELIST_MOST) if life.changed.is_set() else RELIST_PAUSE
 
     async def _stalls(self, life: _Life) -> str:
-        """Ask a server whose calls time out for its tools; return that it does not answer."""
+        """Ask a server whose calls time out whether it is there; return that it is not."""
         while True:
             await life.stalled.wait()
             life.stalled.clear()
-            seconds = min(STALL_SECONDS, self.spec.connect_timeout)
-            try:
-                async with asyncio.timeout(seconds):
-                    await life.connection.definitions()
-            except ConnectFailedError as error:
-                return str(error)
-            except TimeoutError:
-                return (
-                    f"it does not answer any more: {self._health.calls.timeouts} calls timed out, "
-                    f"then tools/list within {seconds:g} s"
-                )
+            answers = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STALL_SECONDS):
+                    answers = (await life.connection.ping()).kind != "timeout"
+            if not answers:
+                calls = self._health.calls.timeouts
+                return f"it does not answer any more: {calls} calls timed out, and a ping did"
 
     async def _list(self, life: _Life) -> None:
         """Take over what the server says its tools are."""
