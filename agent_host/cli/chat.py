@@ -32,6 +32,7 @@ from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.people import at_terminal
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
+from agent_host.surfaces.turns import Turns
 
 _HISTORY_FILE = "chat-history"
 
@@ -89,7 +90,7 @@ class _Keyboard:
     """Where messages and answers are typed. `messages` needs the session for its status line."""
 
     answers: FieldReader
-    messages: Callable[[HostSession, Offers], Input]
+    messages: Callable[[HostSession, Offers, Turns], Input]
 
 
 def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
@@ -97,19 +98,21 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
         lines = open_terminal(screen)
         if lines is None:
             raise UsageError("the terminal cannot be read; use `agent-host run`")
-        return _Keyboard(lines, lambda _host, _offers: LineMessages(lines, hold=(screen,)))
+        return _Keyboard(lines, lambda _host, _offers, _turns: LineMessages(lines, hold=(screen,)))
     prompt: Any = import_module("agent_host.surfaces.prompt")
 
-    def messages(host: HostSession, offers: Offers) -> Input:
+    def messages(host: HostSession, offers: Offers, turns: Turns) -> Input:
         completion = Completion(COMMANDS, command_words(host), offers)
-        chat_input: Input = prompt.ChatInput(
+        chat_input: Any = prompt.ChatInput(
             history=prompt.history_at(user_data_folder() / _HISTORY_FILE),
             completer=prompt.LineCompleter(completion),
-            status=lambda: status(host.session.conversation),
+            status=lambda: status(host.session.conversation, asking=turns.waiting > 0),
             hold=(screen,),
             styled=screen.styled,
         )
-        return chat_input
+        turns.noticed = chat_input.refresh
+        made: Input = chat_input
+        return made
 
     return _Keyboard(prompt.PromptLines(interrupt=interrupt), messages)
 
@@ -143,16 +146,18 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
     ) as host:
         people.meet(host.keep_secret, purpose(host.session))
         _greet(screen, host, sign)
-        offers = Offers(host.pool)
+        offers, turns = Offers(host.pool), people.turns
+        assert turns is not None  # at a terminal there are
         chat = Chat(
             host,
-            messages=keyboard.messages(host, offers),
+            messages=keyboard.messages(host, offers, turns),
             screen=screen,
             by=user,
             asker=keyboard.answers,
             cancel=people.cancel,
             login=_login(loaded, trusted=options.trust),
             offers=offers,
+            turns=turns,
         )
         interrupt.chat = chat
         try:

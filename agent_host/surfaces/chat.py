@@ -26,6 +26,7 @@ from agent_host.surfaces.mentions import attach, mentions
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.plain import text_of
 from agent_host.surfaces.prose import clean_prose
+from agent_host.surfaces.turns import Turns
 
 _RECALLED = 2000
 """Characters of the last answer that a resumed chat shows."""
@@ -44,8 +45,11 @@ def command_words(host: Host) -> Callable[[str], Iterable[str]]:
     return words
 
 
-def status(conversation: Conversation) -> str:
-    """Return the line under the prompt: model and tokens."""
+def status(conversation: Conversation, *, asking: bool = False) -> str:
+    """Return the line under the prompt: model and tokens. `asking`: a server waits with a
+    question until the user has written."""
+    if asking:
+        return "a server asks something: Enter in an empty line shows it"
     origin = conversation.origin
     who = clean_line(origin.model or origin.provider, 60)
     if conversation.simulated:
@@ -61,7 +65,8 @@ def status(conversation: Conversation) -> str:
 class Chat:
     """A chat at a terminal. `by` is the user's id, `screen` where commands answer; `asker` asks
     for what a prompt needs; `cancel` gives up what a server asks for (False if nothing is);
-    `login` logs in to a server, where that can be done here."""
+    `login` logs in to a server, where that can be done here; `turns` is the line of all who ask
+    at this terminal."""
 
     def __init__(
         self,
@@ -74,12 +79,14 @@ class Chat:
         cancel: Callable[[], bool] = lambda: False,
         login: Login | None = None,
         offers: Offers | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._host = host
         self._messages = messages
         self._screen = screen
         self._by = by
         self._cancel = cancel
+        self._turns = turns or Turns(screen=screen, hold=(screen,))
         self._offers = offers or Offers(host.pool)
         self._commands = Commands(host, screen=screen, asker=asker, login=login)
         self._working = False
@@ -142,7 +149,8 @@ class Chat:
         warned = False
         while not self._commands.leaving:
             try:
-                text = await self._messages.read()
+                async with self._turns.write():
+                    text = await self._messages.read()
             except KeyboardInterrupt:
                 if warned:
                     break

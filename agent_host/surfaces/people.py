@@ -24,11 +24,13 @@ from agent_host.surfaces.turns import Turns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
-    """`terminal` is the respondent, if it is a person at a terminal."""
+    """`terminal` is the respondent, if it is a person at a terminal; `turns` the line of all who
+    ask there."""
 
     approver: Approver
     respondent: Respondent | None
     terminal: TerminalRespondent | None = None
+    turns: Turns | None = None
 
     def cancel(self) -> bool:
         """Give up what a person is asked for a server; False if nothing is."""
@@ -100,4 +102,4 @@ def at_terminal(
         refuse_sampling=f"--approve {mode}" if mode in {"none", "policy"} else "",
         forms=forms,
     )
-    return People(approver=approver, respondent=respondent, terminal=respondent)
+    return People(approver=approver, respondent=respondent, terminal=respondent, turns=turns)

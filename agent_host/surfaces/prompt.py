@@ -127,6 +127,10 @@ class ChatInput:
             include_default_pygments_style=False,
         )
 
+    def refresh(self) -> None:
+        """Show the status as it is now."""
+        self._session.app.invalidate()
+
     async def read(self) -> str | None:
         """Return the next message, or None at the end of input. KeyboardInterrupt: Ctrl-C in an
         empty line."""

@@ -375,3 +375,20 @@ def test_a_closed_window_leaves_no_server_behind_an_open_form(run: Open) -> None
     terminal.hang_up()
     gone, alive = psutil.wait_procs(servers, timeout=10)
     assert len(gone) == len(servers), alive
+
+
+def test_a_form_is_filled_in_at_the_terminal_while_stdin_and_stdout_are_pipes(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    staged(tmp_path, "name")
+    with (tmp_path / "in").open("w+b") as given, (tmp_path / "out").open("w+b") as out:
+        given.write(b"Go.")
+        given.seek(0)
+        words = ("run", "--trust", "--output", "json")
+        terminal = Terminal(*words, cwd=tmp_path, stdin=given.fileno(), stdout=out.fileno())
+        request.addfinalizer(lambda: terminal.__exit__(None, None, None))
+        answer(terminal, "name:", "Ann")
+        answer(terminal, REVIEW, "s")
+        assert terminal.exit_status() == 0
+    summary = json.loads((tmp_path / "out").read_text())
+    assert json.loads(summary["calls"][0]["content"][0]["text"])["content"] == {"name": "Ann"}

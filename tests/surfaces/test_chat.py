@@ -9,6 +9,7 @@ from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.engine.session import Session
 from agent_host.surfaces.chat import Chat, command_words, status
 from agent_host.surfaces.chat_commands import COMMANDS
+from agent_host.surfaces.turns import Turns
 from tests.fakes import rooms
 from tests.fakes.offers import Failure, Health, Offered, Servers
 from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet, sized
@@ -268,3 +269,38 @@ def test_control_c_first_gives_up_what_a_server_asks_for() -> None:
     )
     assert talk.interrupt()
     assert not talk.interrupt()
+
+
+def test_a_server_that_asks_while_the_user_writes_waits_for_an_empty_line_or_a_message() -> None:
+    out, _ = outlet(tty=True, NO_COLOR="1")
+    turns = Turns(screen=out, hold=(out,))
+    said_so: list[int] = []
+    turns.noticed = lambda: said_so.append(turns.waiting)
+    order: list[str] = []
+
+    class Writing(Typed):
+        async def read(self) -> str | None:
+            order.append("reads")
+            await asyncio.sleep(0)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            return await super().read()
+
+    async def ask() -> None:
+        async with turns.take():
+            order.append("asks")
+
+    async def run() -> None:
+        host = desk()
+        talk = Chat(host, messages=Writing("", "/quit"), screen=out, by="tester", turns=turns)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(talk.run())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            group.create_task(ask())
+
+    asyncio.run(run())
+    assert order == ["reads", "asks", "reads"]
+    assert said_so == [1]
+    assert turns.waiting == 0
+    assert status(desk().session.conversation, asking=True).startswith("a server asks something")
