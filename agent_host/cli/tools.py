@@ -99,14 +99,15 @@ async def _execute(pool: Pool, options: argparse.Namespace, model: ModelChoice |
         return _list(pool, as_json=options.json)
     tool = _find(pool, options.name)
     if options.action == "show":
-        return _show(tool, as_json=options.json)
+        return _show(tool, pool.states().get(tool.name), as_json=options.json)
     return await _call(pool, tool, options)
 
 
 def _list(pool: Pool, *, as_json: bool) -> int:
-    tools = pool.tools()
+    tools, states = pool.tools(), pool.states()
     if as_json:
-        sys.stdout.write(json.dumps([_definition(t) for t in tools.values()], indent=2) + "\n")
+        every = [_definition(t, states.get(name)) for name, t in tools.items()]
+        sys.stdout.write(json.dumps(every, indent=2) + "\n")
     elif tools:
         rows = [
             (name, t.server, _hint(t), clean(t.description).strip().partition("\n")[0])
@@ -135,7 +136,7 @@ def _hint(tool: Tool) -> str:
     return said if tool.trusted else f"{said}?"
 
 
-def _definition(tool: Tool) -> JsonObject:
+def _definition(tool: Tool, state: str | None) -> JsonObject:
     return {
         "name": tool.name,
         "server": tool.server,
@@ -146,7 +147,15 @@ def _definition(tool: Tool) -> JsonObject:
         "annotations": asdict(tool.annotations),
         "annotations_trusted": tool.trusted,
         "fingerprint": tool.fingerprint,
+        "state": state,
     }
+
+
+_SINCE = {
+    "new": ", first seen now",
+    "known": ", as when it was first seen",
+    "changed": ", not as when it was first seen",
+}
 
 
 def _find(pool: Pool, name: str) -> Tool:
@@ -170,14 +179,14 @@ def _find(pool: Pool, name: str) -> Tool:
     raise UsageError(f'there is no tool "{clean_line(name, 80)}"{nearest(name, known)}')
 
 
-def _show(tool: Tool, *, as_json: bool) -> int:
+def _show(tool: Tool, state: str | None, *, as_json: bool) -> int:
     if as_json:
-        sys.stdout.write(json.dumps(_definition(tool), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_definition(tool, state), indent=2) + "\n")
         return ExitStatus.DONE
     lines = [
         f"{clean_line(tool.name)}  ({clean_line(tool.tool)} of {clean_line(tool.server)})",
         f"hints: {_hint(tool) or 'none'}{'' if tool.trusted else ' (not believed)'}",
-        f"fingerprint: {tool.fingerprint[:16]}",
+        f"fingerprint: {tool.fingerprint[:16]}{_SINCE.get(state or '', '')}",
         "",
         clean(tool.description).strip(),
     ]

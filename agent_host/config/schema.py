@@ -203,7 +203,8 @@ class ToolsConfig(BaseModel):
     search: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Whether the model searches the tools instead of being sent all of them with "
-        "each request. `auto`: when there are many.",
+        "each request. `auto`: when there are many. The search is a tool of the server `host`: "
+        'under `policy.default = "deny"` it takes a rule that allows it.',
     )
     search_above: Count = Field(
         default=64, description="The number of tools above which `auto` searches."

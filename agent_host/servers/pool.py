@@ -10,6 +10,7 @@ saw, the call is refused. Nothing here imports the SDK; `connector` brings it wh
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -26,7 +27,7 @@ from agent_host.core.types import (
 )
 from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestRefused
 from agent_host.servers import resource_tools
-from agent_host.servers.lock import Lock
+from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
 from agent_host.servers.outcome import failed, outcome
 from agent_host.servers.signs import first_sight
@@ -53,6 +54,15 @@ PROGRESS_SHOWN = 0.1
 """Seconds between two progress reports of one call that are passed on."""
 RESUMES = 3
 """Connections over which a task is waited for, after the one that began it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """Which servers a pool no longer has, or has anew."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 class Pool:
@@ -82,8 +92,8 @@ class Pool:
         self._signs_told: set[str] = set()
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        world = World(
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._world = World(
             observe=observe,
             load=connector,
             environ=environ,
@@ -94,13 +104,13 @@ class Pool:
             answer=self._ask,
             elicitation=elicitation,
         )
-        self._servers = {spec.name: self._supervisor(spec, world) for spec in specs}
+        self._servers = {spec.name: self._supervisor(spec) for spec in specs}
         self._offers = Offers(self._servers)
         self._rebuild()
 
-    def _supervisor(self, spec: Spec, world: World) -> Supervisor:
+    def _supervisor(self, spec: Spec) -> Supervisor:
         known = self._lock.recall(spec) if self._lock is not None else None
-        server = Supervisor(spec, world, known.tools if known is not None else None)
+        server = Supervisor(spec, self._world, known.tools if known is not None else None)
         if known is not None:
             server.known_as = Known(
                 protocol=known.protocol,
@@ -134,8 +144,40 @@ class Pool:
         if self._lock is not None and self._lock.problem:
             self._observe(ServerLog(server="", level="warning", text=self._lock.problem))
         self._group = await asyncio.TaskGroup().__aenter__()
-        self._tasks = [self._group.create_task(s.run()) for s in self._servers.values()]
+        for server in self._servers.values():
+            self._start(self._group, server)
         return self
+
+    def _start(self, group: asyncio.TaskGroup, server: Supervisor) -> None:
+        self._tasks[server.spec.name] = group.create_task(server.run())
+
+    async def replace(self, specs: Sequence[Spec]) -> Replaced:
+        """Keep exactly these servers from here on: what is gone is ended, what differs is ended
+        and started anew, and what is the same goes on undisturbed. Only while entered."""
+        group, wanted = self._group, {spec.name: spec for spec in specs}
+        if group is None:
+            raise RuntimeError("servers are replaced while the pool is entered")
+        before = {name: server.spec for name, server in self._servers.items()}
+        ended = [self._tasks.pop(name) for name in before if wanted.get(name) != before[name]]
+        for task in ended:
+            task.cancel()
+        if ended:
+            await asyncio.wait(ended)
+        kept = {n: s for n, s in self._servers.items() if wanted.get(n) == before[n]}
+        self._readable &= kept.keys()
+        self._servers.clear()  # whoever holds this table goes on with it
+        for name, spec in wanted.items():
+            self._servers[name] = kept.get(name) or self._supervisor(spec)
+        for name, server in self._servers.items():
+            if name not in kept:
+                server.spawn()
+                self._start(group, server)
+        self._rebuild()
+        return Replaced(
+            added=tuple(name for name in wanted if name not in before),
+            removed=tuple(name for name in before if name not in wanted),
+            changed=tuple(name for name in wanted if name in before and name not in kept),
+        )
 
     async def __aexit__(
         self,
@@ -145,7 +187,7 @@ class Pool:
     ) -> None:
         for server in self._servers.values():
             self._connected(server)
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         group, self._group = self._group, None
         if group is not None:
@@ -201,6 +243,22 @@ class Pool:
     def problems(self) -> tuple[str, ...]:
         """Names that clash, whose tools are left out, and names that look alike."""
         return self._problems
+
+    def states(self) -> Mapping[str, ToolState]:
+        """By exposed name: whether a tool is as it was when servers.lock first saw it. Only tools
+        of servers that are up."""
+        if self._lock is None:
+            return {}
+        own = {
+            (name, tool): state
+            for name, server in self._servers.items()
+            for tool, state in self._lock.states(server.spec, server.listed).items()
+        }
+        return {
+            name: own[pair]
+            for name, tool in self._table.items()
+            if (pair := (tool.server, tool.tool)) in own
+        }
 
     def health(self) -> tuple[ServerHealth, ...]:
         """How every server is doing, in the order of the config."""

@@ -124,3 +124,20 @@ def test_an_unknown_way_to_search_is_an_error_with_its_line(big: Path, here: Run
     assert done.returncode == 2
     assert "servers.toml:" in done.stderr
     assert "sometimes" in done.stderr or "always" in done.stderr
+
+
+def test_a_tool_says_whether_it_is_as_it_was_when_it_was_first_seen(big: Path, here: Run) -> None:
+    def state() -> str:
+        shown = here("tools", "show", "read_logs", "--json", "--trust")
+        return str(json.loads(shown.stdout)["state"])
+
+    assert state() == "new"
+    assert state() == "known"
+    (big / "tools.json").write_text(json.dumps([{**LOGS, "description": "Other."}]))
+    assert state() == "changed"
+    shown = here("tools", "show", "read_logs", "--trust").stdout
+    assert ", not as when it was first seen\n" in shown
+    (big / "tools.json").write_text(json.dumps([LOGS]))
+    assert state() == "known"
+    listed = json.loads(here("tools", "list", "--json", "--trust").stdout)
+    assert [tool["state"] for tool in listed] == ["known"]
