@@ -15,6 +15,7 @@ class Secrets:
     def __init__(self, environ: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.environ = environ
         self.redactor = redactor or Redactor({})
+        self._tokens = 0
         self.user_tokens: dict[tuple[str, str], str] = {}
 
     def resolve(self, text: str, base: Path, key: str) -> str:
@@ -24,6 +25,11 @@ class Secrets:
             value = resolve(f"${{{name}}}", self.environ, base, key=key)
             self.redactor.add({name.removeprefix("env:"): value})
         return resolved
+
+    def keep(self, text: str) -> None:
+        """Keep a token that was got on the way out of whatever is written from here on."""
+        self._tokens += 1
+        self.redactor.add({f"token {self._tokens}": text})
 
     def user_token(self, who: Principal) -> str:
         """Return the ID token of a user, empty if there is none."""

@@ -154,7 +154,7 @@ def _spec(
             url=value(("url",), server.url),
             headers=headers,
             sse=server.sse,
-            auth=_auth(server, headers, value),
+            auth=_auth(server, headers, value, secrets),
             tls=_tls(server, loaded.folder),
             proxy=server.proxy,
             **common,
@@ -173,13 +173,16 @@ def _auth(
     server: ServerConfig,
     headers: Mapping[str, str],
     value: Callable[[tuple[str, ...], str], str],
+    secrets: Secrets,
 ) -> AuthSpec | None:
     """How to log in. A server without a table may still ask for a login; one that is sent a
     header of its own for that is not asked."""
     auth = server.auth
     if auth is None:
         named = {name.lower() for name in headers}
-        return None if "authorization" in named else AuthSpec(type="oauth", store=_token_store())
+        if "authorization" in named:
+            return None
+        return AuthSpec(type="oauth", store=_token_store(), keep_secret=secrets.keep)
 
     def secret(key: str) -> str:
         text = getattr(auth, key)
@@ -203,6 +206,7 @@ def _auth(
         idp_token_url=secret("idp_token_url"),
         idp_client_id=auth.idp_client_id or "",
         idp_client_secret=secret("idp_client_secret"),
+        keep_secret=secrets.keep,
     )
 
 

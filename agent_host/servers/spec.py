@@ -35,7 +35,7 @@ class AuthSpec:
     authorization server that is believed; empty: the one that the resource names. `private_key`:
     PEM. `assertion`: read anew for each exchange, because such tokens are short-lived: the
     workload's token, or (enterprise) the user's ID token. `idp_*`: the identity provider of
-    enterprise-managed authorization.
+    enterprise-managed authorization. `keep_secret`: is told each token, so that no record holds it.
     """
 
     type: AuthType
@@ -49,10 +49,11 @@ class AuthSpec:
     issuer: str = ""
     redirect_port: int = 0
     dpop: bool = False
-    assertion: Callable[[], str] | None = field(default=None, repr=False)
+    assertion: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     idp_token_url: str = ""
     idp_client_id: str = ""
     idp_client_secret: str = field(default="", repr=False)
+    keep_secret: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,13 @@ class Login:
     asked: str = ""
     key: str = field(default="", repr=False)
 
+    def secrets(self) -> tuple[str, ...]:
+        """What of it nobody else may see."""
+        token = self.token
+        held = () if token is None else (token.access, token.refresh)
+        client = () if self.client is None else (self.client.secret,)
+        return tuple(text for text in (*held, *client, self.key) if text)
+
 
 @cache
 def _adapter() -> TypeAdapter[Login]:

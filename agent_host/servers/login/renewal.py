@@ -136,6 +136,10 @@ class Renewal:
 
     def _accept(self, login: Login | None) -> None:
         self.login = login
+        if login is not None and self.auth.keep_secret is not None:
+            # A server may send back what it was sent.
+            for secret in login.secrets():
+                self.auth.keep_secret(secret)
 
     async def _keep(self, login: Login) -> None:
         self._accept(login)

@@ -127,7 +127,10 @@ class UserTokens(httpx2.AsyncBaseTransport):
             fields["audience"] = self._spec.user.audience
         if scope := " ".join(self._auth.scopes):
             fields["scope"] = scope
-        return await endpoint.token(fields, scope)
+        token = await endpoint.token(fields, scope)
+        if self._auth.keep_secret is not None:
+            self._auth.keep_secret(token.access)
+        return token
 
     async def _found(self) -> Place:
         return await discover(
