@@ -59,7 +59,7 @@ class Health:
         """How the server is doing."""
         up = self._health.state == "connected"
         watching = self.calls if up else self.breaker
-        retry = watching.retry_seconds() if watching.state == "open" else None
+        retry = 0.0 if watching.state == "half-open" else watching.retry_seconds()
         return replace(
             self._health,
             tools=tools,
@@ -70,5 +70,5 @@ class Health:
             slowest_seconds=max(self._took) if self._took else None,
             breaker=watching.state,
             since_seconds=self._now() - self._since,
-            retry_seconds=retry,
+            retry_seconds=retry or None,
         )

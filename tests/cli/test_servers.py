@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent_host.core.text import clean
+from tests.fakes.certificates import Authority
+from tests.fakes.hostile_http import serving as serving_http
+from tests.fakes.sse_server import serving_sse
 
 ROOT = Path(__file__).parents[2]
 GOOD = (
@@ -90,8 +93,124 @@ def test_a_test_of_a_sound_server_times_its_steps(here, project):
     report = json.loads(done.stdout)
     assert done.returncode == 0
     names = [step["name"] for step in report["steps"]]
-    assert names == ["config", "references", "command", "handshake", "tools"]
-    assert report["steps"][-1]["text"] == "11 tools"
+    assert names == [
+        "config", "references", "command", "start", "handshake", "tools", "offers", "ping", "close",
+    ]  # fmt: skip
+    steps = {step["name"]: step for step in report["steps"]}
+    assert steps["tools"]["text"] == "11 tools"
+    assert "(server/discover), version " in steps["handshake"]["text"]
+    assert all(steps[name]["seconds"] > 0 for name in ("start", "handshake", "ping", "close"))
+    assert all(step["ok"] and not step["fix"] for step in report["steps"])
+    assert report["capabilities"] == ["tools"]
+    assert report["health"]["state"] == "connected"
+
+
+def test_a_test_of_a_url_names_each_part_of_the_way(here, project, tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("client")
+    with serving_http(tls=authority.serves(asks=True)) as server:
+        (project / "servers.toml").write_text(
+            f'[servers.web]\nurl = "{server.url}"\nheaders = {{ X-Key = "${{env:KEY}}" }}\n'
+            f'tls = {{ ca = "{authority.file}", cert = "{cert}", key = "{key}" }}\n'
+        )
+        done = here("servers", "test", "web", "--trust", "--json", KEY="hunter2")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"]) == (0, True), report
+    texts = {step["name"]: step["text"] for step in report["steps"]}
+    assert list(texts) == [
+        "config", "references", "name", "port", "tls", "handshake", "login", "tools", "offers",
+        "ping", "close",
+    ]  # fmt: skip
+    assert texts["references"] == "1 resolved"
+    assert texts["name"] == "127.0.0.1 is 127.0.0.1"
+    assert "TLSv1.3, certificate of server, by authority, " in texts["tls"]
+    assert "a client certificate is ready" in texts["tls"]
+    assert "(initialize)" in texts["handshake"]
+    assert "over streamable HTTP" in texts["handshake"]
+    assert texts["login"] == "none needed"
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "step", "text", "fix"),
+    [
+        ("401", "", "login", "needs a login", "agent-host servers login web"),
+        ("401", 'headers = { Authorization = "Bearer ${env:KEY}" }', "handshake", "HTTP 401",
+         "check servers.toml:3"),
+        ("moved", "", "handshake", "redirects to http://127.0.0.1:9/mcp", "servers.toml:2"),
+        ("404", "", "handshake", "HTTP 404", "is that its MCP endpoint? many end in /mcp"),
+        ("407", "", "handshake", "HTTP 407", "http://USER:PASSWORD@HOST"),
+        ("503", "", "handshake", "HTTP 503", "the fault is the server's"),
+        ("429", "", "handshake", "HTTP 429", "it wants fewer requests"),
+        ("", 'proxy = "http://127.0.0.1:9"', "port", "127.0.0.1 port 9: Connection refused",
+         "servers.toml:3"),
+        ("", 'tls = { ca = "gone.pem" }', "handshake", "tls.ca: ", "servers.toml:3"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_url_is_said_with_what_to_change(
+    mode, keys, step, text, fix, here, project
+):
+    with serving_http(f"status {mode}" if mode.isdecimal() and mode != "401" else mode) as server:
+        if mode == "moved":
+            server.move = (307, "http://127.0.0.1:9/mcp")
+        (project / "servers.toml").write_text(f'[servers.web]\nurl = "{server.url}"\n{keys}\n')
+        done = here("servers", "test", "web", "--trust", "--json", KEY="k")
+    failed = json.loads(done.stdout)["steps"][-1]
+    assert (failed["name"], failed["ok"]) == (step, False)
+    assert text in failed["text"]
+    assert fix in failed["fix"]
+    assert done.returncode == (8 if step == "login" else 5)
+
+
+def test_a_name_that_nobody_has_is_the_step_that_fails(here, project):
+    (project / "servers.toml").write_text('[servers.web]\nurl = "http://nobody.invalid/mcp"\n')
+    done = here("servers", "test", "web", "--trust")
+    assert done.returncode == 5
+    assert "FAILED  name" in done.stdout
+    assert "fix: correct the host at servers.toml:2, or mend the network" in done.stdout
+
+
+def test_a_server_of_the_older_transport_is_found_and_the_key_for_it_named(here, project):
+    with serving_sse() as server:
+        (project / "servers.toml").write_text(f'[servers.old]\nurl = "{server.url}"\n')
+        tested = here("servers", "test", "old", "--trust")
+        listed = here("servers", "list", "--trust")
+    assert tested.returncode == 0, tested.stdout
+    assert "over HTTP+SSE" in tested.stdout
+    assert "note: it speaks only the older HTTP+SSE transport: `sse = true`" in tested.stdout
+    assert listed.stdout.splitlines()[1].split()[:3] == ["old", "sse", "connected"]
+
+
+def test_a_list_in_which_only_logins_are_missing_has_their_exit_status(here, project):
+    with serving_http("401") as server:
+        (project / "servers.toml").write_text(GOOD + f'[servers.web]\nurl = "{server.url}"\n')
+        done = here("servers", "list", "--trust")
+        as_json = here("servers", "list", "--trust", "--json")
+    assert done.returncode == 8
+    assert "needs login" in done.stdout
+    assert done.stderr == "`agent-host servers login web` logs in\n"
+    row = json.loads(as_json.stdout)[1]
+    assert (row["state"], row["breaker"], row["transport"]) == ("needs_login", "open", "http")
+    assert json.loads(as_json.stdout)[0]["list_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("import no_such_package", "install what it lacks: no_such_package"),
+        ("raise SystemExit('ACME_API_KEY is not set')",
+         'if it wants ACME_API_KEY: env = { ACME_API_KEY = "${env:ACME_API_KEY}" } (servers.toml:'),
+        ("raise SystemExit('no')", "see its stderr below; try it in a shell: `"),
+    ],
+)  # fmt: skip
+def test_what_a_program_said_before_it_ended_leads_to_what_to_do(code, fix, here, project):
+    args = json.dumps(["-c", code])
+    (project / "servers.toml").write_text(
+        f'[servers.p]\ncommand = "{sys.executable}"\nargs = {args}\n'
+    )
+    done = here("servers", "test", "p", "--trust", "--json")
+    failed = json.loads(done.stdout)["steps"][-1]
+    assert failed["fix"].startswith(fix)
 
 
 def test_an_unknown_or_disabled_server_is_said_so(here, project):

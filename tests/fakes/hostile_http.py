@@ -134,6 +134,11 @@ class Handler(BaseHTTPRequestHandler):
             self.events([("e1", b"")])
         elif "401" in modes:
             self.plain(401, b"who are you?\x1b[2J", "text/plain")
+        elif status := next((m[7:] for m in modes if m.startswith("status ")), ""):
+            self.plain(int(status), b"", "text/plain")
+        elif "busy" in modes:
+            self.server.busy += 1
+            self.plain(503, b"", "text/plain", {"retry-after": "7"})
         elif calling and "429" in modes:
             self.plain(429, b"slow down", "text/plain", {"retry-after": "7"})
         elif calling and "500" in modes:
@@ -239,6 +244,7 @@ def serving(mode="", port=0, delay=0, tls=None):
     server.flooded, server.written = threading.Event(), 0
     server.seen, server.deleted, server.sessions, server.forget = [], [], 0, False
     server.gets, server.faults, server.answers, server.move = [], [], [], None
+    server.busy = 0
     server.listening, server.left = threading.Event(), threading.Event()
     server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/mcp"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
