@@ -183,7 +183,7 @@ class Handshake:
             version=str(version),
             capabilities=_object(raw.get("capabilities")),
             server_version=_text(_object(raw.get("serverInfo")).get("version")),
-            instructions=_text(raw.get("instructions")),
+            instructions=_text(raw.get("instructions"))[:MAX_INSTRUCTIONS],
         )
 
     def _gone(self, reply: Reply) -> ConnectFailedError:

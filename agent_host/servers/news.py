@@ -23,6 +23,8 @@ from agent_host.servers.spec import Hooks, Reply
 RELISTEN_PAUSE = 1.0
 """Seconds until a subscription that ended is opened again; doubles up to RELISTEN_MOST."""
 RELISTEN_MOST = 60.0
+LISTENED = 10.0
+"""Seconds that a subscription must have lived for the pause to start over."""
 ANSWER_SECONDS = 10.0
 """Seconds that a server has to say that it will tell."""
 MAX_WATCHED = 200
@@ -140,10 +142,10 @@ class News:
         return wanted
 
     async def _listen(self) -> None:
-        pause = RELISTEN_PAUSE
+        pause, now = 0.0, asyncio.get_running_loop().time
         while True:
             self._again.clear()
-            wanted = self._wanted()
+            wanted, began = self._wanted(), now()
             reply = await self._until_again(wanted) if wanted else None
             if reply is None:
                 await self._again.wait()
@@ -152,7 +154,8 @@ class News:
                 return  # the server does not offer it
             if self._requests.ended:
                 return
-            pause = RELISTEN_PAUSE if self._acknowledged else min(2 * pause, RELISTEN_MOST)
+            lived = self._acknowledged and now() - began > LISTENED
+            pause = RELISTEN_PAUSE if lived else min(max(2 * pause, RELISTEN_PAUSE), RELISTEN_MOST)
             self._acknowledged = False
             self._kept.clear()
             await asyncio.sleep(pause)

@@ -68,7 +68,7 @@ class Server(Tools, Offers):
 
     def reply(self, message, params, stream):
         method = message["method"]
-        modern = self.is_modern(params)
+        modern = self.is_modern(params) and self.options.speaks in (MODERN, "both")
         known = method in ("initialize", "server/discover") or self.initialized or modern
         if not known and "strict" in self.modes:
             return fault(-32600, "not initialized")
@@ -78,7 +78,7 @@ class Server(Tools, Offers):
         if "stuck" in self.modes or hangs:
             return None
         handler = getattr(self, "on_" + method.replace("/", "_"), None)
-        if handler is None or (modern and self.options.speaks not in (MODERN, "both")):
+        if handler is None:
             return fault(-32601, "Method not found")
         reply = handler(message, params, stream)
         if modern and reply is not None and "result" in reply:
@@ -181,6 +181,7 @@ class Events:
 
     def __init__(self, handler):
         self.handler = handler
+        self.headers = handler.headers
         self.lock = threading.Lock()
         self.over = threading.Event()
 

@@ -50,6 +50,11 @@ class Tools:
             "odd", "huge_ask", "deep_ask", "update", "changes", "complete_late",
         )  # fmt: skip
         tools = [self.tool(name) for name in names]
+        self.lists = getattr(self, "lists", 0) + 1
+        named = {"type": "string", "x-mcp-header": "Region" if self.lists > 1 else "Old"}
+        tools.append(
+            self.tool("headed", inputSchema={"type": "object", "properties": {"r": named}})
+        )
         support = {"taskSupport": "required"}
         tools += [self.tool(n, execution=support) for n in ("task", "task_ask", "task_fail")]
         tools.append(self.tool("task_forever", execution={"taskSupport": "optional"}))
@@ -65,6 +70,10 @@ class Tools:
 
     def tool_echo(self, message, arguments, params, stream):
         return text(json.dumps({"arguments": arguments, "_meta": params.get("_meta") or {}}))
+
+    def tool_headed(self, message, arguments, params, stream):
+        region = stream.headers.get("mcp-param-region")
+        return text(region) if region else fault(-32020, "the headers differ")
 
     def tool_elicit(self, message, arguments, params, stream):
         body = {"message": "Who are you?", "requestedSchema": FORM, **arguments}

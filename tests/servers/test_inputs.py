@@ -7,6 +7,7 @@ import pytest
 
 from agent_host.core.events import ServerLog
 from agent_host.ports import Answers, CallPaused, RequestRefused
+from agent_host.servers import patience
 from tests.fakes.asked import MODERN, OLD, Person, asking, called, over, pooled, seen
 from tests.fakes.hosting import said, until
 
@@ -114,7 +115,8 @@ def test_a_server_that_asks_without_end_is_refused_and_that_is_told_once():
 
 
 @BOTH
-def test_while_a_person_thinks_the_time_of_the_call_stands_still(transport):
+def test_while_a_person_thinks_the_time_of_the_call_stands_still(monkeypatch, transport):
+    monkeypatch.setattr(patience, "MOST", 2.0)
     person = Person(pause=1.2)
     result = run(lambda pool: called(pool, "elicit"), transport, person=person, call_timeout=0.5)
     assert (result.error, json.loads(said(result))) == (None, YES)

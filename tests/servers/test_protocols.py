@@ -8,7 +8,7 @@ import pytest
 from agent_host.core.events import ToolsChanged
 from agent_host.servers.lock import Lock
 from tests.fakes.asked import asking, called, methods, over, pooled, seen
-from tests.fakes.hosting import call, hostile, running, said, until
+from tests.fakes.hosting import call, context, hostile, running, said, until
 
 
 def connect(mode, **spec):
@@ -102,6 +102,16 @@ def test_a_lock_that_is_damaged_is_told(tmp_path):
 
     assert any("will be rewritten" in text for text in asyncio.run(scenario()))
     assert Lock.read(path).problem == ""
+
+
+def test_headers_that_the_server_no_longer_takes_are_looked_up_and_sent_once_more():
+    async def scenario():
+        with over("http", VERSIONS[-1]) as spec:
+            async with pooled(spec) as pool:
+                tool = pool.tools()["a__headed"]
+                return await pool.call(tool, {"r": "eu\u00e9"}, context())
+
+    assert said(asyncio.run(scenario())) == "=?base64?ZXXDqQ==?="
 
 
 # -- what is remembered, and what happens when it is wrong
