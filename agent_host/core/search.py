@@ -147,18 +147,17 @@ class ToolSearch:
 def _bag(tool: Tool) -> dict[str, float]:
     arguments = properties(tool)
     fields = [
-        (4.0, tool.tool, frozenset[str]()),
-        (3.0, tool.annotations.title or "", PRAISE),
-        (2.0, tool.server, frozenset[str]()),
-        (2.0, tool.description[:_DESCRIPTION], PRAISE),
-        (1.0, " ".join(arguments), frozenset[str]()),
-        (0.5, " ".join(map(_told, arguments.values()))[:_ARGUMENTS], PRAISE),
+        (4.0, tool.tool),
+        (3.0, tool.annotations.title or ""),
+        (2.0, tool.server),
+        (2.0, tool.description[:_DESCRIPTION]),
+        (1.0, " ".join(arguments)),
+        (0.5, " ".join(map(_told, arguments.values()))[:_ARGUMENTS]),
     ]
     bag: dict[str, float] = {}
-    for weight, text, ignored in fields:
+    for weight, text in fields:
         for word in stems(text):
-            if word not in ignored:
-                bag[word] = max(bag.get(word, 0.0), weight)
+            bag[word] = max(bag.get(word, 0.0), weight)
     return bag
 
 

@@ -122,6 +122,13 @@ def test_beyond_the_end_there_is_nothing():
     assert page(io.StringIO("")) == "[nothing there: the whole has 0 lines and 0 characters]"
 
 
+def test_a_page_that_is_full_ends_with_a_whole_line():
+    heading, _, text = page(io.StringIO(LOG * 2), limit=2000).partition("\n")
+    assert MAX_PAGE - 100 < len(text) <= MAX_PAGE
+    assert text.endswith(" of the log\n")
+    assert heading.endswith(f"go on with line {text.count(chr(10)) + 1}]")
+
+
 def test_one_endless_line_is_paged_by_characters():
     text = "".join(random.Random(1).choices("abc \U0001f600", k=300_000))
     read, offset = "", 0
@@ -195,7 +202,7 @@ def test_a_search_goes_on_where_the_last_one_stopped():
 
 
 def test_a_match_within_an_endless_line_is_shown_with_its_offset_wherever_it_stands():
-    for place in (0, 1_500, 1_530, 1_536, 2_000, 99_990):
+    for place in (0, 1_500, 1_533, 1_536, 2_000, 99_990):
         text = f"{'x' * place}needle{'y' * (100_000 - place)}"
         for query in ({"query": "NEEDLE"}, {"query": "ne+dle", "regex": True}):
             heading, line = found(text, **query)
