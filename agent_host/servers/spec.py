@@ -5,10 +5,10 @@ ever outlives the host); `frames` turns hostile bytes into sound JSON-RPC messag
 `transport` moves them, for a URL with `http`; `connection` is made of what speaks the protocol over
 them: `requests` (with the SDK's dispatcher; `sdk` is all that is taken from the SDK), `handshake`,
 `calls` with `tasks` and `patience`, `inputs`, `news`, `listing`; `definitions`, `validation`,
-`results`, `offers` and `skills` judge what a server sends; `supervisor` keeps one server alive under
-its own task; `pool` is the `ToolSource` made of all of them; `lock` remembers their tools. Nothing a
-server does costs more than its own budget: sizes and times are bounded where the bytes come in, and
-each failure is a value with a reason.
+`results`, `offers` and `skills` judge what a server sends; `supervisor` keeps one server alive
+under its own task; `pool` is the `ToolSource` made of all of them; `lock` remembers their tools.
+Nothing a server does costs more than its own budget: sizes and times are bounded where the bytes
+come in, and each failure is a value with a reason.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
