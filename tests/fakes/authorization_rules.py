@@ -89,6 +89,8 @@ def register(handler, fields):
     world = handler.world
     if "localhost_only" in world.modes and "127.0.0.1" in fields["redirect_uris"][0]:
         raise RefusedError("invalid_redirect_uri")
+    if "own_scopes_only" in world.modes and "scope" in fields:
+        raise RefusedError("invalid_client_metadata")
     client = fields | {"client_id": f"client-{len(world.clients) + 1}"}
     if fields.get("token_endpoint_auth_method") != "none":
         client["client_secret"] = f"secret-{len(world.clients) + 1}"

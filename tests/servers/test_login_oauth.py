@@ -395,6 +395,14 @@ def test_a_client_that_the_server_forgot_is_registered_again(tmp_path):
         assert len(world.paths("/register")) == 2
 
 
+def test_a_server_that_registers_no_scopes_of_a_resource_is_asked_for_them_at_the_login(tmp_path):
+    with protected("own_scopes_only") as world:
+        assert once(spec_for(world, tmp_path), person=browser()) == 200
+        first, second = world.forms("/register")
+        assert first.pop("scope") == world.forms("/authorize")[0]["scope"] == "basic"
+        assert second == first
+
+
 def test_the_name_localhost_is_registered_where_the_address_is_not_taken(tmp_path):
     with protected("localhost_only") as world:
         assert once(spec_for(world, tmp_path), person=browser()) == 200

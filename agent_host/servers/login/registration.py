@@ -83,6 +83,18 @@ async def register(
             f"the authorization server {server.issuer} registers no clients by itself; register "
             "one there and set auth.client_id in servers.toml"
         )
+    try:
+        return await _register(wire, server, redirect_uri, scope)
+    except LoginFailedError as error:
+        # Some know only their own scopes here, and those of a resource when they are asked for.
+        if error.code != "invalid_client_metadata" or not scope:
+            raise
+    return await _register(wire, server, redirect_uri, "")
+
+
+async def _register(
+    wire: Wire, server: AuthorizationServer, redirect_uri: str, scope: str
+) -> Client:
     method = _wish(server)
     wish = OAuthClientMetadata(
         client_name=NAME,
