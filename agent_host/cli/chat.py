@@ -18,6 +18,7 @@ from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
+from agent_host.config.trust import own_command
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
@@ -175,7 +176,7 @@ def _login(loaded: Loaded, *, trusted: bool) -> Login:
     async def log_in(server: str) -> str:
         trust = ["--trust"] if trusted else []
         words = ["--config", str(loaded.path), "servers", "login", *trust, "--", server]
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "agent_host", *words)
+        process = await asyncio.create_subprocess_exec(*own_command(sys.executable), *words)
         try:
             status = await process.wait()
         except asyncio.CancelledError:

@@ -37,7 +37,7 @@ from agent_host.core.text import clean
 from agent_host.profiles.adapters import BUILT_IN
 
 DEMO_ARGS = ("demo-server",)
-_DEMO_START = (
+_START = (
     "import sys; sys.path.append(sys.argv.pop(1)); from agent_host.cli.main import script; script()"
 )
 STORE_LIMIT = 4 * 1024 * 1024
@@ -205,14 +205,19 @@ def is_demo(server: ServerConfig) -> bool:
     )
 
 
-def demo_command(python: str) -> tuple[str, ...]:
-    """Return the command line of the bundled demo server, run by the interpreter `python`.
+def own_command(python: str) -> tuple[str, ...]:
+    """Return the command line of this very program, run by the interpreter `python`.
 
     It runs the package that this file belongs to, installed or not. `python -m agent_host` would
     do that only by luck: it looks in the working folder first, so that a project with a folder
     named agent_host could run its own code without ever having been trusted.
     """
-    return (python, "-P", "-c", _DEMO_START, str(Path(__file__).parents[2]), *DEMO_ARGS)
+    return (python, "-P", "-c", _START, str(Path(__file__).parents[2]))
+
+
+def demo_command(python: str) -> tuple[str, ...]:
+    """Return the command line of the bundled demo server; see `own_command`."""
+    return (*own_command(python), *DEMO_ARGS)
 
 
 def describe(items: tuple[TrustItem, ...], *, whole: bool = False) -> str:

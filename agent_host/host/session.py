@@ -74,7 +74,6 @@ class HostSession:
     _models: Models
     _fallback: Fallbacks
     _secrets: Secrets
-    _only: Collection[str] | None
 
     def keep_secret(self, text: str) -> None:
         """Keep what a person typed as a secret out of whatever is written from here on."""
@@ -99,11 +98,11 @@ class HostSession:
         self.session.retry = _retry(choice)
         return choice
 
-    async def replace_servers(self, loaded: Loaded) -> Replaced:
-        """Go on with the servers that another reading of the config names: those that are gone
-        are ended, those that differ started anew. Raises ConfigError, and then changes nothing.
-        Whether that config may start anything must have been settled before."""
-        return await self.pool.replace(server_specs(loaded, self._secrets, self._only))
+    async def replace_servers(self, loaded: Loaded, only: Collection[str]) -> Replaced:
+        """Go on with these servers of another reading of the config: what is gone is ended, what
+        differs started anew. Raises ConfigError, and then changes nothing. Whether that config may
+        start anything must have been settled before."""
+        return await self.pool.replace(server_specs(loaded, self._secrets, only))
 
     def resume_options(self) -> str:
         """Return the options that go on with this run, with the model that answers now."""
@@ -188,7 +187,6 @@ async def open_session(
                     _models=models,
                     _fallback=fallback,
                     _secrets=secrets,
-                    _only=options.only,
                 )
     finally:
         for adapter in models.made:
