@@ -1,9 +1,9 @@
 """A servers.toml that changes while a chat goes on.
 
-Theory of operation: the file is looked at when the user has written, by its stamp alone; a change is
-told once. Nothing of it is used until the user says so (`/reload`) and, if it names what nobody has
-trusted, until that was settled elsewhere. Servers are taken over; model, policy and limits stay
-those of the chat.
+Theory of operation: the file is looked at when the user has written, by its stamp alone; a change
+is told once. Nothing of it is used until the user says so (`/reload`) and, if it names what nobody
+has trusted, until that was settled elsewhere: `--trust` was said of the file as it was, and a tool
+may have written to it since. Servers are taken over; model, policy and limits stay the chat's.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Reload:
         try:
             loaded = load(self._options.config, os.environ, overrides(self._options))
             only = enabled(loaded, self._options.server or ())
-            items = () if self._options.trust else needs_trust(loaded, TrustStore.users())
+            items = needs_trust(loaded, TrustStore.users())
             if items:
                 return f"{refusal(loaded, items)}; then /reload"
             replaced = await self._host.replace_servers(loaded, only)
