@@ -43,12 +43,12 @@ def enabled(loaded: Loaded, asked: Collection[str] = ()) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def live_pool(
-    loaded: Loaded, only: Collection[str], redactor: Redactor
+    loaded: Loaded, only: Collection[str], redactor: Redactor, *, elicitation: bool = False
 ) -> AsyncIterator[Pool]:
     """Yield a pool whose servers have each connected, failed, or spent their connect budget.
 
     Other than `Pool.ready` this does not take the word of servers.lock. `redactor` is told the
-    servers' secrets.
+    servers' secrets. `elicitation`: servers are told that they may ask for input.
     """
     changed = asyncio.Event()
 
@@ -56,7 +56,9 @@ async def live_pool(
         changed.set()
 
     budget = max((loaded.config.servers[name].connect_timeout for name in only), default=0.0)
-    async with open_pool(loaded, os.environ, only=only, observe=observe, redactor=redactor) as pool:
+    async with open_pool(
+        loaded, os.environ, only=only, observe=observe, redactor=redactor, elicitation=elicitation
+    ) as pool:
         try:
             async with asyncio.timeout(budget + _OWN_SECONDS):
                 await pool.ready()
@@ -73,7 +75,11 @@ async def live_pool(
 
 
 def with_servers(
-    loaded: Loaded, only: Collection[str], use: Callable[[Pool], Awaitable[_Result]]
+    loaded: Loaded,
+    only: Collection[str],
+    use: Callable[[Pool], Awaitable[_Result]],
+    *,
+    elicitation: bool = False,
 ) -> _Result:
     """Return what `use` makes of the live servers; they are gone when this returns.
 
@@ -83,7 +89,7 @@ def with_servers(
     redactor = Redactor({})
 
     async def body() -> _Result | AgentHostError:
-        async with live_pool(loaded, only, redactor) as pool:
+        async with live_pool(loaded, only, redactor, elicitation=elicitation) as pool:
             try:
                 return await use(pool)
             except AgentHostError as error:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from agent_host.cli.asked import call_asking, can_ask
 from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
 from agent_host.cli.tools_check import check, configure_check
@@ -33,7 +34,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.host import user_name
-from agent_host.ports import CallContext, CallPaused
+from agent_host.ports import CallContext
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.servers.pool import Pool
 
@@ -71,7 +72,10 @@ def execute(options: argparse.Namespace) -> int:
     model = _model(loaded, options.model) if options.action == "check" else None
     only = enabled(loaded, [options.server] if options.server else [])
     ensure_trusted(loaded, flag=options.trust)
-    return with_servers(loaded, only, lambda pool: _execute(pool, options, model))
+    asking = options.action == "call" and can_ask()
+    return with_servers(
+        loaded, only, lambda pool: _execute(pool, options, model), elicitation=asking
+    )
 
 
 def _model(loaded: Loaded, name: str | None) -> ModelChoice:
@@ -268,8 +272,7 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
     context = CallContext(
         call_id="by-hand", principal=Principal(id=user_name()), progress=_progress
     )
-    answer = await pool.call(tool, arguments, context)
-    result = answer if isinstance(answer, ToolResult) else _unanswered(answer)
+    result = await call_asking(pool, tool, arguments, context)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
     else:
@@ -282,15 +285,6 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
             return ExitStatus.SERVER_UNAVAILABLE
         case _:
             return ExitStatus.FAILED
-
-
-def _unanswered(paused: CallPaused) -> ToolResult:
-    """What a call comes to that waits for answers which this command cannot ask for."""
-    wanted = ", ".join(sorted({request.method for request in paused.requests}))
-    text = (
-        f"The server wants answers before it goes on ({wanted}); `agent-host chat` can give them."
-    )
-    return ToolResult(call_id="by-hand", content=(Text(text=text),), error="tool_error")
 
 
 def _shown(result: ToolResult) -> str:

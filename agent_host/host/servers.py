@@ -40,15 +40,17 @@ def open_pool(
     only: Collection[str] | None = None,
     observe: Observer | None = None,
     redactor: Redactor | None = None,
+    elicitation: bool = False,
 ) -> AbstractAsyncContextManager[Pool]:
     """Start the config's servers, all at once; leaving ends them all.
 
     `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
-    of the secrets that the servers get. Raises ConfigError for references
-    that cannot be resolved; what goes wrong with a server is that server's state.
+    of the secrets that the servers get. `elicitation`: servers are told that they may ask for
+    input. Raises ConfigError for references that cannot be resolved; what goes wrong with a server
+    is that server's state.
     """
     secrets = Secrets(environ, redactor)
-    return _open_pool(loaded, secrets, only=only, observe=observe)
+    return _open_pool(loaded, secrets, only=only, observe=observe, elicitation=elicitation)
 
 
 @asynccontextmanager
@@ -58,11 +60,20 @@ async def _open_pool(
     *,
     only: Collection[str] | None,
     observe: Observer | None,
+    elicitation: bool,
 ) -> AsyncIterator[Pool]:
     loader = Loader()
     try:
         gate = Gate()
-        pool, _ = spawned(loaded, secrets, loader, gate, only=only, observe=observe or Relay())
+        pool, _ = spawned(
+            loaded,
+            secrets,
+            loader,
+            gate,
+            only=only,
+            observe=observe or Relay(),
+            elicitation=elicitation,
+        )
         gate.open()
         async with pool:
             yield pool

@@ -1,0 +1,47 @@
+"""A tool called by hand whose server asks for something meanwhile."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.asked import MODERN, OLD, PROGRAM
+from tests.fakes.programs import agent_host
+from tests.fakes.ptys import Terminal
+
+
+def configured(folder: Path, speaks: str) -> Path:
+    arguments = json.dumps(["-S", PROGRAM, "--speaks", speaks])
+    (folder / "servers.toml").write_text(
+        f'[servers.a]\ncommand = {json.dumps(sys.executable)}\nargs = {arguments}\nroots = ["."]\n'
+    )
+    return folder
+
+
+@pytest.mark.parametrize(("speaks", "tool"), [(OLD, "elicit"), (MODERN, "pause")])
+def test_at_a_terminal_the_user_is_asked(tmp_path, speaks, tool):
+    with Terminal("tools", "call", f"a__{tool}", "--trust", cwd=configured(tmp_path, speaks)) as t:
+        t.wait("Who")
+        t.wait("name")
+        t.keys("Ada\r")
+        t.wait("send to a?")
+        t.keys("s\r")
+        assert t.exit_status() == 0
+        assert '"name": "Ada"' in t.text
+
+
+@pytest.mark.parametrize(("speaks", "tool"), [(OLD, "elicit"), (MODERN, "pause")])
+def test_without_a_terminal_it_is_declined(tmp_path, speaks, tool):
+    done = agent_host("tools", "call", f"a__{tool}", "--trust", folder=configured(tmp_path, speaks))
+    assert done.status == 0
+    assert '"action": "decline"' in done.out
+
+
+def test_the_model_is_not_asked_for(tmp_path):
+    folder = configured(tmp_path, MODERN)
+    with (folder / "servers.toml").open("a") as file:
+        file.write("sampling = true\n")
+    done = agent_host("tools", "call", "a__pause", "samples=true", "--trust", folder=folder)
+    assert done.status == 1
+    assert "gets no answers of a model" in done.err
