@@ -31,7 +31,7 @@ from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.jsonl import JsonLines, JsonSummary
 from agent_host.surfaces.notes import Notes
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.people import make_people
+from agent_host.surfaces.people import People, make_people
 from agent_host.surfaces.plain import PlainText
 from agent_host.surfaces.purpose import purpose
 
@@ -165,16 +165,7 @@ async def _run(
 ) -> int:
     screen = _screen(options.output, held=schema is not None)
     interrupts = _Interrupts()
-    people = make_people(
-        options.approve,
-        by=user_name(),
-        screen=screen.notes,
-        hold=(screen.answer, screen.notes),
-        sign=secrets.token_hex(2),
-        browser=open_page(os.environ),
-        interrupt=interrupts.interrupt,
-    )
-    interrupts.cancel = people.cancel
+    people = _people(options, screen, interrupts)
     wanted = SessionOptions(
         model=options.model,
         effort=options.effort,
@@ -220,6 +211,21 @@ async def _run(
     finally:
         if not interrupts.left:
             screen.finish()
+
+
+def _people(options: argparse.Namespace, screen: _Screen, interrupts: "_Interrupts") -> People:
+    """Who is asked, and given up on by Ctrl-C before anything else is."""
+    people = make_people(
+        options.approve,
+        by=user_name(),
+        screen=screen.notes,
+        hold=(screen.answer, screen.notes),
+        sign=secrets.token_hex(2),
+        browser=open_page(os.environ),
+        interrupt=interrupts.interrupt,
+    )
+    interrupts.cancel = people.cancel
+    return people
 
 
 def local_models(host: HostSession, notes: Outlet) -> list[str]:

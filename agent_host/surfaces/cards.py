@@ -269,7 +269,8 @@ def _tell_sampled(event: SamplingFinished, server: str) -> Card:
     by = clean_line(event.by, 160)
     match event.outcome:
         case "answered":
-            return Card(kind="notice", text=f"server {server} got the model's answer, as {by} said")
+            text = f"server {server} got the model's answer, allowed by {by}"
+            return Card(kind="notice", text=text)
         case "refused":
             why = f": {clean_line(event.error)}" if event.error else ""
             return Card(kind="failure", text=f"server {server}: the model refused by {by}{why}")

@@ -141,8 +141,8 @@ async def _answer(
     say = _sayer(screen)
     reader.discard_typed_ahead()
     while True:
-        left = f"({pages.left} lines not shown yet: m, all) " if pages.left else ""
-        line = await reader.ask(left + prompt)
+        unseen = f"({pages.left} lines not shown yet) [m/all/n] "
+        line = await reader.ask(unseen if pages.left else prompt)
         if line is None:
             return None
         word = line.strip().lower()

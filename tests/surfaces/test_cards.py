@@ -151,7 +151,7 @@ def test_a_failed_call_says_how_it_failed() -> None:
         (SamplingRequested(sampling_id="i", server="s", params={}), "server s asks the model"),
         (
             SamplingFinished(sampling_id="i", outcome="answered", by="a"),
-            "got the model's answer, as a said",
+            "got the model's answer, allowed by a",
         ),
         (
             SamplingFinished(sampling_id="i", outcome="failed", by="a", error="no model"),
