@@ -158,12 +158,13 @@ def _difference(step: Step, messages: tuple[Message, ...]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return JSON without what a default stands for, and without names of artifacts."""
+    """Return JSON without what a default stands for, names of artifacts, and what no model is
+    shown."""
     if isinstance(value, dict):
         return {
             key: _plain(item)
             for key, item in sorted(value.items())
-            if item is not None and item != "" and key not in ("artifact", "opaque", "origin")
+            if item is not None and item != "" and key not in ("artifact", "for_user", "opaque", "origin")
         }
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
