@@ -164,7 +164,9 @@ def _plain(value: Any) -> Any:
         return {
             key: _plain(item)
             for key, item in sorted(value.items())
-            if item is not None and item != "" and key not in ("artifact", "for_user", "opaque", "origin")
+            if item is not None
+            and item != ""
+            and key not in ("artifact", "for_user", "opaque", "origin")
         }
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
