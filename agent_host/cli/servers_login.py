@@ -131,7 +131,7 @@ async def _ask(question: str) -> str:
 def _facts(done: Any) -> list[str]:
     facts = [f"scope: {clean_line(done.scope)}"] if done.scope else []
     if done.expires_in is not None:
-        facts.append(f"the token is good for {_duration(done.expires_in)}")
+        facts.append(f"the token is good for {duration(done.expires_in)}")
     facts[-1:] = [
         (facts[-1] if facts else "the token does not say how long it is good for")
         + (", and is renewed by itself" if done.renews else "; after that log in again")
@@ -139,7 +139,8 @@ def _facts(done: Any) -> list[str]:
     return [*facts, f"kept in {done.kept}"]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit that there are two of."""
     for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from agent_host.cli.live import enabled
-from agent_host.cli.servers_login import COMMANDS, http_spec, raw, run
+from agent_host.cli.servers_login import COMMANDS, duration, http_spec, raw, run
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import load
 from agent_host.core.errors import ExitStatus
@@ -40,4 +40,7 @@ def execute(options: argparse.Namespace) -> int:
         sys.stderr.write(
             "  its authorization server takes no logouts; the tokens end by themselves\n"
         )
+    elif done.left is None or done.left > 0:
+        when = "by itself" if done.left is None else f"in {duration(done.left)}"
+        sys.stderr.write(f"  its last token cannot be taken back there; it ends {when}\n")
     return ExitStatus.DONE

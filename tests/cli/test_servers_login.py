@@ -57,6 +57,18 @@ def test_a_login_in_the_browser_and_a_logout(project, at_terminal):
             assert terminal.exit_status() == 0
 
 
+def test_a_logout_says_how_long_a_token_that_cannot_be_taken_back_is_good(project, at_terminal):
+    with protected("structured") as world:
+        config(project, world)
+        with at_terminal("servers", "login", "crm", "--trust") as terminal:
+            assert terminal.exit_status() == 0
+        with at_terminal("servers", "logout", "crm", "--trust") as terminal:
+            text = terminal.wait("it ends in 60 minutes")
+            assert terminal.exit_status() == 0
+        assert "could not be told" not in text
+        assert all(refresh["used"] for refresh in world.refreshes.values())
+
+
 def test_without_a_browser_the_address_is_pasted(project, at_terminal):
     with protected() as world:
         config(project, world)

@@ -242,6 +242,8 @@ def revoke(handler, fields):
     identify(handler, fields)
     if "revoke_500" in world.modes:
         return 500, {}
+    if "structured" in world.modes and fields["token"] in world.tokens:
+        raise RefusedError("unsupported_token_type")
     world.tokens.get(fields["token"], {})["good"] = False
     world.refreshes.get(fields["token"], {})["used"] = True
     return 200, {}

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
+from agent_host.servers.login.commands import log_out
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
 from agent_host.servers.login.record import encode
 from agent_host.servers.login.resource import resource_of
 from agent_host.servers.login.store import Store
+from agent_host.servers.proxies import RawTransport
 from tests.fakes.authorization_server import protected
 from tests.fakes.login_hosting import (
     TOOL,
@@ -401,6 +404,27 @@ def test_a_server_that_registers_no_scopes_of_a_resource_is_asked_for_them_at_th
         first, second = world.forms("/register")
         assert first.pop("scope") == world.forms("/authorize")[0]["scope"] == "basic"
         assert second == first
+
+
+def test_a_logout_waits_for_a_renewal_and_ends_what_that_brought(tmp_path):
+    async def scenario(spec):
+        store = stored(spec)
+        renewing = store.lock(20)
+        await renewing.acquire()
+        out = asyncio.create_task(log_out(spec, RawTransport(spec)))
+        done, _ = await asyncio.wait({out}, timeout=0.2)
+        login = store.load()
+        store.save(replace(login, token=replace(login.token, refresh="the-next")))
+        await renewing.release()
+        return done, await out
+
+    with protected() as world:
+        spec = spec_for(world, tmp_path)
+        once(spec, person=browser())
+        done, out = asyncio.run(scenario(spec))
+        assert (done, out.told) == (set(), True)
+        assert stored(spec).load() is None
+        assert world.forms("/revoke")[0]["token"] == "the-next"
 
 
 def test_the_name_localhost_is_registered_where_the_address_is_not_taken(tmp_path):

@@ -21,7 +21,7 @@ from agent_host.servers.login.endpoint import Endpoint
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
 from agent_host.servers.login.person import Person
 from agent_host.servers.login.record import Client, Login
-from agent_host.servers.login.renewal import Renewal
+from agent_host.servers.login.renewal import LOCK_SECONDS, Renewal
 from agent_host.servers.login.resource import resource_of
 from agent_host.servers.login.transport import LoginTransport, make_renewal
 from agent_host.servers.login.wish import Wish
@@ -45,11 +45,13 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedOut:
-    """What a logout came to. `told`: the authorization server was told; `problem`: why not."""
+    """What a logout came to. `told`: the authorization server was told; `problem`: why not.
+    `left`: seconds for which the last token is good all the same, None if nobody knows."""
 
     was_in: bool
     told: bool = False
     problem: str = ""
+    left: float | None = 0.0
 
 
 async def log_in(
@@ -92,7 +94,7 @@ async def log_in(
             needed=True,
             issuer=login.server.issuer,
             scope=token.scope,
-            expires_in=None if token.expires_at is None else token.expires_at - now(),
+            expires_in=token.seconds_left(now()),
             renews=bool(token.refresh) or auth.type != "oauth",
             kept=renewal.store.place,
         )
@@ -107,9 +109,13 @@ async def log_out(
     auth = _auth(spec)
     try:
         renewal = make_renewal(inner, spec, auth, now=now)
+        lock = renewal.store.lock(LOCK_SECONDS)
+        with contextlib.suppress(TimeoutError):  # then whoever holds it is not waited for
+            await lock.acquire()
         login = renewal.store.load()
         there = login is not None or bool(renewal.store.problem)
         told, problem = False, ""
+        left: float | None = 0.0
         try:
             if login is not None and login.token is not None:
                 client = login.client or Client(id="")
@@ -118,12 +124,14 @@ async def log_out(
                 endpoint = Endpoint(
                     wire=renewal.wire, server=login.server, client=client, auth=auth, now=now
                 )
-                told = await _revoke(endpoint, login)
+                told, ended = await _revoke(endpoint, login)
+                left = 0.0 if ended else login.token.seconds_left(now())
         except LoginFailedError as error:
             problem = str(error)
         finally:
             renewal.store.remove()
-        return LoggedOut(was_in=there, told=told, problem=problem)
+            await lock.release()
+        return LoggedOut(was_in=there, told=told, problem=problem, left=left)
     finally:
         await inner.aclose()
 
@@ -134,14 +142,21 @@ def _auth(spec: HttpSpec) -> AuthSpec:
     return spec.auth
 
 
-async def _revoke(endpoint: Endpoint, login: Login) -> bool:
+async def _revoke(endpoint: Endpoint, login: Login) -> tuple[bool, bool]:
+    """Return whether the authorization server was told, and whether the access token is over."""
     token = login.token
     if token is None or not login.server.revocation_endpoint:
-        return False
+        return False, True
     if token.refresh:
         await endpoint.revoke(token.refresh, "refresh_token")
-    await endpoint.revoke(token.access, "access_token")
-    return True
+    try:
+        await endpoint.revoke(token.access, "access_token")
+    except LoginFailedError as error:
+        # One that is checked without asking its issuer cannot be taken back (RFC 7009 section 3).
+        if not token.refresh or error.code != "unsupported_token_type":
+            raise
+        return True, False
+    return True, True
 
 
 def _headers(spec: HttpSpec) -> dict[str, str]:

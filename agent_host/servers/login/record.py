@@ -31,6 +31,10 @@ class Token:
         """Whether the server will not take it any more."""
         return self.expires_at is not None and now >= self.expires_at
 
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until its end; None if nobody said when that is."""
+        return None if self.expires_at is None else max(0.0, self.expires_at - now)
+
     def ending(self, now: float) -> bool:
         """Whether it is time for the next one."""
         if self.expires_at is None:
