@@ -146,7 +146,7 @@ def test_where_there_is_no_process_descriptor_the_exit_is_polled():
         changed, told = [], []
         hooks = Hooks(tools_changed=lambda: changed.append(1), log=lambda *log: told.append(log))
         async with connect(hostile(), found, hooks) as connection:
-            await connection.handshake("")
+            await connection.handshake(None)
             tools, problems = await connection.definitions()
             reply = await connection.call("die", {}, print)
             assert (len(tools), problems, reply.kind) == (5, (), "lost")
