@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from agent_host.cli.live import enabled
+from agent_host.cli.reloading import Reload
 from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
@@ -157,6 +158,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
             asker=keyboard.answers,
             cancel=people.cancel,
             login=_login(loaded, trusted=options.trust),
+            reload=Reload(options, loaded, host),
             offers=offers,
             turns=turns,
         )

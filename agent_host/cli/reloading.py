@@ -12,7 +12,7 @@ import os
 from agent_host.cli.live import enabled
 from agent_host.cli.run import overrides
 from agent_host.config.load import Loaded, load
-from agent_host.config.trust import TrustStore, needs_trust, refusal
+from agent_host.config.trust import TrustStore, needs_trust
 from agent_host.core.errors import AgentHostError
 from agent_host.core.text import clean_line
 from agent_host.host import HostSession
@@ -43,7 +43,11 @@ class Reload:
             only = enabled(loaded, self._options.server or ())
             items = needs_trust(loaded, TrustStore.users())
             if items:
-                return f"{refusal(loaded, items)}; then /reload"
+                keys = ", ".join(item.key for item in items[:5]) + (", ..." if items[5:] else "")
+                return (
+                    f"{loaded.name}: not trusted yet: {keys}; nothing was changed; read it, run "
+                    "`agent-host trust` in its folder, then /reload"
+                )
             replaced = await self._host.replace_servers(loaded, only)
         except AgentHostError as error:
             return f"nothing was changed: {error}"

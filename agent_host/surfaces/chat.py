@@ -19,7 +19,7 @@ from agent_host.core.events import Interrupted, UserSaid
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
-from agent_host.surfaces.chat_commands import Commands, Login
+from agent_host.surfaces.chat_commands import Commands, Login, Reload
 from agent_host.surfaces.chat_host import Asker, Host, Input
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.mentions import attach, mentions
@@ -65,8 +65,8 @@ def status(conversation: Conversation, *, asking: bool = False) -> str:
 class Chat:
     """A chat at a terminal. `by` is the user's id, `screen` where commands answer; `asker` asks
     for what a prompt needs; `cancel` gives up what a server asks for (False if nothing is);
-    `login` logs in to a server, where that can be done here; `turns` is the line of all who ask
-    at this terminal."""
+    `login` logs in to a server, where that can be done here; `reload` is the config's file;
+    `turns` is the line of all who ask at this terminal."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Chat:
         asker: Asker | None = None,
         cancel: Callable[[], bool] = lambda: False,
         login: Login | None = None,
+        reload: Reload | None = None,
         offers: Offers | None = None,
         turns: Turns | None = None,
     ) -> None:
@@ -88,7 +89,8 @@ class Chat:
         self._cancel = cancel
         self._turns = turns or Turns(screen=screen, hold=(screen,))
         self._offers = offers or Offers(host.pool)
-        self._commands = Commands(host, screen=screen, asker=asker, login=login)
+        self._reload = reload
+        self._commands = Commands(host, screen=screen, asker=asker, login=login, reload=reload)
         self._working = False
         self._doing: asyncio.Task[Message | None] | None = None
 
@@ -166,6 +168,9 @@ class Chat:
         if not text.strip():
             return
         self._offers.forget()
+        asked = text.strip() == "/reload"
+        if self._reload is not None and not asked and (changed := self._reload.notice()):
+            self._say(f"· {changed}")
         if text.startswith("/") and not text.startswith("//"):
             said = await self._do(self._commands.take(text.strip()))
         else:

@@ -9,6 +9,7 @@ cleaned, and shown between margins that are ours.
 import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from agent_host.core.errors import AgentHostError
 from agent_host.core.text import clean, clean_line
@@ -29,6 +30,17 @@ from agent_host.surfaces.question import BAR, wrap, wrap_words
 Login = Callable[[str], Awaitable[str]]
 """Logs in to a server; returns what to tell the user. Never raises for the world's faults."""
 
+
+class Reload(Protocol):
+    """A servers.toml that may change while the chat goes on."""
+
+    def notice(self) -> str:
+        """What to tell if it changed since it was last looked at, else nothing."""
+
+    async def __call__(self) -> str:
+        """Take over what it says now; return what to tell. Never raises for the world's faults."""
+
+
 COMMANDS: tuple[tuple[str, str], ...] = (
     ("/help", "what can be typed here"),
     ("/tools", "the tools of all servers"),
@@ -38,6 +50,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("/resources", "the servers' resources: /resources [SERVER]; @SERVER:URI attaches one"),
     ("/skills", "the servers' skills"),
     ("/login", "log in to a server: /login SERVER"),
+    ("/reload", "take over the servers of a servers.toml that changed"),
     ("/model", "show the models, or change to one: /model NAME"),
     ("/quit", "leave (also Ctrl-D)"),
 )
@@ -58,12 +71,19 @@ class Commands:
     """The commands of one chat. `leaving` once the user has said so."""
 
     def __init__(
-        self, host: Host, *, screen: Outlet, asker: Asker | None, login: Login | None
+        self,
+        host: Host,
+        *,
+        screen: Outlet,
+        asker: Asker | None,
+        login: Login | None,
+        reload: Reload | None = None,
     ) -> None:
         self._host = host
         self._screen = screen
         self._asker = asker
         self._log_in = login
+        self._take_over = reload
         self.leaving = False
         self._shows: dict[str, Callable[[str], Awaitable[None]]] = {
             "/help": self._help,
@@ -73,6 +93,7 @@ class Commands:
             "/resources": self._resources,
             "/skills": self._skills,
             "/login": self._login,
+            "/reload": self._reload,
             "/model": self._model,
             "/quit": self._quit,
         }
@@ -268,6 +289,12 @@ class Commands:
             self._say_item(f"run this in another terminal: agent-host servers login {rest}")
         else:
             self._say_item(await self._log_in(rest))
+
+    async def _reload(self, rest: str) -> None:
+        if self._take_over is None:
+            self._say_item("there is no servers.toml to read again here")
+        else:
+            self._say_item(clean_line(await self._take_over(), 1000))
 
     async def _model(self, rest: str) -> None:
         if not rest:
