@@ -262,7 +262,7 @@ class Offers:
     def on_completion_complete(self, message, params):
         values = ["a", "b"]
         if "complete_many" in self.modes:
-            values = ["v" * 10_000] * 5000
+            values = ["v" * 1000] * 5000
         if "complete_junk" in self.modes:
             values = [5, None, {"x": 1}, NASTY]
         if "complete_nothing" in self.modes:
@@ -274,6 +274,10 @@ def _escaping():
     for uri in (
         "skill://../../etc/SKILL.md",
         "skill://one/../../../SKILL.md",
+        "skill://../one/SKILL.md",
+        "skill://x/../../one/SKILL.md",
+        "skill://%2e%2e/%2e%2e/one/SKILL.md",
+        "skill://x/..%2f..%2fone/SKILL.md",
         "skill://one/%2e%2e/%2e%2e/SKILL.md",
         "skill:///etc/SKILL.md",
         "file:///etc/passwd",
@@ -292,7 +296,13 @@ BAD_SKILLS = {
     "skill_inner_escapes": lambda: [
         skill(f"s{i}", resources=[_inner(f"skill://s{i}/SKILL.md"), _inner(uri)])
         for i, uri in enumerate(
-            ("skill://other/../../x", "file:///etc/passwd", "http://127.0.0.1:9/x", 5)
+            (
+                "skill://s0/../../x",
+                "skill://s1/%2e%2e/%2e%2e/x",
+                "file:///etc/passwd",
+                "http://127.0.0.1:9/x",
+                5,
+            )
         )
     ],
     "skill_no_digest": lambda: [skill("one", resources=[{"uri": "skill://one/SKILL.md"}])],
