@@ -20,7 +20,9 @@ def failure(pool: Pool, server: str, failed: Failed) -> AgentHostError:
     text = text if text.startswith(f"{name}:") else f"{name}: {text}"
     if failed.kind != "server_unavailable":
         return AgentHostError(text)
-    return UnavailableError(f"{text}; `agent-host servers test {name}` tells why", _status(pool))
+    return UnavailableError(
+        f"{text}; `agent-host servers test {name}` tells why", down_status(pool, server)
+    )
 
 
 def say_problems(pool: Pool, problems: Sequence[str], *, asked: bool) -> ExitStatus:
@@ -29,10 +31,12 @@ def say_problems(pool: Pool, problems: Sequence[str], *, asked: bool) -> ExitSta
     for problem in problems:
         sys.stderr.write(f"{clean_line(problem, 500)}\n")
     down = any(health.state != "connected" for health in pool.health())
-    return _status(pool) if asked and down else ExitStatus.DONE
+    return down_status(pool) if asked and down else ExitStatus.DONE
 
 
-def _status(pool: Pool) -> ExitStatus:
-    if any(health.state == "needs_login" for health in pool.health()):
+def down_status(pool: Pool, server: str | None = None) -> ExitStatus:
+    """Return what a command ends with that cannot go on because `server`, or any, is down."""
+    asked = (health for health in pool.health() if server in (None, health.name))
+    if any(health.state == "needs_login" for health in asked):
         return ExitStatus.NEEDS_LOGIN
     return ExitStatus.SERVER_UNAVAILABLE

@@ -15,6 +15,7 @@ from typing import Any
 from agent_host.cli.asked import call_asking, can_ask
 from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
+from agent_host.cli.offered import down_status
 from agent_host.cli.tools_check import check, configure_check
 from agent_host.cli.tools_search import configure_search, search
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
@@ -123,7 +124,7 @@ def _list(pool: Pool, *, as_json: bool) -> int:
         sys.stderr.write("no server has any tools\n")
     if not pool.health():
         sys.stderr.write("no servers are configured\n")
-    return ExitStatus.DONE if up or not pool.health() else ExitStatus.SERVER_UNAVAILABLE
+    return ExitStatus.DONE if up or not pool.health() else down_status(pool)
 
 
 def _hint(tool: Tool) -> str:
@@ -177,7 +178,8 @@ def _find(pool: Pool, name: str) -> Tool:
     if down and not tools:
         raise UnavailableError(
             f"no server is up ({', '.join(map(clean_line, down))}); "
-            "`agent-host servers test NAME` tells why"
+            "`agent-host servers test NAME` tells why",
+            down_status(pool),
         )
     known = [clean_line(known, 80) for known in tools]
     raise UsageError(f'there is no tool "{clean_line(name, 80)}"{nearest(name, known)}')
@@ -282,7 +284,7 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
         case None:
             return ExitStatus.DONE
         case "server_unavailable":
-            return ExitStatus.SERVER_UNAVAILABLE
+            return down_status(pool, tool.server)
         case _:
             return ExitStatus.FAILED
 

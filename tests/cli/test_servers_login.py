@@ -102,6 +102,10 @@ def test_in_a_script_a_login_says_what_to_do(project, cli):
         assert done.returncode == 8
         assert "run `agent-host servers login crm` at a terminal" in done.stderr
         assert world.asked == []
+        for command in (("list",), ("call", "any")):
+            done = cli("tools", *command, "--trust")
+            assert (done.returncode, done.stdout) == (8, "")
+            assert "`agent-host servers login crm`" in done.stderr
 
 
 def test_a_machine_logs_in_in_a_script(project, cli):
