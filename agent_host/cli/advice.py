@@ -55,25 +55,31 @@ def _program(server: ServerConfig, health: ServerHealth, where: Callable[..., st
 def _url(server: ServerConfig, error: str, where: Callable[..., str]) -> str:
     found = _STATUS.search(error)
     status = int(found[1]) if found else 0
-    if status in (401, 403):
-        if server.headers:
-            return f"the server does not take what is sent; check {where('headers')}"
-        return f'it wants a key: headers = {{ Authorization = "Bearer ${{env:KEY}}" }} ({where()})'
-    if status in (404, 405, 410):
-        return f"is that its MCP endpoint? many end in /mcp or /sse; correct {where('url')}"
-    if status == 407:
-        return f"the proxy wants a user and password: http://USER:PASSWORD@HOST ({where('proxy')})"
-    if status == 429:
-        return "it wants fewer requests; wait, then try again"
-    if status >= 500:
-        return "the fault is the server's; ask whoever runs it, with the time of this test"
-    if "redirects" in error:
-        return f"make the place that it names the url ({where('url')}), if you trust it"
-    if "text/html" in error or "event stream there" in error:
-        return f"that is no MCP endpoint; correct {where('url')}"
-    if "tls." in error:
-        return f"see {where('tls')}"
+    if status in (401, 403) and server.headers:
+        return f"the server does not take what is sent; check {where('headers')}"
+    for about, said, key in _OF_URLS:
+        if status in about if isinstance(about, range | tuple) else about in error:
+            return said.format(where(key) if key else where())
     return f"is the server running, and {where('url')} its MCP endpoint? then check headers"
+
+
+_OF_URLS: tuple[tuple[range | tuple[int, ...] | str, str, str], ...] = (
+    ("redirects", "make the place that it names the url ({}), if you trust it", "url"),
+    ((401, 403), 'it wants a key: headers = {{ Authorization = "Bearer ${{env:KEY}}" }} ({})', ""),
+    ((404, 405, 410), "is that its MCP endpoint? many end in /mcp or /sse; correct {}", "url"),
+    ((407,), "the proxy wants a user and password: http://USER:PASSWORD@HOST ({})", "proxy"),
+    ((429,), "it wants fewer requests; wait, then try again", ""),
+    (range(500, 600), "the fault is the server's; tell whoever runs it the time of this test", ""),
+    ("text/html", "that is a web page and no MCP endpoint; correct {}", "url"),
+    ("event stream there", "that is no MCP endpoint; correct {}", "url"),
+    (
+        "wants a client certificate",
+        'tls = {{ cert = "FILE", key = "FILE" }} ({}), from whoever runs it',
+        "tls",
+    ),
+    ("tls", "correct the file that it names ({})", "tls"),
+)
+"""HTTP statuses, or words of an error -> what to do, and the key where it is done."""
 
 
 def _shell(server: ServerConfig) -> str:

@@ -8,7 +8,6 @@ behind a URL never load it.
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import httpx2
@@ -53,8 +52,6 @@ def http_client(
 
 
 def _login(raw: RawTransport, spec: HttpSpec, person: Any) -> httpx2.AsyncBaseTransport:
-    if find_spec(_LOGIN) is None:
-        return raw
     made: httpx2.AsyncBaseTransport = import_module(_LOGIN).LoginTransport(raw, spec, person=person)
     if spec.user.exchange:
         made = import_module(_USERS).UserTokens(raw, made, spec)

@@ -104,6 +104,7 @@ class Supervisor:
         self._attempts = 0
         self._failures = 0
         self._over = False
+        self._stopping = False
         self._ways = Ways(spec)
         self._was_up = False
         self._began = 0.0
@@ -182,12 +183,14 @@ class Supervisor:
     async def run(self) -> None:
         """Keep the server until cancelled; never raises for what the server does."""
         try:
-            while True:
-                await self._attempt()
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise asyncio.CancelledError  # closing failed while being cancelled
-                await self._pause()
-                self._health.note(restarts=self._health.now.restarts + 1)
+            async with asyncio.TaskGroup() as group:
+                keeping = group.create_task(self._keep())
+                try:
+                    await asyncio.wait({keeping})
+                finally:
+                    # A cancellation can get lost among those by which a connection is closed.
+                    self._stopping = True
+                    keeping.cancel()
         finally:
             self._health.note(state="stopped", pid=None)
             await self._end_unused()
@@ -195,6 +198,14 @@ class Supervisor:
             self._failures += 1
             async with self._news:
                 self._news.notify_all()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._attempt()
+            if self._stopping:
+                return
+            await self._pause()
+            self._health.note(restarts=self._health.now.restarts + 1)
 
     async def connected(self) -> bool:
         """Wait for a connection, asking for one if the server rests; False if there is none
@@ -336,7 +347,7 @@ class Supervisor:
                 failed = ConnectFailedError(text, silent=connection.silent)
             finally:
                 self._life = None
-                self._health.note(state="failed", stderr=connection.stderr_tail())
+                self._health.note(stderr=connection.stderr_tail())
             if failed is None or self._second_way(failed, spec, deadline) is None:
                 await self._lost(failed or why)
         if failed is not None:

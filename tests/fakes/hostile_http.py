@@ -156,6 +156,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif calling and "flood" in modes:
             self.flood()
+        elif calling and "drip" in modes:
+            self.drip()
         elif calling and "drop" in modes:
             self.close_connection = True
             self.connection.close()
@@ -185,6 +187,21 @@ class Handler(BaseHTTPRequestHandler):
         try:
             while not self.server.released.is_set():
                 self.wfile.write(event)
+        except OSError:
+            return
+        finally:
+            self.server.flooded.set()
+
+    def drip(self):
+        """An answer of which a little comes again and again."""
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "5000")
+        self.end_headers()
+        self.close_connection = True
+        try:
+            while not self.server.released.wait(0.02):
+                self.wfile.write(b" ")
         except OSError:
             return
         finally:

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import time
 
+import httpx2
 import pytest
 
 from agent_host.core.events import ServerConnected, ServerLost
@@ -263,6 +264,39 @@ def test_an_endless_answer_to_anything_ends_with_its_budget(method):
         state, ended = asyncio.run(scenario(server))
     assert ended
     assert state == ("connected" if method == "server/discover" else "failed")
+
+
+def test_an_answer_that_drips_costs_the_call_timeout_however_often_something_comes():
+    async def scenario(server):
+        async with running(spec_for(server.url, call_timeout=0.4)) as pool:
+            began = time.monotonic()
+            result = await call(pool, text="hi")
+            took = time.monotonic() - began
+            return result.error, took, await asyncio.to_thread(server.flooded.wait, 10)
+
+    with serving("drip") as server:
+        error, took, ended = asyncio.run(scenario(server))
+    assert (error, ended) == ("timeout", True)
+    assert took < 2
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("7", "", 7.0),
+        ("1.5", "", 1.5),
+        ("Wed, 21 Oct 2026 07:28:10 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 10.0),
+        ("Wed, 21 Oct 2026 07:27:10 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2026 07:28:10 GMT", "", None),
+        ("soon", "Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("-3", "", None),
+        ("9" * 4000, "", None),
+        ("", "", None),
+    ],
+)
+def test_a_retry_after_is_seconds_or_a_date_by_the_servers_own_clock(value, date, seconds):
+    headers = {"retry-after": value, "date": date}
+    assert http_calls.retry_after(httpx2.Response(429, headers=headers)) == seconds
 
 
 def test_a_note_that_is_never_taken_does_not_hold_up_the_next_call():

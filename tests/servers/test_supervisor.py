@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import asynccontextmanager
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from agent_host.core.events import ServerConnected, ServerLost
 from agent_host.servers import breaker, supervisor
 from agent_host.servers.spec import HttpSpec
+from tests.fakes import hosting
 from tests.fakes.hostile_http import serving
 from tests.fakes.hosting import DEADLINE, call, hostile, running, said, until
 
@@ -183,3 +185,33 @@ def test_calls_over_http_leave_nothing_behind(count):
         before, after = asyncio.run(scenario(server))
     assert after[0] <= before[0] + 2
     assert after[1] <= before[1] + 1
+
+
+def test_leaving_ends_a_server_also_when_its_closing_swallows_the_cancellation():
+    """As the cancellation of a task can get lost among those by which streams are closed."""
+    closing = asyncio.Event()
+
+    @asynccontextmanager
+    async def swallowing(spec, process, hooks):
+        from agent_host.servers.connection import connect
+
+        async with connect(spec, process, hooks) as connection:
+            yield connection
+        closing.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            asyncio.current_task().uncancel()
+
+    async def load():
+        return swallowing
+
+    async def scenario(monkeypatch):
+        monkeypatch.setattr(hosting, "load_connector", load)
+        async with asyncio.timeout(DEADLINE), running(hostile()) as pool:
+            await call(pool, "h__die")
+            await closing.wait()
+        return pool.health()[0].state
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert asyncio.run(scenario(monkeypatch)) == "stopped"
