@@ -216,7 +216,8 @@ class Gate:
         if isinstance(value.get("method"), str):
             own = _is_id(value.get("id"))
             return self._request(value, on) if own else self._notification(value)
-        if "result" in value or "error" in value:
+        answers = "result" in value or "error" in value
+        if answers or _same_id(value.get("id"), self._open) is not None:
             return self._response(value)
         return self._junk("JSON that is no JSON-RPC message")
 
@@ -232,7 +233,7 @@ class Gate:
         self._owners.pop(request_id, None)
         if "error" in value:
             return [_error(request_id, value["error"])]
-        result = value["result"]
+        result = value.get("result")
         if not isinstance(result, dict):
             return [failure(request_id, INVALID_RESPONSE, "the result is not an object")]
         return [{"jsonrpc": "2.0", "id": request_id, "result": result}]

@@ -65,6 +65,7 @@ def test_a_flood_of_questions_is_told_once_for_each_bound(lie):
     ("lie", "error", "part"),
     [
         ("both", "tool_error", "and not"),
+        ("neither", "tool_error", "the result is not an object"),
         ("odd_error", "tool_error", "just a text"),
         ("strange_result_type", "tool_error", "hologram"),
         ("odd_fields", "tool_error", "the host cannot give"),
@@ -81,12 +82,6 @@ def test_an_answer_that_is_none_fails_its_call_with_one_clear_word(lie, error, p
         assert_clean(said(result))
     assert seen.health.state == "connected"
     assert len(seen.warnings) <= 1
-
-
-def test_an_answer_without_result_and_error_costs_its_call():
-    seen = call_twice("neither", call_timeout=0.5)
-    assert [r.error for r in seen.result] in (["timeout"] * 2, ["tool_error"] * 2)
-    assert len(seen.warnings) == 1
 
 
 def test_numbers_that_json_does_not_have_arrive_as_what_it_has():
