@@ -23,7 +23,7 @@ from agent_host.core.text import clean
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent_host.cli.run", "answer one prompt, with tools, and leave"),
     "chat": ("agent_host.cli.chat", "talk to a model at this terminal"),
-    "servers": ("agent_host.cli.servers", "list and test the configured MCP servers"),
+    "servers": ("agent_host.cli.servers", "find, add, list, test and log in to MCP servers"),
     "tools": ("agent_host.cli.tools", "list, show, check and call the servers' tools"),
     "prompts": ("agent_host.cli.prompts", "list the servers' prompts and fill them in"),
     "resources": ("agent_host.cli.resources", "list and read the servers' resources"),
@@ -56,7 +56,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        command = commands.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
         if name == chosen:
             import_module(module).configure(command)
     return parser
