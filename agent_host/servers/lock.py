@@ -43,14 +43,14 @@ class Remembered:
     """What is known of a server from last time; the tools have no exposed names yet.
 
     `discovered` is what the connection wanted to be remembered (see `Lock.remember`); empty: none.
-    `resources`: it offers resources.
+    `resources`: whether it has any; None if that is not known.
     """
 
     tools: tuple[Tool, ...]
     protocol: str
     version: str
     discovered: JsonObject = field(default_factory=dict)
-    resources: bool = False
+    resources: bool | None = None
 
 
 def spec_hash(spec: Spec) -> str:
@@ -108,7 +108,7 @@ class Lock:
             str(entry.get("protocol", "")),
             str(entry.get("version", "")),
             found if isinstance(found, dict) else {},
-            entry.get("resources") is True,
+            entry["resources"] if isinstance(entry.get("resources"), bool) else None,
         )
 
     def remember(

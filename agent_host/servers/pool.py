@@ -68,7 +68,10 @@ class Replaced:
 class Pool:
     """See `ports.ToolSource`. Made, and its servers spawned, before the event loop runs; entered
     and left in one task. `environ` is what a server may inherit of; `monotonic` is in seconds;
-    `chance` returns a number in [0, 1)."""
+    `chance` returns a number in [0, 1). `principal` is for whom a command without a session
+    calls."""
+
+    principal = Principal(id="")
 
     def __init__(
         self,
@@ -88,11 +91,12 @@ class Pool:
         self._monotonic = monotonic
         self._validation = Validation()
         self._table: Mapping[str, Tool] = {}
-        self._readable: set[str] = set()
+        self._readers = resource_tools.Readers()
         self._signs_told: set[str] = set()
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._looks: list[asyncio.Task[None]] = []
         self._world = World(
             observe=observe,
             load=connector,
@@ -100,7 +104,7 @@ class Pool:
             monotonic=monotonic,
             chance=chance,
             tools_changed=self._tools_changed,
-            connected=self._connected,
+            connected=self._up,
             answer=self._ask,
             elicitation=elicitation,
         )
@@ -117,8 +121,7 @@ class Pool:
                 version=known.version,
                 discovered=known.discovered or None,
             )
-            if known.resources:
-                self._readable.add(spec.name)
+            self._readers.recall(spec.name, known)
         return server
 
     def answer_with(self, answer: Answer) -> None:
@@ -164,7 +167,7 @@ class Pool:
         if ended:
             await asyncio.wait(ended)
         kept = {n: s for n, s in self._servers.items() if wanted.get(n) == before[n]}
-        self._readable &= kept.keys()
+        self._readers.keep(kept)
         self._servers.clear()  # whoever holds this table goes on with it
         for name, spec in wanted.items():
             self._servers[name] = kept.get(name) or self._supervisor(spec)
@@ -187,7 +190,7 @@ class Pool:
     ) -> None:
         for server in self._servers.values():
             self._connected(server)
-        for task in self._tasks.values():
+        for task in (*self._tasks.values(), *self._looks):
             task.cancel()
         group, self._group = self._group, None
         if group is not None:
@@ -416,12 +419,20 @@ class Pool:
         self._rebuild()
         self._connected(server)
 
+    def _up(self, server: Supervisor) -> None:
+        unknown = self._lock is not None and self._readers.is_unknown(server)
+        if unknown and self._group is not None:
+            self._looks.append(self._group.create_task(self._look(server)))
+        self._connected(server)
+
+    async def _look(self, server: Supervisor) -> None:
+        """Find out whether a server has resources, beside everything else."""
+        if await self._readers.look(server, self._offers):
+            self._rebuild()
+        self._connected(server)
+
     def _connected(self, server: Supervisor) -> None:
         connection = server.connection
-        name = server.spec.name
-        if connection is not None and connection.has_resources != (name in self._readable):
-            (self._readable.add if connection.has_resources else self._readable.discard)(name)
-            self._rebuild()
         if self._lock is None or connection is None:
             return
         known = connection.known
@@ -434,7 +445,7 @@ class Pool:
                 server.listed,
                 discovered=known.discovered or {},
                 instructions=connection.instructions,
-                resources=connection.has_resources,
+                resources=self._readers.has(server.spec.name),
             )
 
     def _tell_signs(self, lock: Lock, server: Supervisor) -> None:
@@ -456,7 +467,7 @@ class Pool:
             for server in self._servers.values()
             for tool in (
                 *sorted(server.tools, key=lambda tool: tool.tool),
-                *self._resource_tools(server.spec),
+                *self._readers.tools(server.spec),
             )
         )
         self._table, left_out = build_catalogue(every)
@@ -465,9 +476,6 @@ class Pool:
             if text not in self._problems:
                 self._observe(ServerLog(server="", level="warning", text=text))
         self._problems = problems
-
-    def _resource_tools(self, spec: Spec) -> tuple[Tool, ...]:
-        return resource_tools.resource_tools(spec) if spec.name in self._readable else ()
 
 
 def _changed(server: Supervisor, tool: Tool) -> str | None:

@@ -4,11 +4,12 @@ Theory of operation: resources are data that a server offers to be read by URI, 
 no tool for that. So each server that offers them gets two: `resources/list` and `resources/read`,
 with a slash, which no real tool has in its name; policy, config and transcript know them by these
 names under the server's own. Reading goes to that server alone, never to a URI by the host itself.
-Lists are filtered and paged, so that ten thousand resources are no flood. Sources: MCP 2025-11-25
-and 2026-07-28, server/resources.
+Most servers say that they offer resources and have none, so a server is asked once, after it has
+connected, and servers.lock remembers. Lists are filtered and paged, so that ten thousand resources
+are no flood. Sources: MCP 2025-11-25 and 2026-07-28, server/resources.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -25,9 +26,11 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.ports import CallContext
+from agent_host.servers.lock import Remembered
 from agent_host.servers.offers import Failed, Offers, ResourceInfo
 from agent_host.servers.outcome import failed
 from agent_host.servers.spec import Spec
+from agent_host.servers.supervisor import Supervisor
 
 LIST = "resources/list"
 READ = "resources/read"
@@ -40,6 +43,50 @@ _KINDS: dict[str, ToolErrorKind] = {
     "timeout": "timeout",
     "unknown_server": "unknown_tool",
 }
+
+
+class Readers:
+    """Which servers have resources to read, as far as that is known."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, bool]] = {}
+
+    def recall(self, name: str, known: Remembered) -> None:
+        """Take over what is remembered of a server."""
+        if known.resources is not None:
+            self._known[name] = known.version, known.resources
+
+    def keep(self, names: Container[str]) -> None:
+        """Forget all servers but these."""
+        self._known = {name: known for name, known in self._known.items() if name in names}
+
+    def tools(self, spec: Spec) -> tuple[Tool, ...]:
+        """The two tools of a server that has resources, else none."""
+        return resource_tools(spec) if self.has(spec.name) else ()
+
+    def has(self, name: str) -> bool | None:
+        """Whether a server has resources; None: not known."""
+        known = self._known.get(name)
+        return None if known is None else known[1]
+
+    def is_unknown(self, server: Supervisor) -> bool:
+        """Whether a server that is up has to be asked: it was not, or is another version now."""
+        connection = server.connection
+        if connection is None or not server.spec.resources:
+            return False
+        if not connection.has_resources:
+            self._known[server.spec.name] = connection.version, False
+        known = self._known.get(server.spec.name)
+        return known is None or known[0] != connection.version
+
+    async def look(self, server: Supervisor, offers: Offers) -> bool:
+        """Ask a server; return whether something else is known now."""
+        name, connection, before = server.spec.name, server.connection, self.has(server.spec.name)
+        infos, problems = await offers.resources(name)
+        if connection is None or (problems and not infos):
+            return False
+        self._known[name] = connection.version, bool(infos)
+        return self.has(name) != before
 
 
 def resource_tools(spec: Spec) -> tuple[Tool, ...]:

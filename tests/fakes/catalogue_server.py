@@ -10,11 +10,13 @@ def answer(method, params, tools):
     if method == "initialize":
         return {
             "protocolVersion": "2025-11-25",
-            "capabilities": {"tools": {}},
+            "capabilities": {"tools": {}, "resources": {}},
             "serverInfo": {"name": "catalogue", "version": "1"},
         }
     if method == "tools/list":
         return {"tools": tools}
+    if method in ("resources/list", "resources/templates/list"):
+        return {"resources": [], "resourceTemplates": []}  # like most: said to be there, and none
     if method == "tools/call":
         size = params.get("arguments", {}).get("result_size", 0)
         lines = "".join(f"line {n} of a long log\n" for n in range(1, size // 20 + 1))

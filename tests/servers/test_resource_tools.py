@@ -12,8 +12,8 @@ from agent_host.core.types import Resource
 from agent_host.servers.lock import Lock
 from agent_host.servers.spec import StdioSpec
 from tests.fakes import catalogue_server
-from tests.fakes.asked import MODERN, OLD, over
-from tests.fakes.hosting import call, hostile, make_pool, running
+from tests.fakes.asked import MODERN, OLD, methods, over
+from tests.fakes.hosting import call, hostile, make_pool, running, until
 
 SERVER = Path(catalogue_server.__file__)
 ERAS = pytest.mark.parametrize("speaks", [OLD, MODERN])
@@ -23,18 +23,26 @@ def names(pool):
     return {tool.tool: name for name, tool in pool.tools().items()}
 
 
-def run(scenario, speaks=OLD, lock=None, **spec):
+@pytest.fixture
+def lock(tmp_path):
+    return Lock.read(tmp_path / "servers.lock")
+
+
+def run(scenario, lock, speaks=OLD, *, there=True, **spec):
+    """What `scenario` makes of a pool that knows whether its server has resources."""
+
     async def inside():
         with over("stdio", speaks, "", **spec) as found:
             async with running(found, lock=lock) as pool:
                 await pool.settled()
+                await until(lambda: pool._readers.has("a") is not None or not there)
                 return await scenario(pool)
 
     return asyncio.run(inside())
 
 
 @ERAS
-def test_resources_are_listed_filtered_and_read(speaks):
+def test_resources_are_listed_filtered_and_read(speaks, lock):
     async def scenario(pool):
         own = names(pool)
         every = await call(pool, own["resources/list"])
@@ -43,7 +51,7 @@ def test_resources_are_listed_filtered_and_read(speaks):
         none = await call(pool, own["resources/read"], uri="memo://none")
         return every, some, one, none
 
-    every, some, one, none = run(scenario, speaks)
+    every, some, one, none = run(scenario, lock, speaks)
     lines = every.content[0].text.split("\n")
     assert lines[0] == "4 resources:"
     assert lines[1] == "- memo://0 (text/plain, 3 bytes) memo 0"
@@ -57,41 +65,63 @@ def test_resources_are_listed_filtered_and_read(speaks):
     )
 
 
-def test_a_model_is_offered_them_from_the_lock_before_the_server_is_up(tmp_path):
+def test_a_model_is_offered_them_from_the_lock_before_the_server_is_up(lock):
     async def scenario(pool):
         return list(pool.tools())
 
-    path = tmp_path / "servers.lock"
-    cold = run(scenario, lock=Lock.read(path))
+    cold = run(scenario, lock)
     assert any("resources_read" in name for name in cold)
     with over("stdio", OLD, "") as spec:
-        warm = make_pool(spec, lock=Lock.read(path))
-    assert set(warm.tools()) == set(cold)
+        warm = make_pool(spec, lock=Lock.read(lock.path))
+    assert list(warm.tools()) == cold
 
 
-def test_a_server_without_resources_has_none_of_them(tmp_path):
+async def own_names(pool):
+    return names(pool)
+
+
+def test_a_server_without_resources_has_none_of_them(lock):
     async def scenario():
-        async with running(hostile(), lock=Lock.read(tmp_path / "servers.lock")) as pool:
+        async with running(hostile(), lock=lock) as pool:
             await pool.settled()
+            await until(lambda: pool._readers.has("h") is False)
             return names(pool)
 
     assert "resources/read" not in asyncio.run(scenario())
 
 
-def test_the_config_can_keep_them_from_the_model():
-    async def scenario(pool):
-        return names(pool)
+def test_a_server_that_says_it_has_resources_and_has_none_has_none_of_them(lock, tmp_path):
+    (tmp_path / "tools.json").write_text("[]")
+    args = ("-I", "-S", str(SERVER), str(tmp_path / "tools.json"))
 
-    assert "resources/read" not in run(scenario, resources=False)
+    async def scenario():
+        async with running(
+            StdioSpec(name="c", command=sys.executable, args=args), lock=lock
+        ) as pool:
+            await pool.settled()
+            await until(lambda: pool._readers.has("c") is False)
+            return names(pool)
+
+    assert asyncio.run(scenario()) == {}
 
 
-def test_a_read_of_a_server_that_is_not_up_says_so(tmp_path):
-    lock = Lock.read(tmp_path / "servers.lock")
+@ERAS
+def test_a_server_is_asked_once_and_then_remembered(speaks, lock, tmp_path):
+    asked = []
+    for turn in ("one", "two"):
+        flags = {"seen": tmp_path / turn}
+        found = run(own_names, Lock.read(lock.path), speaks, flags=flags, identity="same")
+        assert "resources/read" in found
+        asked.append("resources/list" in methods(flags["seen"]))
+    assert asked == [True, False]
 
-    async def first(pool):
-        return names(pool)["resources/read"]
 
-    name = run(first, lock=lock, identity="same")
+def test_the_config_can_keep_them_from_the_model(lock):
+    assert "resources/read" not in run(own_names, lock, there=False, resources=False)
+
+
+def test_a_read_of_a_server_that_is_not_up_says_so(lock):
+    name = run(own_names, lock, identity="same")["resources/read"]
 
     async def scenario():
         gone = StdioSpec(name="a", command="/no/such/program", identity="same")
