@@ -211,7 +211,12 @@ class ServerConfig(BaseModel):
     headers: Headers = Field(
         default={}, description="HTTP headers of each request to `url`. May hold references."
     )
-    timeout: Seconds = Field(default=30, description="Seconds one tool call may take.")
+    timeout: Seconds = Field(
+        default=30,
+        description="Seconds one tool call may take without a sign of life. Progress gives it that "
+        "time again, ten times in all; a task may take an hour. While a person is asked on its "
+        "behalf, no time passes.",
+    )
     connect_timeout: Seconds = Field(
         default=10, description="Seconds the server has to start, shake hands and list its tools."
     )
