@@ -43,12 +43,18 @@ def enabled(loaded: Loaded, asked: Collection[str] = ()) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def live_pool(
-    loaded: Loaded, only: Collection[str], redactor: Redactor, *, elicitation: bool = False
+    loaded: Loaded,
+    only: Collection[str],
+    redactor: Redactor,
+    *,
+    elicitation: bool = False,
+    acting: bool = False,
 ) -> AsyncIterator[Pool]:
     """Yield a pool whose servers have each connected, failed, or spent their connect budget.
 
     Other than `Pool.ready` this does not take the word of servers.lock. `redactor` is told the
-    servers' secrets. `elicitation`: servers are told that they may ask for input.
+    servers' secrets. `elicitation`: servers are told that they may ask for input. `acting`: calls
+    are made, for `pool.principal`.
     """
     changed = asyncio.Event()
 
@@ -57,7 +63,13 @@ async def live_pool(
 
     budget = max((loaded.config.servers[name].connect_timeout for name in only), default=0.0)
     async with open_pool(
-        loaded, os.environ, only=only, observe=observe, redactor=redactor, elicitation=elicitation
+        loaded,
+        os.environ,
+        only=only,
+        observe=observe,
+        redactor=redactor,
+        elicitation=elicitation,
+        acting=acting,
     ) as pool:
         try:
             async with asyncio.timeout(budget + _OWN_SECONDS):
@@ -80,8 +92,10 @@ def with_servers(
     use: Callable[[Pool], Awaitable[_Result]],
     *,
     elicitation: bool = False,
+    acting: bool = False,
 ) -> _Result:
-    """Return what `use` makes of the live servers; they are gone when this returns.
+    """Return what `use` makes of the live servers; they are gone when this returns. `elicitation`
+    and `acting` as for `live_pool`.
 
     An AgentHostError of `use` is raised as it is, not in the group of the pool's tasks. What
     `use` writes and what it returns is without the secrets that the servers got.
@@ -89,7 +103,8 @@ def with_servers(
     redactor = Redactor({})
 
     async def body() -> _Result | AgentHostError:
-        async with live_pool(loaded, only, redactor, elicitation=elicitation) as pool:
+        pool_of = live_pool(loaded, only, redactor, elicitation=elicitation, acting=acting)
+        async with pool_of as pool:
             try:
                 return await use(pool)
             except AgentHostError as error:

@@ -18,8 +18,7 @@ from agent_host.config.load import load
 from agent_host.config.near import nearest
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
-from agent_host.core.types import Message, Principal
-from agent_host.host import user_name
+from agent_host.core.types import Message
 from agent_host.servers.offers import PromptInfo
 from agent_host.servers.pool import Pool
 from agent_host.surfaces.invocations import shown_turn, usage
@@ -47,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
     ensure_trusted(loaded, flag=options.trust)
     if options.action == "list":
         return with_servers(loaded, only, lambda pool: _list(pool, options))
-    return with_servers(loaded, only, lambda pool: _get(pool, options, given))
+    return with_servers(loaded, only, lambda pool: _get(pool, options, given), acting=True)
 
 
 def _given(pairs: Sequence[str]) -> dict[str, str]:
@@ -89,7 +88,7 @@ async def _get(pool: Pool, options: argparse.Namespace, given: Mapping[str, str]
         names = [clean_line(p.name, 80) for p in prompts]
         where, name = clean_line(options.server, 80), clean_line(options.name, 80)
         raise UsageError(f'{where} has no prompt "{name}"{nearest(name, names)}')
-    who = Principal(id=user_name())
+    who = pool.principal
     messages = await pool.get_prompt(options.server, options.name, given, who)
     if not isinstance(messages, tuple):
         raise failure(pool, options.server, messages)

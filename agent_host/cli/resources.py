@@ -20,8 +20,7 @@ from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import load
 from agent_host.core.errors import AgentHostError, ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
-from agent_host.core.types import Content, Principal, Resource, Text
-from agent_host.host import user_name
+from agent_host.core.types import Content, Resource, Text
 from agent_host.servers.offers import ResourceInfo
 from agent_host.servers.pool import Pool
 
@@ -54,7 +53,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.action == "list":
         return with_servers(loaded, only, lambda pool: _list(pool, options))
     # Written when the servers are gone: what writes bytes cannot look for secrets in text.
-    content = with_servers(loaded, only, lambda pool: _read(pool, options))
+    content = with_servers(loaded, only, lambda pool: _read(pool, options), acting=True)
     if options.json:
         sys.stdout.write(json.dumps([asdict(block) for block in content], indent=2) + "\n")
     elif options.output is not None:
@@ -91,7 +90,7 @@ def _about(resource: ResourceInfo) -> str:
 
 
 async def _read(pool: Pool, options: argparse.Namespace) -> tuple[Content, ...]:
-    content = await pool.read_resource(options.server, options.uri, Principal(id=user_name()))
+    content = await pool.read_resource(options.server, options.uri, pool.principal)
     if not isinstance(content, tuple):
         raise failure(pool, options.server, content)
     return content

@@ -29,12 +29,10 @@ from agent_host.core.types import (
     Content,
     Image,
     JsonObject,
-    Principal,
     Text,
     Tool,
     ToolResult,
 )
-from agent_host.host import user_name
 from agent_host.ports import CallContext
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.servers.pool import Pool
@@ -73,9 +71,13 @@ def execute(options: argparse.Namespace) -> int:
     model = _model(loaded, options.model) if options.action == "check" else None
     only = enabled(loaded, [options.server] if options.server else [])
     ensure_trusted(loaded, flag=options.trust)
-    asking = options.action == "call" and can_ask()
+    calling = options.action == "call"
     return with_servers(
-        loaded, only, lambda pool: _execute(pool, options, model), elicitation=asking
+        loaded,
+        only,
+        lambda pool: _execute(pool, options, model),
+        elicitation=calling and can_ask(),
+        acting=calling,
     )
 
 
@@ -271,9 +273,7 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
     problem = pool.validate(tool, arguments)
     if problem is not None:
         raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
-    context = CallContext(
-        call_id="by-hand", principal=Principal(id=user_name()), progress=_progress
-    )
+    context = CallContext(call_id="by-hand", principal=pool.principal, progress=_progress)
     result = await call_asking(pool, tool, arguments, context)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")

@@ -14,6 +14,7 @@ from agent_host.config.paths import user_data_folder
 from agent_host.config.server_tables import ServerConfig
 from agent_host.config.trust import demo_command, is_demo
 from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.host.identity import identify
 from agent_host.host.secrets import Secrets
 from agent_host.ports import Observer
 from agent_host.records.redact import Redactor
@@ -41,16 +42,20 @@ def open_pool(
     observe: Observer | None = None,
     redactor: Redactor | None = None,
     elicitation: bool = False,
+    acting: bool = False,
 ) -> AbstractAsyncContextManager[Pool]:
     """Start the config's servers, all at once; leaving ends them all.
 
     `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
     of the secrets that the servers get. `elicitation`: servers are told that they may ask for
-    input. Raises ConfigError for references that cannot be resolved; what goes wrong with a server
-    is that server's state.
+    input. `acting`: calls are made, so the pool has to know for whom. Raises ConfigError for
+    references that cannot be resolved, and AgentHostError for a user who cannot be established;
+    what goes wrong with a server is that server's state.
     """
     secrets = Secrets(environ, redactor)
-    return _open_pool(loaded, secrets, only=only, observe=observe, elicitation=elicitation)
+    return _open_pool(
+        loaded, secrets, only=only, observe=observe, elicitation=elicitation, acting=acting
+    )
 
 
 @asynccontextmanager
@@ -61,6 +66,7 @@ async def _open_pool(
     only: Collection[str] | None,
     observe: Observer | None,
     elicitation: bool,
+    acting: bool,
 ) -> AsyncIterator[Pool]:
     loader = Loader()
     try:
@@ -76,6 +82,8 @@ async def _open_pool(
         )
         gate.open()
         async with pool:
+            if acting:
+                pool.principal = await identify(loaded, secrets)
             yield pool
     finally:
         loader.close()

@@ -14,7 +14,8 @@ NOW = 1_800_000_000
 class IdentityProvider:
     """`documents` may be changed: path -> JSON value, bytes or a status."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
         self.keys: dict[str, Any] = {"k1": ec.generate_private_key(ec.SECP256R1())}
         self.asked: list[str] = []
         self.documents: dict[str, Any] = {}
@@ -59,8 +60,8 @@ class IdentityProvider:
             "iss": self.url,
             "aud": "agent-host",
             "sub": "ana",
-            "iat": NOW - 10,
-            "exp": NOW + 300,
+            "iat": self.now - 10,
+            "exp": self.now + 300,
             "roles": ["desk", "manager"],
         }
         body = {k: v for k, v in (usual | claims).items() if v is not None}
