@@ -47,7 +47,8 @@ class Tools:
         names = (
             "elicit", "visit", "sample", "roots", "leave", "echo", "progress", "linger", "pause",
             "legs", "endless", "bare", "cancelled", "flood", "old_style", "die", "both_roots",
-            "odd", "huge_ask", "deep_ask", "update", "changes", "complete_late",
+            "pings", "empty_task", "crowd", "odd", "huge_ask", "deep_ask", "update", "changes",
+            "complete_late",
         )  # fmt: skip
         tools = [self.tool(name) for name in names]
         self.lists = getattr(self, "lists", 0) + 1
@@ -111,6 +112,21 @@ class Tools:
             schema = {"a": schema}
         body = {"message": "x", "requestedSchema": schema}
         return self.asked(self.ask(message, stream, "elicitation/create", body))
+
+    def tool_pings(self, message, arguments, params, stream):
+        return self.asked(self.ask(message, stream, "ping", {}))
+
+    def tool_empty_task(self, message, arguments, params, stream):
+        return ok(resultType="task", status="working", taskId="")
+
+    def tool_crowd(self, message, arguments, params, stream):
+        """Ask sixty things at once and wait for no answer."""
+        for number in range(60):
+            body = {"message": f"{number}?", "requestedSchema": FORM}
+            ask = {"jsonrpc": "2.0", "id": f"c{number}", "method": "elicitation/create"}
+            stream.send({**ask, "params": body})
+        time.sleep(0.3)
+        return text("asked")
 
     def tool_odd(self, message, arguments, params, stream):
         return self.asked(self.ask(message, stream, "host/selfDestruct", {}))

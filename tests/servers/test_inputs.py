@@ -114,6 +114,17 @@ def test_a_server_that_asks_without_end_is_refused_and_that_is_told_once():
     assert told == ["asks for more than the host lets a server ask; refused"]
 
 
+def test_a_server_may_see_whether_the_host_is_there():
+    assert json.loads(said(run(lambda pool: called(pool, "pings")))) == {}
+
+
+def test_of_many_questions_at_once_only_some_reach_a_person():
+    person = Person(pause=60)
+    result = run(lambda pool: called(pool, "crowd"), person=person, call_timeout=2)
+    assert said(result) == "asked"
+    assert len(person.asked) == person.given_up == 8
+
+
 @BOTH
 def test_while_a_person_thinks_the_time_of_the_call_stands_still(monkeypatch, transport):
     monkeypatch.setattr(patience, "MOST", 2.0)

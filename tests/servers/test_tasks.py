@@ -112,6 +112,11 @@ def test_a_tool_that_need_not_be_a_task_of_a_server_without_tasks_is_just_called
     assert "task" not in call["params"]
 
 
+def test_a_task_without_a_name_is_a_failed_call():
+    result = run(lambda pool: called(pool, "empty_task"), speaks=MODERN)
+    assert result.error == "tool_error"
+
+
 def test_a_task_outlives_the_process_that_began_it(tmp_path):
     flags = {"state": tmp_path / "tasks"}
 
