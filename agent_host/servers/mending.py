@@ -3,8 +3,9 @@
 Theory of operation: many servers are written by hand, with the types of their language (`float`,
 `dict`), `required` as a flag of a property, or a type in capitals. Each such schema is invalid, and
 a provider would refuse the whole request for it. What is meant is clear, so it is said in the words
-of JSON Schema; what is not clear is left out, which only means that it is not checked. Only looked
-at when a schema is invalid. The places are those where a schema may stand (JSON Schema 2020-12).
+of JSON Schema; a type that stands for any is left out, and a word that stands for nothing is left
+as it is. Only looked at when a schema is invalid. The places are those where a schema may stand
+(JSON Schema 2020-12).
 """
 
 from typing import Any
@@ -19,8 +20,8 @@ _TYPES: dict[str, str | None] = {
     **dict.fromkeys(("list", "tuple", "set", "arraylist"), "array"),
     "bool": "boolean",
     **dict.fromkeys(("none", "nil", "undefined"), "null"),
+    **dict.fromkeys(("", "any", "anything", "mixed", "*"), None),
 }
-_KNOWN = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 _ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -55,13 +56,15 @@ def _part(key: str, value: Any) -> Any:
 def _mend_type(schema: JsonObject) -> None:
     said = schema["type"]
     types = [_type(one) for one in (said if isinstance(said, list) else [said])]
-    known = [one for one in dict.fromkeys(types) if one is not None]
-    if len(known) < len(types) and None in types:
-        del schema["type"]  # one of them may be anything
+    if None in types:
+        del schema["type"]
     else:
-        schema["type"] = known if isinstance(said, list) else known[0]
+        schema["type"] = list(dict.fromkeys(types)) if isinstance(said, list) else types[0]
 
 
-def _type(said: Any) -> str | None:
-    plain = said.lower() if isinstance(said, str) else ""
-    return plain if plain in _KNOWN else _TYPES.get(plain)
+def _type(said: Any) -> Any:
+    """What a type means: the name of one, None for any, else what was said."""
+    if not isinstance(said, str):
+        return str(said)
+    plain = said.strip().lower()
+    return _TYPES.get(plain, plain)

@@ -151,7 +151,8 @@ def test_a_schema_that_is_sound_is_never_touched():
 @pytest.mark.parametrize(
     "schema",
     [{"type": "object", "properties": 5}, {"type": "object", "minProperties": "x"},
-     {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}, {"type": "list"}],
+     {"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}, {"type": "list"},
+     {"properties": {"a": {"type": "strng"}}}, {"properties": {"a": {"type": [5]}}}],
 )  # fmt: skip
 def test_what_is_not_clear_is_withheld_with_its_reason(schema):
     problems = []
