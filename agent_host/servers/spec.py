@@ -148,9 +148,10 @@ class ServerHealth:
     """How a server is doing. `error` and `stderr` are cleaned and bounded; `connect_seconds` is
     None until the first handshake; `problems` are notes about tools that are withheld.
 
-    `start_seconds`: what starting the process took; `list_seconds`: listing the tools. `calls` and `errors`: since the host started;
-    an error is a call that the server did not answer with a result. `call_seconds` and
-    `slowest_seconds`: the median and the longest of the last hundred calls. `breaker`: `open` while
+    `start_seconds`: what starting the process took; `list_seconds`: listing the tools. `calls` and
+    `errors`: since the host started; an error is a call that the server did not answer with a
+    result. `call_seconds` and `slowest_seconds`: the median and the longest of the last hundred
+    calls. `breaker`: `open` while
     calls fail at once, because it keeps failing, `half-open` while one attempt may show otherwise.
     `since_seconds`: how long it has been in this state; `retry_seconds`: until it is tried again.
     """
