@@ -123,6 +123,10 @@ def identify(handler, fields):
         pair = base64.b64decode(header[6:]).decode()
         name, _, secret = (unquote(part) for part in pair.partition(":"))
         assert "client_secret" not in fields
+        strict = {"id_in_form": "client_id" in fields, "no_id_in_form": "client_id" not in fields}
+        strict["secret_in_form"] = False
+        if any(not right for mode, right in strict.items() if mode in world.modes):
+            raise RefusedError("invalid_client", "not in this way", 401)
     else:
         name, secret = fields.get("client_id", ""), fields.get("client_secret")
     client = world.clients.get(name, {} if name.startswith("https://") else None)

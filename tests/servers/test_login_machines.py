@@ -106,7 +106,29 @@ def test_a_refusal_is_believed_for_a_while_and_repeats_no_secret(tmp_path):
 
     with protected() as world:
         asyncio.run(scenario(credentials(world, tmp_path, client_secret="wr0ng")))
-        assert len(world.grants()) == 2
+        assert len(world.grants()) == 4  # each try is two ways to send a secret
+
+
+BOTH = {"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"]}
+
+
+@pytest.mark.parametrize(
+    ("wants", "tries"), [("no_id_in_form", 1), ("id_in_form", 2), ("secret_in_form", 3)]
+)
+def test_a_secret_is_sent_in_the_way_that_the_server_knows_the_client(wants, tries, tmp_path):
+    with protected(wants) as world:
+        world.endpoints |= BOTH
+        assert once(credentials(world, tmp_path)) == 200
+        assert len(world.grants()) == tries
+
+
+def test_a_client_that_registers_itself_is_known_at_once_wherever_a_form_may_hold_a_secret(
+    tmp_path,
+):
+    with protected("id_in_form") as world:
+        world.endpoints |= BOTH
+        assert once(spec_for(world, tmp_path), person=browser()) == 200
+        assert len(world.grants()) == 1
 
 
 def test_credentials_go_to_the_issuer_that_the_config_names_and_to_no_other(tmp_path):

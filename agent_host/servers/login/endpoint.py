@@ -61,22 +61,16 @@ class Endpoint:
     async def token(self, form: Mapping[str, str], asked: str = "") -> Token:
         """Ask for a token. `asked`: the scopes that are granted if the answer names none. Raises
         LoginFailedError."""
-        fields, headers = self._identified(form)
-        answer = await self._post(self._server.token_endpoint, fields, headers)
+        answer, fields = await self._ask(self._server.token_endpoint, WHAT, form)
         if answer.status not in (200, 201):
             raise refusal(answer, WHAT, self._secrets(fields))
         return to_token(answer, asked, self._now(), bound=self._prover is not None)
 
     async def revoke(self, token: str, hint: str) -> None:
         """Ask that a token be not accepted any more (RFC 7009). Raises LoginFailedError."""
-        fields, headers = self._identified({"token": token, "token_type_hint": hint})
         what = "the revocation endpoint"
-        answer = await self._wire.post(
-            self._server.revocation_endpoint,
-            what,
-            body=urlencode(fields).encode(),
-            headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
-        )
+        form = {"token": token, "token_type_hint": hint}
+        answer, fields = await self._ask(self._server.revocation_endpoint, what, form)
         if answer.status >= 300:
             raise refusal(answer, what, self._secrets(fields))
 
@@ -84,17 +78,42 @@ class Endpoint:
         """What was sent and must not be repeated, also in a header."""
         return {**fields, "client_secret": self._client.secret}
 
-    def _identified(self, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    async def _ask(
+        self, endpoint: str, what: str, form: Mapping[str, str]
+    ) -> tuple[Answer, dict[str, str]]:
+        """Post a form as the client; return the answer, and all the fields that were sent."""
+        *others, last = self._ways()
+        for way in others:
+            fields, headers = self._identified(form, way)
+            answer = await self._post(endpoint, what, fields, headers)
+            if (answer.json_object() or {}).get("error") != "invalid_client":
+                return answer, fields
+        fields, headers = self._identified(form, last)
+        return await self._post(endpoint, what, fields, headers), fields
+
+    def _ways(self) -> tuple[str, ...]:
+        """The ways to say who the client is. The next one is for a server that does not know the
+        client in this one: the MCP SDK's wants the id in the form as well, which others refuse;
+        and how a client of the config was registered, nobody knows."""
+        client, takes = self._client, self._server.auth_methods
+        if client.method != "client_secret_basic":
+            return (client.method,)
+        maybe_post = client.source == "configured" and "client_secret_post" in takes
+        return (client.method, "basic and id", *(["client_secret_post"] if maybe_post else []))
+
+    def _identified(
+        self, form: Mapping[str, str], way: str
+    ) -> tuple[dict[str, str], dict[str, str]]:
         """The form and headers with the client's identity (RFC 6749 section 2.3)."""
-        client, fields = self._client, dict(form)
-        if client.method == "client_secret_basic":
+        client, fields, headers = self._client, dict(form), {}
+        if way in ("client_secret_basic", "basic and id"):
             pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
-            return fields, {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-        if client.id:
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        if client.id and way != "client_secret_basic":
             fields["client_id"] = client.id
-        if client.method == "client_secret_post":
+        if way == "client_secret_post":
             fields["client_secret"] = client.secret
-        elif client.method == "private_key_jwt":
+        elif way == "private_key_jwt":
             fields["client_assertion_type"] = JWT_CLIENT
             fields["client_assertion"] = import_module(
                 "agent_host.servers.login.signatures"
@@ -105,19 +124,19 @@ class Endpoint:
                 self._server.issuer,
                 self._now,
             )
-        return fields, {}
+        return fields, headers
 
     async def _post(
-        self, endpoint: str, fields: Mapping[str, str], headers: Mapping[str, str]
+        self, endpoint: str, what: str, fields: Mapping[str, str], headers: Mapping[str, str]
     ) -> Answer:
         sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         body = urlencode(fields).encode()
         if self._prover is None:
-            return await self._wire.post(endpoint, WHAT, body=body, headers=sent)
+            return await self._wire.post(endpoint, what, body=body, headers=sent)
         url = httpx2.URL(endpoint)
         for again in (True, False):
             proof = {"DPoP": self._prover.proof("POST", url)}
-            answer = await self._wire.post(endpoint, WHAT, body=body, headers=sent | proof)
+            answer = await self._wire.post(endpoint, what, body=body, headers=sent | proof)
             other = self._prover.note(url, answer.headers)
             told = answer.json_object() or {}
             if not (again and other and told.get("error") == "use_dpop_nonce"):

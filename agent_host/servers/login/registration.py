@@ -115,8 +115,9 @@ async def _register(
 
 
 def _wish(server: AuthorizationServer) -> Method:
-    """The least that the server takes: a program on a person's machine keeps no secret."""
-    known: tuple[Method, ...] = ("none", "client_secret_basic", "client_secret_post")
+    """The least that the server takes: a program on a person's machine keeps no secret. A secret
+    goes into the form, because servers differ in what they want beside one in a header."""
+    known: tuple[Method, ...] = ("none", "client_secret_post", "client_secret_basic")
     return next((one for one in known if one in server.auth_methods), "none")
 
 
