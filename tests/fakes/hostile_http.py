@@ -44,18 +44,19 @@ class Handler(BaseHTTPRequestHandler):
     def listen(self):
         """The stream for the server's own messages: one notice, then silence."""
         changed = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
-        self.events([("n1", changed)], end=False)
+        self.events([("n1", changed)])
         self.server.listening.set()
         self.server.released.wait(20)
 
-    def events(self, events, end=True):
+    def events(self, events):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
         self.close_connection = True
         for name, data in events:
-            retry = b"retry: 1\n" if "resume" in self.server.modes else b""
+            waits = {"resume": b"retry: 1\n", "primed": b"retry: 60000\n"}
+            retry = next((text for m, text in waits.items() if m in self.server.modes), b"")
             self.wfile.write(retry + b"id: %s\ndata: %s\n\n" % (name.encode(), data))
         self.wfile.flush()
 
@@ -124,11 +125,14 @@ class Handler(BaseHTTPRequestHandler):
         elif f"silent {message['method']}" in modes:
             self.gone()
         elif f"silent stream {message['method']}" in modes:
-            self.events([], end=False)
+            self.events([])
             self.gone()
         elif calling and "429 once" in modes:
             modes.discard("429 once")
             self.plain(429, b"", "text/plain", {"retry-after": "0"})
+        elif calling and "primed" in modes:
+            self.events([("e1", b"")])
+            self.gone()
         elif calling and "resume" in modes:
             self.server.answers.append(self.server.answer_to(message))
             self.events([("e1", b"")])

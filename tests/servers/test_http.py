@@ -240,6 +240,7 @@ def test_a_redirect_to_anywhere_else_is_told_and_not_followed(status, place, sai
     assert said_ in health.error
     assert "s3cret" not in health.error
     assert other.seen == []
+    assert len(server.seen) < 20  # three requests of an attempt, and five places for each
 
 
 @pytest.mark.parametrize("kind", ["silent", "silent stream"])
@@ -321,6 +322,22 @@ def test_an_answer_whose_stream_ended_is_picked_up_where_it_was():
     assert (result.error, said(result)) == (None, '{"text": "hi"}')
     assert server.gets[-1]["last-event-id"] == "e1"
     assert server.mcp.calls == 1
+
+
+def test_the_answer_to_a_call_that_was_given_up_is_not_picked_up_again():
+    async def scenario(server):
+        async with running(spec_for(server.url, call_timeout=0.3)) as pool:
+            before = len(asyncio.all_tasks())
+            assert (await call(pool, text="hi")).error == "timeout"
+            assert await asyncio.to_thread(server.left.wait, 10)
+            server.modes.discard("primed")
+            assert (await call(pool, text="again")).error is None
+            # Nothing waits for the minute after which the server would have it picked up.
+            await until(lambda: len(asyncio.all_tasks()) <= before)
+
+    with serving("session,primed") as server:
+        asyncio.run(scenario(server))
+    assert not any("last-event-id" in headers for headers in server.gets)
 
 
 def test_the_stream_for_the_servers_own_messages_is_opened_until_it_is_there(monkeypatch):

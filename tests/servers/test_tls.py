@@ -79,8 +79,7 @@ def test_tls_that_cannot_succeed_is_not_tried_again(tmp_path):
         health, _ = health_of(server.url)
         tried = len(server.sockets)
     assert "not believed" in health.error
-    # One connection for the probe and one for the handshake that follows it, in each attempt.
-    assert tried <= 2 * (1 + health.restarts + 1)
+    assert tried <= 2 + health.restarts  # an attempt each; one more may be under way
 
 
 @pytest.mark.parametrize(
