@@ -108,7 +108,10 @@ def page(world, fields):
     if "no_iss" not in modes:
         issuer = world.origin if "own_server" in modes else world.issuer
         back["iss"] = "https://evil.example" if "wrong_iss" in modes else issuer
-    if "deny" in modes:
+    beyond = set(fields.get("scope", "").split()) - set((client or {}).get("scope", "").split())
+    if "registered_scopes_only" in modes and beyond:
+        back |= {"error": "invalid_scope"}
+    elif "deny" in modes:
         back |= {"error": "access_denied", "error_description": "no\x1b[2J"}
     else:
         back["code"] = secrets.token_urlsafe(12)

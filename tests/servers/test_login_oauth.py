@@ -254,8 +254,9 @@ def test_calls_that_need_a_person_at_once_ask_once_and_a_no_is_for_all_of_them(t
         assert len(world.paths("/authorize")) == 1
 
 
-def test_more_rights_are_asked_for_together_with_those_that_were_granted(tmp_path):
-    with protected() as world:
+@pytest.mark.parametrize("mode", ["", "registered_scopes_only"])
+def test_more_rights_are_asked_for_together_with_those_that_were_granted(mode, tmp_path):
+    with protected(mode) as world:
         spec = spec_for(world, tmp_path)
         once(spec, person=browser())
         world.needed = {"write"}

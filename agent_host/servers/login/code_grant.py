@@ -53,7 +53,7 @@ class CodeGrant:
         known = registration.configured(self.auth, server) or registration.document(
             self.auth, server
         )
-        old = None if known else registration.reusable(self.before, server, self.now())
+        old = None if known else registration.reusable(self.before, server, self.now(), scope)
         async with person.visit(self._redirect(known, old)) as visit:
             client = known or await self._registered(old, visit, scope)
             return client, await self._visited(visit, client, scope)

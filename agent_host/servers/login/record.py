@@ -48,13 +48,14 @@ Method = Literal["none", "client_secret_basic", "client_secret_post", "private_k
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Who the host is to an authorization server. `source`: `configured`, a metadata `document`, or
-    `registered` by itself; `redirect_uri` and `expires_at` are of a registration."""
+    `registered` by itself; the rest is of a registration. `scope`: what it is for, empty: all."""
 
     id: str
     secret: str = field(default="", repr=False)
     method: Method = "none"
     source: Literal["configured", "document", "registered"] = "registered"
     redirect_uri: str = ""
+    scope: str = ""
     expires_at: float | None = None
 
 

@@ -2,12 +2,13 @@
 
 Theory of operation: what the config names is used as it is; else a client-id metadata document
 where the server takes one; else a registration, which is kept with the login and used again for as
-long as it is for this issuer, this redirect address and not expired. Credentials never go to
+long as it is for this issuer, redirect address and scopes, and not expired. Credentials never go to
 another issuer than the one that they are of.
 Sources: RFC 7591; draft-ietf-oauth-client-id-metadata-document; MCP SEP-837, 991, 2352.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast, get_args
 
 from pydantic import AnyUrl, ValidationError
@@ -15,6 +16,7 @@ from pydantic import AnyUrl, ValidationError
 from agent_host.servers.login.endpoint import refusal
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.record import AuthorizationServer, Client, Login, Method
+from agent_host.servers.login.scopes import lacking
 from agent_host.servers.login.sdk import (
     OAuthClientInformationFull,
     OAuthClientMetadata,
@@ -57,11 +59,16 @@ def is_bound_to(auth: AuthSpec, before: Login | None, server: AuthorizationServe
     return issuers_match(before.server.issuer, server.issuer)
 
 
-def reusable(before: Login | None, server: AuthorizationServer, now: float) -> Client | None:
-    """Return the registration of `before` if it holds for `server`."""
+def reusable(
+    before: Login | None, server: AuthorizationServer, now: float, scope: str
+) -> Client | None:
+    """Return the registration of `before` if it holds for `server`, and for `scope`: some servers
+    grant a client nothing else than what it was registered with."""
     if before is None or before.client is None or before.client.source != "registered":
         return None
     if not issuers_match(before.server.issuer, server.issuer):
+        return None
+    if before.client.scope and lacking(before.client.scope, scope):
         return None
     ends = before.client.expires_at
     return None if ends is not None and now >= ends else before.client
@@ -111,7 +118,7 @@ async def _register(
     )
     if answer.status not in (200, 201):
         raise refusal(answer, WHAT, {})
-    return _registered(answer, method, redirect_uri)
+    return replace(_registered(answer, method, redirect_uri), scope=scope)
 
 
 def _wish(server: AuthorizationServer) -> Method:
