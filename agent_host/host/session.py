@@ -20,8 +20,9 @@ from agent_host.builtin.source import WithHostTools
 from agent_host.config.choose import ModelChoice
 from agent_host.config.load import Loaded
 from agent_host.config.resolve import effort_problem
+from agent_host.config.schema import Config
 from agent_host.core.conversation import Conversation
-from agent_host.core.errors import ConfigError, RecordError, UsageError
+from agent_host.core.errors import ConfigError, UsageError
 from agent_host.core.events import RunResumed, RunStarted, ServerLog
 from agent_host.core.limits import Limits
 from agent_host.core.offering import Offering, SearchRules
@@ -71,30 +72,28 @@ class HostSession:
     run_id: str
     transcript_path: Path
     notices: list[str] = field(default_factory=list)
-    _models: Models
-    _fallback: Fallbacks
-    _secrets: Secrets
+    _held: "_Held"
 
     def keep_secret(self, text: str) -> None:
         """Keep what a person typed as a secret out of whatever is written from here on."""
-        self._secrets.redactor.add({"typed into a form": text})
+        self._held.secrets.redactor.add({"typed into a form": text})
 
     @property
     def choice(self) -> ModelChoice:
         """The model that answers now."""
-        return self._models.choice
+        return self._held.models.choice
 
     async def change_model(self, name: str) -> ModelChoice:
         """Let another model answer. Raises ConfigError if it cannot, and then changes nothing;
         UsageError while the present one is being asked."""
-        before = self._models.choice
-        choice, adapter = await self._models.make(name, origin="/model")
+        before = self._held.models.choice
+        choice, adapter = await self._held.models.make(name, origin="/model")
         try:
             self.session.change_model(adapter, by=self.session.principal.id)
         except UsageError:
-            self._models.choice = before
+            self._held.models.choice = before
             raise
-        self._fallback.follow(choice)
+        self._held.fallback.follow(choice)
         self.session.retry = _retry(choice)
         return choice
 
@@ -102,12 +101,12 @@ class HostSession:
         """Go on with these servers of another reading of the config: what is gone is ended, what
         differs started anew. Raises ConfigError, and then changes nothing. Whether that config may
         start anything must have been settled before."""
-        return await self.pool.replace(server_specs(loaded, self._secrets, only))
+        return await self.pool.replace(server_specs(loaded, self._held.secrets, only))
 
     def resume_options(self) -> str:
         """Return the options that go on with this run, with the model that answers now."""
         try:
-            usual = self._models.choose(None).name
+            usual = self._held.models.choose(None).name
         except ConfigError:
             usual = ""
         model = "" if self.choice.name == usual else f" --model {shlex.quote(self.choice.name)}"
@@ -133,32 +132,16 @@ async def open_session(
 
     Raises ConfigError, RecordError (the transcript cannot be made or read) or UsageError.
     """
-    secrets, loader, relay, gate = Secrets(environ), Loader(), Relay(), Gate()
-    models = Models(loaded, secrets, loader)
+    secrets, loader = Secrets(environ), Loader()
+    begin = _Beginning(secrets, loader, Relay(), Gate(), Models(loaded, secrets, loader))
+    models, gate = begin.models, begin.gate
     try:
-        chosen = models.choose(options.model)
-        models.effort = _checked_effort(options.effort, chosen)
-        models.settings(chosen, base=models.base(options.model, chosen))
         policy = make_policy(loaded)
-        pool, warm = spawned(
-            loaded,
-            secrets,
-            loader,
-            gate,
-            only=options.only,
-            observe=relay,
-            elicitation=respondent is not None,
-        )
-        module = module_of(chosen.adapter)
-        loader.expected.add(module)
-        if not warm:
-            gate.open()
-            loader.start(CONNECTION)
-        loader.start(module)
-        with _transcript(loaded, options.resume, secrets, pool) as transcript:
+        pool = _begun(loaded, options, begin, asks=respondent is not None)
+        principal, file = await _opened(loaded, options.resume, secrets, pool)
+        with file as transcript:
             async with pool:
-                principal = await identify(loaded, secrets)
-                choice, model = await models.make(options.model)
+                _, model = await models.make(options.model)
                 fallback = Fallbacks(models)
                 rooms = Rooms(
                     model=model,
@@ -171,9 +154,9 @@ async def open_session(
                     offering=_offering(loaded),
                 )
                 shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
-                opened = _Opened(rooms, principal, _retry(choice), (*shown, gate))
+                opened = _Opened(rooms, principal, _retry(models.choice), (*shown, gate))
                 session, notices = _session(loaded, transcript, opened, options)
-                relay.connect(session.observe)
+                begin.relay.connect(session.observe)
                 pool.answer_with(session.answer)
                 fallback.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
@@ -184,14 +167,21 @@ async def open_session(
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
                     notices=[*filter(None, [transcript.recovered]), *notices],
-                    _models=models,
-                    _fallback=fallback,
-                    _secrets=secrets,
+                    _held=_Held(models, fallback, secrets),
                 )
     finally:
         for adapter in models.made:
             await adapter.aclose()
         loader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a host session works with and does not show."""
+
+    models: Models
+    fallback: Fallbacks
+    secrets: Secrets
 
 
 def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
@@ -240,16 +230,55 @@ class _Opened:
     sinks: Sequence[EventSink]
 
 
-def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool) -> Transcript:
-    """Make or open the file; if that fails, end the servers that are starting already."""
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What is needed before there is a session."""
+
+    secrets: Secrets
+    loader: Loader
+    relay: Relay
+    gate: Gate
+    models: Models
+
+
+def _begun(loaded: Loaded, options: SessionOptions, begin: _Beginning, *, asks: bool) -> Pool:
+    """Start the servers, and begin to import what is needed, in the order in which it is.
+    `asks`: servers may ask for input. Raises ConfigError before anything was started."""
+    models, loader = begin.models, begin.loader
+    chosen = models.choose(options.model)
+    models.effort = _checked_effort(options.effort, chosen)
+    models.settings(chosen, base=models.base(options.model, chosen))
+    pool, warm = spawned(
+        loaded,
+        begin.secrets,
+        loader,
+        begin.gate,
+        only=options.only,
+        observe=begin.relay,
+        elicitation=asks,
+    )
+    module = module_of(chosen.adapter)
+    loader.expected.add(module)
+    if not warm:
+        begin.gate.open()
+        loader.start(CONNECTION)
+    loader.start(module)
+    return pool
+
+
+async def _opened(
+    loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool
+) -> tuple[Principal, Transcript]:
+    """Establish the user, then make or open the file; if one of these cannot be, end the servers
+    that are starting already."""
     try:
-        return _opened(loaded, resume, secrets)
-    except RecordError:
+        return await identify(loaded, secrets), _transcript(loaded, resume, secrets)
+    except BaseException:
         pool.discard()
         raise
 
 
-def _opened(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcript:
+def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcript:
     if resume is not None:
         path = find(loaded.transcripts, resume)
         return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), secrets.redactor)
@@ -290,11 +319,7 @@ def _session(
             max_cost=config.limits.max_cost,
         ),
         retry=opened.retry,
-        sampling=Sampling(
-            ask=config.sampling.approve == "ask",
-            max_requests=config.sampling.max_requests,
-            max_tokens=config.sampling.max_tokens,
-        ),
+        sampling=_sampling(config),
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
     )
@@ -319,6 +344,16 @@ def _session(
         )
     )
     return session, []
+
+
+def _sampling(config: Config) -> Sampling:
+    """What servers may have of the model."""
+    said = config.sampling
+    return Sampling(
+        ask=said.approve == "ask",
+        max_requests=said.max_requests,
+        max_tokens=said.max_tokens,
+    )
 
 
 def _named(origin: Origin) -> str:

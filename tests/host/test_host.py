@@ -23,7 +23,7 @@ from agent_host.core.events import (
     ServerConnected,
     UserSaid,
 )
-from agent_host.core.types import Message, Text, ToolCall
+from agent_host.core.types import Message, Principal, Text, ToolCall
 from agent_host.host import (
     HostSession,
     SessionOptions,
@@ -390,6 +390,12 @@ class _Plain:
 
     def resolve(self, text: str, base: Path, key: str) -> str:
         return f"{base.name}|{key.rpartition(': ')[2]}|{text}"
+
+    def user_token(self, who: Principal) -> str:
+        return f"token of {who.id}"
+
+    def keep(self, text: str) -> None:
+        raise AssertionError("no token is got here")
 
 
 def test_a_servers_table_becomes_its_spec(tmp_path: Path) -> None:
