@@ -16,6 +16,7 @@ from typing import Any
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
+from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import Gate
 from agent_host.servers.http import failure_facts
 from agent_host.servers.requests import CLIENT, META, Requests, stamped
@@ -162,7 +163,7 @@ class Handshake:
             return await self._initialize(str(older), probe=probe, again=False)
         # The late answer to a question can lock a slow server to the modern protocol; and one that
         # was old when it was last seen may have become a modern one.
-        if probe and reply.kind == "error" and not reply.data.get("agentHost"):
+        if probe and reply.kind == "error" and not fate_of(reply.data):
             modern = _mutual(reply, MODERN_VERSIONS) or MODERN_VERSIONS[-1]
             second = await self._discover(modern)
             if second.kind == "result" and (found := discovered(second.raw)) is not None:

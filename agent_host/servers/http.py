@@ -16,6 +16,7 @@ import anyio
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from agent_host.core.types import JsonObject
+from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import MAX_LINE, Gate
 from agent_host.servers.http_client import http_client
 from agent_host.servers.sdk import SessionMessage, streamable_http_client
@@ -61,7 +62,7 @@ class Ending:
 
 def session_lost(message: str, data: JsonObject) -> str:
     """Why an error means that the connection is of no use any more; empty if it does not."""
-    match data.get("agentHost"):
+    match fate_of(data):
         case "needs_login":
             return message
         case "no_session":
@@ -74,7 +75,7 @@ def failure_facts(data: JsonObject) -> dict[str, Any]:
     """What the data of a JSON-RPC error tells a ConnectFailedError about HTTP."""
     status, seconds = data.get("httpStatus"), data.get("retrySeconds")
     return {
-        "needs_login": data.get("agentHost") == "needs_login",
+        "needs_login": fate_of(data) == "needs_login",
         "status": status if isinstance(status, int) else None,
         "retry_after": float(seconds) if isinstance(seconds, int | float) else None,
     }

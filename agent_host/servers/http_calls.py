@@ -2,7 +2,7 @@
 
 Theory of operation: `OneCallTransport` stands between the SDK's transport and the network. What
 goes wrong becomes the answer to one request: a JSON-RPC error that keeps the HTTP status, and says
-in `data.agentHost` whether the request was surely `not_sent`, may have reached the server (`lost`),
+(`fate`) whether the request was surely `not_sent`, may have reached the server (`lost`),
 was of a session that the server does not know (`no_session`), or waits for a person
 (`needs_login`). Only what surely did not run is sent again: a refused connection, and HTTP 429 when
 the wait fits into the call. Redirects are followed on the same origin, so that nothing secret goes
@@ -25,6 +25,7 @@ import httpx2
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
+from agent_host.servers.fate import fated
 from agent_host.servers.frames import MAX_LINE
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
 from agent_host.servers.tickets import CURRENT, Ticket
@@ -152,7 +153,7 @@ class OneCallTransport(httpx2.AsyncBaseTransport):
             if ticket.resumed > 1:
                 await asyncio.sleep(RESUME_PAUSE)
             return await self._exchange(request, ticket)
-        return rpc_error(request, 504, "nobody waits for the answer", {"agentHost": "lost"})
+        return rpc_error(request, 504, "nobody waits for the answer", fated("lost"))
 
     async def _note(self, request: httpx2.Request, ticket: Ticket) -> httpx2.Response:
         """Send what gets no answer. The SDK sends nothing else meanwhile, so all but the note on
@@ -253,19 +254,19 @@ class OneCallTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-NOT_SENT: JsonObject = {"agentHost": "not_sent"}
-NO_SESSION: JsonObject = {"agentHost": "no_session"}
+NOT_SENT: JsonObject = fated("not_sent")
+NO_SESSION: JsonObject = fated("no_session")
 
 
 def _failed(request: httpx2.Request, error: Exception) -> httpx2.Response:
     """A request that did not get its answer, and whether it may have reached the server."""
     if isinstance(error, NeedsLoginError):
-        return rpc_error(request, 401, str(error), {"agentHost": "needs_login"})
+        return rpc_error(request, 401, str(error), fated("needs_login"))
     if isinstance(error, LoginFailedError):
         return rpc_error(request, 401, str(error), NOT_SENT)
     if isinstance(error, NEVER_SENT):
         return rpc_error(request, 503, unreached(error, request.url), NOT_SENT)
-    return rpc_error(request, 503, network_text(error), {"agentHost": "lost"})
+    return rpc_error(request, 503, network_text(error), fated("lost"))
 
 
 async def _judged(
@@ -275,7 +276,7 @@ async def _judged(
         await response.aclose()
         coding = clean_line(response.headers["content-encoding"], 20)
         text = f"the answer is compressed ({coding}), which was not asked for"
-        return rpc_error(request, 502, text, {"agentHost": "lost"})
+        return rpc_error(request, 502, text, fated("lost"))
     if response.status_code >= 400 and request.method == "POST":
         return await _http_error(request, response)
     kind = response.headers.get("content-type", "").lower()
@@ -325,7 +326,7 @@ async def rpc_failure(response: httpx2.Response) -> JsonObject:
     if (told := _told(body)) is not None:
         text, code = f"{text}: {told[0]}", told[1]
         if isinstance(told[2], dict):
-            data = {k: v for k, v in told[2].items() if k != "agentHost"} | data
+            data = told[2] | data
     return {"code": code, "message": text, "data": data}
 
 

@@ -19,6 +19,7 @@ import anyio
 from agent_host import __version__
 from agent_host.core.text import clean
 from agent_host.core.types import JsonObject
+from agent_host.servers.fate import fate_of
 from agent_host.servers.http_calls import BROKEN_OFF
 from agent_host.servers.sdk import (
     MODERN_VERSIONS,
@@ -193,12 +194,12 @@ class Requests:
         def reply(kind: Any, text: str) -> Reply:
             return Reply(kind=kind, text=text, code=error.code, data=data)
 
-        if data.get("agentHost") == "not_sent":
+        if fate_of(data) == "not_sent":
             return reply("refused", text)
         if self._transport.session_gone(error.code, error.message, data):
             return reply("refused", text)
         broken = error.code == CONNECTION_CLOSED and text.startswith("SSE stream")
-        if broken or data.get("agentHost") == "lost" or BROKEN_OFF in text:
+        if broken or fate_of(data) == "lost" or BROKEN_OFF in text:
             return reply("lost", text)
         if error.code == CONNECTION_CLOSED and self._transport.ended:
             return reply("lost", await self._transport.lost())

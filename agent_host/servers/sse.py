@@ -21,6 +21,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
+from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import MAX_LINE, Gate
 from agent_host.servers.http import (
     CLOSE_GRACE,
@@ -65,7 +66,7 @@ class SseTransport:
 
     def session_gone(self, code: int, message: str, data: JsonObject) -> bool:
         """Whether an error means that the connection is of no use any more."""
-        if data.get("agentHost") == "needs_login":
+        if fate_of(data) == "needs_login":
             self._ending.end(message, grace=GONE_GRACE)
         elif data.get("httpStatus") == 404:
             self._ending.end(FORGOTTEN, grace=GONE_GRACE)
