@@ -145,7 +145,7 @@ def identify(handler, fields):
     for method, only in (("basic", header.startswith("Basic ")), ("post", bool(secret))):
         if f"{method}_only" in world.modes and not only:
             raise RefusedError("invalid_client", f"only {method}", 401)
-    if client.get("client_secret") != secret:
+    if client.get("client_secret") != (secret or None):
         raise RefusedError("invalid_client", f"wrong secret {secret}", 401)
     return name
 
@@ -249,6 +249,8 @@ def revoke(handler, fields):
     identify(handler, fields)
     if "revoke_500" in world.modes:
         return 500, {}
+    if "secret_field" in world.modes and "client_secret" not in fields:
+        raise RefusedError("invalid_request")
     if "structured" in world.modes and fields["token"] in world.tokens:
         raise RefusedError("unsupported_token_type")
     world.tokens.get(fields["token"], {})["good"] = False

@@ -255,7 +255,7 @@ class Authorization(Base):
         if path == "/register":
             fields = json.loads(raw)
         else:
-            fields = {k: v[0] for k, v in parse_qs(raw.decode()).items()}
+            fields = {k: v[0] for k, v in parse_qs(raw.decode(), keep_blank_values=True).items()}
         with world.lock:
             world.asked.append(("as", path, fields, dict(self.headers)))
         if "html_error" in modes:

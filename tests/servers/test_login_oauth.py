@@ -407,6 +407,15 @@ def test_a_server_that_registers_no_scopes_of_a_resource_is_asked_for_them_at_th
         assert second == first
 
 
+def test_a_logout_at_a_server_that_wants_the_field_of_a_secret_from_everybody(tmp_path):
+    with protected("secret_field") as world:
+        spec = spec_for(world, tmp_path)
+        once(spec, person=browser())
+        out = asyncio.run(log_out(spec, RawTransport(spec)))
+        assert (out.told, out.problem) == (True, "")
+        assert not any(token["good"] for token in world.tokens.values())
+
+
 def test_a_logout_waits_for_a_renewal_and_ends_what_that_brought(tmp_path):
     async def scenario(spec):
         store = stored(spec)

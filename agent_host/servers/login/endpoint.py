@@ -70,7 +70,11 @@ class Endpoint:
         """Ask that a token be not accepted any more (RFC 7009). Raises LoginFailedError."""
         what = "the revocation endpoint"
         form = {"token": token, "token_type_hint": hint}
-        answer, fields = await self._ask(self._server.revocation_endpoint, what, form)
+        endpoint = self._server.revocation_endpoint
+        answer, fields = await self._ask(endpoint, what, form)
+        if self._client.method == "none" and _code(answer) == "invalid_request":
+            # The MCP SDK's servers want the field also of a client that has no secret.
+            answer, fields = await self._ask(endpoint, what, form | {"client_secret": ""})
         if answer.status >= 300:
             raise refusal(answer, what, self._secrets(fields))
 
@@ -86,7 +90,7 @@ class Endpoint:
         for way in others:
             fields, headers = self._identified(form, way)
             answer = await self._post(endpoint, what, fields, headers)
-            if (answer.json_object() or {}).get("error") != "invalid_client":
+            if _code(answer) != "invalid_client":
                 return answer, fields
         fields, headers = self._identified(form, last)
         return await self._post(endpoint, what, fields, headers), fields
@@ -142,6 +146,11 @@ class Endpoint:
             if not (again and other and told.get("error") == "use_dpop_nonce"):
                 break
         return answer
+
+
+def _code(answer: Answer) -> object:
+    """The error code of an answer, or None."""
+    return (answer.json_object() or {}).get("error")
 
 
 def refusal(answer: Answer, what: str, sent: Mapping[str, str]) -> LoginFailedError:
