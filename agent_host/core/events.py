@@ -151,14 +151,14 @@ class ApprovalGiven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted:
-    """Intent: the tool is about to run, with these arguments, for that principal (its id)."""
+    """Intent: the tool is about to run, with these arguments, for the principal of that id."""
 
     call_id: str
     server: str
     tool: str
     fingerprint: str
     arguments: JsonObject
-    principal: str = ""
+    principal_id: str = ""
     type: Literal["tool_started"] = "tool_started"
 
 

@@ -209,7 +209,7 @@ class Performer:
                 tool=tool.tool,
                 fingerprint=tool.fingerprint,
                 arguments=state.arguments,
-                principal=session.principal.id,
+                principal_id=session.principal.id,
             )
         )
         context = CallContext(

@@ -166,12 +166,12 @@ say = "There is no order 99999. The air purifier is order 12288, and it is delay
 )
 
 RECORDED = {
-    "offline": "01M87JEHM5S5ZTDT0QHQBXM3ZP",
-    "parallel": "01M87JEJKHYJ9A94M55276PA6N",
-    "approved": "01M87JEKMH15CQW140CE7WFD61",
-    "edited": "01M87JEMRDYFWBSBTEFAYDTEBQ",
-    "denied": "01M87JENQNB80XCNBFGJ8HV0QT",
-    "recovered": "01M87JEPPNWHE0GCSM90TPN4ZN",
+    "offline": "01M87X73GC6F37GVHQN7G4GBDT",
+    "parallel": "01M87X74FH5R5WSS36Z0QH312H",
+    "approved": "01M87X75BQ5BGYR7A8TGX9D3MZ",
+    "edited": "01M87X767YY194DG47NZV2YSGT",
+    "denied": "01M87X776BS4ZACDX2PB2BWW4S",
+    "recovered": "01M87X781956N41TC2ZSR6PKQ6",
 }
 """Scene -> the id of its run."""
 

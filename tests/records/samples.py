@@ -163,7 +163,7 @@ ASKING: tuple[e.Event, ...] = (
         tool="refund",
         fingerprint="f" * 64,
         arguments=REFUND.arguments,
-        principal="ana",
+        principal_id="ana",
     ),
     e.InputRequested(
         input_id="i1",
@@ -211,7 +211,7 @@ ASKING: tuple[e.Event, ...] = (
         tool="refund",
         fingerprint="f" * 64,
         arguments=REFUND.arguments,
-        principal="ana",
+        principal_id="ana",
     ),
     finished("call-2", "refunded"),
 )
