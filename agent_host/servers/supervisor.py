@@ -270,7 +270,7 @@ class Supervisor:
         """Why there is no connection, with what the server logged last; clean and bounded."""
         health = self.health()
         reason = health.error or "it has not connected yet"
-        if health.retry_seconds is not None:
+        if health.retry_seconds is not None and health.state != "needs_login":
             reason = f"{reason}; it is tried again in {health.retry_seconds:.0f} s at the earliest"
         more = health.stderr and not reason.endswith(health.stderr)
         return f"{reason}\nIts last log lines:\n{health.stderr}" if more else reason
@@ -449,7 +449,9 @@ class Supervisor:
             return
         self._over = True
         login = isinstance(end, ConnectFailedError) and end.needs_login
-        why = str(end).removeprefix("handshake failed: ") if login else str(end)
+        why = str(end)
+        if login:  # what failed does not matter: everything would
+            why = why.removeprefix("handshake failed: ").removeprefix("tools/list failed: ")
         self._count_failure(end, login=login)
         if not self._was_up:
             self._failures += 1

@@ -69,7 +69,7 @@ def test_without_a_login_calls_fail_at_once_with_what_to_do_until_there_is_one(m
     with serving() as server:
         lost, at_once, took, state, events, _ = asyncio.run(scenario(server))
     assert (lost.error, at_once.error) == ("server_unavailable", "server_unavailable")
-    assert "`agent-host servers login h`" in said(at_once)
+    assert said(at_once).endswith(": h needs a login; run `agent-host servers login h`")
     assert took < 0.2
     assert state == "needs_login"
     (reason,) = {e.reason for e in events if isinstance(e, ServerLost)}
