@@ -4,9 +4,11 @@ Theory of operation: `tools/call` is sent, and sent again where the protocol say
 that the server corrected, after URLs were visited that it wanted visited (-32042), with the state
 of a leg that asked for nothing, with roots. Each of these is bounded. A result that asks a person
 or the model for something ends the call for now (`paused`): whoever called remembers it, and calls
-again with the answers. A result that is a task is followed to its end. The call's time is
-`patience`; who it is for is in the context of each request (`user`). Sources: MCP 2025-11-25
-server/tools, client/elicitation; 2026-07-28 server/tools, basic/patterns/mrtr, basic/transports.
+again with the answers. A server that does not know its state any more (it was started anew, or the
+answer took long) is called from the start; what it asks once more gets the answer that was given. A
+result that is a task is followed to its end. The call's time is `patience`; who it is for is in the
+context of each request (`user`). Sources: MCP 2025-11-25 server/tools, client/elicitation;
+2026-07-28 server/tools, basic/patterns/mrtr, basic/transports.
 """
 
 import asyncio
@@ -14,12 +16,12 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from agent_host.core.types import JsonObject, Principal
+from agent_host.core.types import JsonObject, Principal, ServerRequest
 from agent_host.ports import Answers
 from agent_host.servers.frames import Gate
 from agent_host.servers.inputs import MAX_STATE, ROOTS, Inputs, OpenCall
 from agent_host.servers.patience import MOST, Patience
-from agent_host.servers.requests import HEADER_MISMATCH, URL_NEEDED, Requests
+from agent_host.servers.requests import HEADER_MISMATCH, INVALID_PARAMS, URL_NEEDED, Requests
 from agent_host.servers.sdk import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
 from agent_host.servers.spec import Progress, Reply, Spec
 from agent_host.servers.tasks import TASK_SECONDS, Task, Tasks, read_task
@@ -100,7 +102,7 @@ class Calls:
             params |= self.inputs.responses(answers)
         if name in self.as_tasks:
             params["task"] = {"ttl": int(TASK_SECONDS * 1000)}
-        one = _Call(self, params, progress)
+        one = _Call(self, params, progress, answers=answers)
         return await self._within(one, principal, call_id)
 
     async def resume(
@@ -185,11 +187,19 @@ class _Call:
     """One call on its way."""
 
     def __init__(
-        self, calls: Calls, params: JsonObject, progress: Progress, task: Task | None = None
+        self,
+        calls: Calls,
+        params: JsonObject,
+        progress: Progress,
+        task: Task | None = None,
+        *,
+        answers: Answers | None = None,
     ) -> None:
         self._calls = calls
         self._params = params
         self._task = task
+        self._answers = answers
+        self._given: Answers | None = None
         self.progress = progress
 
     async def run(self, open_call: OpenCall, meta: JsonObject) -> Reply:
@@ -221,6 +231,10 @@ class _Call:
         if reply.kind == "error" and reply.code == HEADER_MISMATCH and calls.relist is not None:
             await calls.relist()
             reply = await self._ask(meta)
+        if self._answers is not None and _state_refused(reply):
+            self._given, self._answers = self._answers, None
+            self._params = self._first()
+            reply = await self._ask(meta)
         if reply.kind == "error" and reply.code == URL_NEEDED:
             problem = await calls.inputs.visited(reply.data, open_call)
             if problem:
@@ -241,12 +255,33 @@ class _Call:
             return Reply(kind="error", text=wanted)
         if state is not None and (not isinstance(state, str) or len(state) > MAX_STATE):
             return Reply(kind="error", text="the server's state is no text, or too long to carry")
-        if any(request.method != ROOTS for request in wanted):
+        given = self._known(wanted)
+        if given is None:
             return Reply(kind="paused", requests=wanted, state=state)
-        first = {key: self._params[key] for key in ("name", "arguments")}
-        answers = Answers(state=state, requests=wanted, given={})
-        self._params = first | inputs.responses(answers)
+        answers = Answers(state=state, requests=wanted, given=given)
+        self._params = self._first() | inputs.responses(answers)
         return None
+
+    def _first(self) -> JsonObject:
+        """The parameters of the call's first leg."""
+        return {key: self._params[key] for key in ("name", "arguments")}
+
+    def _known(self, wanted: tuple[ServerRequest, ...]) -> Mapping[str, JsonObject] | None:
+        """The answers to what is wanted, if nobody needs to be asked: those to the very same
+        questions, if the server has forgotten that it got them."""
+        asked = tuple(request for request in wanted if request.method != ROOTS)
+        if not asked:
+            return {}
+        before, self._given = self._given, None
+        if before is None or not all(r in before.requests and r.key in before.given for r in asked):
+            return None
+        return {request.key: before.given[request.key] for request in asked}
+
+
+def _state_refused(reply: Reply) -> bool:
+    """Whether the server does not take the state that it had the host carry. It did nothing then:
+    what is continued is refused before it runs."""
+    return reply.kind == "error" and reply.code == INVALID_PARAMS and "requestState" in reply.text
 
 
 def _task_of(raw: JsonObject, *, asked: bool) -> Task | None:

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+from typing import Annotated
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import Completion
+from mcp.server.mcpserver.resolve import Elicit, Resolve
+from mcp_types import Completion, ElicitRequest, ElicitRequestFormParams, InputRequiredResult
 from pydantic import BaseModel
 
 server = MCPServer("sdk", version="3.2.1", instructions="Made by the book.", log_level="ERROR")
@@ -23,6 +25,26 @@ def add(a: int, b: int) -> int:
 async def old_ask(context: Context) -> str:
     answer = await context.elicit("Who are you?", Name)
     return f"{answer.action} {answer.data.name if answer.action == 'accept' else ''}".strip()
+
+
+def ask_name(greeting: str) -> Elicit[Name]:
+    return Elicit(f"{greeting}! Who are you?", Name)
+
+
+@server.tool()
+async def new_ask(greeting: str, who: Annotated[Name, Resolve(ask_name)]) -> str:
+    return f"{greeting}, {who.name}"
+
+
+@server.tool()
+async def insist(context: Context) -> str | InputRequiredResult:
+    if context.request_state == "asked twice":
+        return "enough"
+    asked = ElicitRequestFormParams(message="Sure?", requested_schema=Name.model_json_schema())
+    return InputRequiredResult(
+        input_requests={"sure": ElicitRequest(params=asked)},
+        request_state="asked twice" if context.request_state else "asked once",
+    )
 
 
 @server.tool()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_host.core.types import Message, Resource, Text
+from agent_host.ports import Answers
 from agent_host.servers.offers import PromptInfo
 from agent_host.servers.spec import HttpSpec, StdioSpec
 from tests.fakes.asked import Person, called, pooled
@@ -100,6 +101,47 @@ def test_tools_of_the_old_style_ask_over_the_old_protocol_and_are_explained_over
     refused = run(ask, transport, "auto", person)
     assert refused.error == "tool_error"
     assert 'works with `protocol = "legacy"`' in said(refused)
+
+
+ADA = {"action": "accept", "content": {"name": "Ada"}}
+
+
+def gone_on(greeting):
+    """What becomes of a call that paused in one process and goes on in another one of the same
+    server, which made a new key and so does not know the state that the first one sealed."""
+
+    async def first(pool):
+        return await called(pool, "new_ask", {"greeting": "Hello"})
+
+    paused = run(first, "stdio", "auto", Person())
+    (asked,) = paused.requests
+    answers = Answers(state=paused.state, requests=paused.requests, given={asked.key: ADA})
+
+    async def second(pool):
+        return await called(pool, "new_ask", {"greeting": greeting}, answers=answers)
+
+    return run(second, "stdio", "auto", Person())
+
+
+def test_answers_outlive_the_process_that_asked_although_it_sealed_its_state():
+    assert said(gone_on("Hello")) == "Hello, Ada"
+
+
+def test_another_question_is_asked_and_not_answered_with_what_was_said_to_the_first():
+    paused = gone_on("Good night")
+    assert [r.params["message"] for r in paused.requests] == ["Good night! Who are you?"]
+
+
+def test_a_server_that_asks_the_same_again_gets_a_new_answer():
+    async def scenario(pool):
+        first = await called(pool, "insist")
+        answers = Answers(state=first.state, requests=first.requests, given={"sure": ADA})
+        second = await called(pool, "insist", answers=answers)
+        assert (second.requests, second.state != first.state) == (first.requests, True)
+        answers = Answers(state=second.state, requests=second.requests, given={"sure": ADA})
+        assert said(await called(pool, "insist", answers=answers)) == "enough"
+
+    run(scenario, "stdio", "auto", Person())
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])
