@@ -22,6 +22,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal, Tool
 from agent_host.ports import Answer, Answers, Observer
 from agent_host.servers.breaker import QUICK
+from agent_host.servers.changes import Changes
 from agent_host.servers.health import Health
 from agent_host.servers.offer import Offer
 from agent_host.servers.process import ServerProcess, SpawnFailure, start
@@ -47,9 +48,6 @@ STALL_SECONDS = 5.0
 """Seconds in which a server whose calls time out must answer a ping, or be started anew."""
 UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
-RELIST_PAUSE = 0.1
-"""Seconds in which further list_changed notices are one; doubles while they go on, up to: """
-RELIST_MOST = 30.0
 LOGS_KEPT = 200
 """Log lines of one server that are shown in one connection; the rest is counted."""
 
@@ -79,7 +77,7 @@ class _Life:
     """One connection's life; `tools` is None until they were listed."""
 
     connection: Connection
-    changed: asyncio.Event
+    changes: Changes
     stalled: asyncio.Event
     tools: dict[str, Tool] | None = None
 
@@ -109,6 +107,7 @@ class Supervisor:
         self._was_up = False
         self._began = 0.0
         self._logged = 0
+        self._calling = 0
         self._told_lost = False
         self._relations = Relations()
         self._wanted = asyncio.Event()
@@ -254,14 +253,18 @@ class Supervisor:
         if why := calls.refuses():
             return Reply(kind="refused", text=why)
         life, began, reply = self._life, calls.began(), None
+        self._calling += 1
         try:
             reply = await send()
         finally:
+            self._calling -= 1
             if reply is None or reply.kind in ("refused", "lost"):
                 calls.over()
         self._health.count(reply, now() - began)
         if reply.kind in ("result", "error", "paused"):
             calls.answered()
+            if life is not None:
+                await life.changes.caught_up()
         elif reply.kind == "timeout" and calls.timed_out(began) and life is not None:
             life.stalled.set()
         return reply
@@ -320,9 +323,9 @@ class Supervisor:
         pid = process.pid if process else None
         self._health.note(pid=pid, stderr="", transport=transport_of(spec))
         began = self._world.monotonic()
-        changed = asyncio.Event()
+        changes = Changes(lambda text: self._log("warning", text))
         hooks = Hooks(
-            tools_changed=changed.set,
+            tools_changed=changes.told,
             log=self._log,
             relations=self._relations,
             answer=self._world.answer,
@@ -331,7 +334,7 @@ class Supervisor:
         failed: ConnectFailedError | None = None
         why = ""
         async with connect(spec, process, hooks) as connection:
-            life = self._life = _Life(connection, changed, asyncio.Event())
+            life = self._life = _Life(connection, changes, asyncio.Event())
             try:
                 async with asyncio.timeout(spec.connect_timeout):
                     await connection.handshake(self.known_as)
@@ -381,19 +384,9 @@ class Supervisor:
 
     async def _follow_news(self, life: _Life) -> str:
         """List the tools again when they changed; return why that failed."""
-        pause = RELIST_PAUSE
-        while True:
-            await life.changed.wait()
-            await asyncio.sleep(pause)
-            life.changed.clear()
-            try:
-                async with asyncio.timeout(self.spec.connect_timeout):
-                    await self._list(life)
-            except ConnectFailedError as error:
-                return str(error)
-            except TimeoutError:
-                return f"tools/list did not answer within {self.spec.connect_timeout:g} s"
-            pause = min(pause * 2, RELIST_MOST) if life.changed.is_set() else RELIST_PAUSE
+        return await life.changes.follow(
+            lambda: self._list(life), self.spec.connect_timeout, lambda: self._calling > 0
+        )
 
     async def _stalls(self, life: _Life) -> str:
         """Ask a server whose calls time out whether it is there; return that it is not."""

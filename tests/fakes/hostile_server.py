@@ -164,10 +164,12 @@ class Server(Offers):
             self.modes,
             [self.tool(n) for n in ("echo", "slow", "die", "env", "progress")],
         )
-        if "list_error" in modes:
+        if "list_error" in modes or ("relist_error" in modes and 1 < self.lists < 4):
             return {"error": {"code": -32603, "message": "no list" + ESC}}
         if "list_garbage" in modes:
             return {"result": {"tools": "none"}}
+        if "relist_never" in modes and self.lists > 1:
+            return {"error": {"code": -32603, "message": "no list"}}
         if "hang_list" in modes:
             return None
         if "no_schema" in modes:
