@@ -17,8 +17,8 @@ from agent_host.core.loop import outcome
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Json, JsonObject, Message, Text
 from agent_host.engine.session import Session
-from agent_host.servers.validation import Checker
-from agent_host.servers.vetting import SchemaError
+from agent_host.servers.tools.validation import Checker
+from agent_host.servers.tools.vetting import SchemaError
 
 MAX_FILE = 1024 * 1024
 """Bytes of a schema's file."""

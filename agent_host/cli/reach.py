@@ -18,9 +18,9 @@ from agent_host.cli.steps import Found
 from agent_host.core.text import clean_line
 from agent_host.servers.login.resource import resource_of
 from agent_host.servers.login.store import Store
-from agent_host.servers.proxies import proxy_for, shown
 from agent_host.servers.spec import ConnectFailedError, HttpSpec
-from agent_host.servers.tls import tls_context, tls_fault
+from agent_host.servers.transports.proxies import proxy_for, shown
+from agent_host.servers.transports.tls import tls_context, tls_fault
 
 _SECONDS = 5.0
 _SOON = 14

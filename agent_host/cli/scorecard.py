@@ -37,7 +37,7 @@ from agent_host.models.scorecard_subject import Examination, Subject
 from agent_host.models.settings import AdapterSettings
 from agent_host.ports import ModelAdapter
 from agent_host.records.redact import Redactor
-from agent_host.servers.validation import Checker
+from agent_host.servers.tools.validation import Checker
 
 if TYPE_CHECKING:
     from agent_host.host.models import Change

@@ -81,7 +81,7 @@ def http_spec(loaded: Loaded, name: str) -> Any:
 
 def raw(spec: Any) -> Any:
     """Return the transport that the server's requests go through."""
-    return import_module("agent_host.servers.proxies").RawTransport(spec)
+    return import_module("agent_host.servers.transports.proxies").RawTransport(spec)
 
 
 def run(work: Any) -> Any:

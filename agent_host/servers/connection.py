@@ -16,17 +16,16 @@ from typing import Any
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal
 from agent_host.ports import Answers
-from agent_host.servers.calls import Calls
 from agent_host.servers.frames import Gate
-from agent_host.servers.handshake import SKILLS, Agreed, Handshake, disproved, said_version
-from agent_host.servers.http import failure_facts
-from agent_host.servers.inputs import Inputs
-from agent_host.servers.listing import Listed, walk
 from agent_host.servers.login.person import Person
-from agent_host.servers.news import News
-from agent_host.servers.patience import Patience
-from agent_host.servers.process import ServerProcess
-from agent_host.servers.requests import METHOD_NOT_FOUND, Refusal, Requests
+from agent_host.servers.protocol.calls import Calls
+from agent_host.servers.protocol.handshake import SKILLS, Agreed, Handshake, disproved, said_version
+from agent_host.servers.protocol.inputs import Inputs
+from agent_host.servers.protocol.listing import Listed, walk
+from agent_host.servers.protocol.news import News
+from agent_host.servers.protocol.patience import Patience
+from agent_host.servers.protocol.requests import METHOD_NOT_FOUND, Refusal, Requests
+from agent_host.servers.protocol.tasks import Tasks
 from agent_host.servers.spec import (
     ConnectFailedError,
     Connection,
@@ -37,9 +36,10 @@ from agent_host.servers.spec import (
     Reply,
     Spec,
 )
-from agent_host.servers.sse import UrlTransport, url_transport
-from agent_host.servers.tasks import Tasks
-from agent_host.servers.transport import StdioTransport
+from agent_host.servers.transports.http import failure_facts
+from agent_host.servers.transports.process import ServerProcess
+from agent_host.servers.transports.sse import UrlTransport, url_transport
+from agent_host.servers.transports.stdio import StdioTransport
 
 _LISTS = {
     "resources": ("resources/list", "resources"),

@@ -15,8 +15,8 @@ from agent_host.core.catalogue import changes
 from agent_host.core.events import ServerLog, ToolsChanged
 from agent_host.core.types import Tool
 from agent_host.ports import Observer
-from agent_host.servers.definitions import PROBLEMS_KEPT, read_definitions
 from agent_host.servers.spec import Spec
+from agent_host.servers.tools.definitions import PROBLEMS_KEPT, read_definitions
 
 PROBLEMS_TOLD = 3
 """Problems with a server's tools, above which only the first and their number are told."""

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Content, JsonObject, Message, Principal
 from agent_host.servers.frames import sound
-from agent_host.servers.results import content_of
 from agent_host.servers.spec import Connection, Reply
 from agent_host.servers.supervisor import Supervisor
+from agent_host.servers.tools.results import content_of
 
 if TYPE_CHECKING:
-    from agent_host.servers.skills import Skill
+    from agent_host.servers.protocol.skills import Skill
 
-SKILLS_MODULE = "agent_host.servers.skills"
+SKILLS_MODULE = "agent_host.servers.protocol.skills"
 """Loaded when the first skill is asked for, because of what it imports."""
 MAX_NAME = 300
 MAX_URI = 8192

@@ -29,8 +29,6 @@ from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestR
 from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
-from agent_host.servers.outcome import failed, outcome
-from agent_host.servers.signs import first_sight
 from agent_host.servers.spec import (
     Connection,
     Known,
@@ -42,10 +40,12 @@ from agent_host.servers.spec import (
     decline,
 )
 from agent_host.servers.supervisor import Supervisor, World
-from agent_host.servers.validation import Validation
+from agent_host.servers.tools.outcome import failed, outcome
+from agent_host.servers.tools.signs import first_sight
+from agent_host.servers.tools.validation import Validation
 
 if TYPE_CHECKING:
-    from agent_host.servers.skills import Skill
+    from agent_host.servers.protocol.skills import Skill
 
 PATIENCE = 4.0
 """Seconds without any newcomer after which the first request leaves with the tools there are: a

@@ -28,9 +28,9 @@ from agent_host.core.types import (
 from agent_host.ports import CallContext
 from agent_host.servers.lock import Remembered
 from agent_host.servers.offers import Failed, Offers, ResourceInfo
-from agent_host.servers.outcome import failed
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
+from agent_host.servers.tools.outcome import failed
 
 LIST = "resources/list"
 READ = "resources/read"

@@ -25,7 +25,6 @@ from agent_host.servers.breaker import QUICK
 from agent_host.servers.changes import Changes
 from agent_host.servers.health import Health
 from agent_host.servers.offer import Offer
-from agent_host.servers.process import ServerProcess, SpawnFailure, start
 from agent_host.servers.reasons import explained, flat, with_last_words
 from agent_host.servers.spec import (
     ConnectFailedError,
@@ -42,6 +41,7 @@ from agent_host.servers.spec import (
     Spec,
     StdioSpec,
 )
+from agent_host.servers.transports.process import ServerProcess, SpawnFailure, start
 from agent_host.servers.ways import Ways, transport_of
 
 STALL_SECONDS = 5.0

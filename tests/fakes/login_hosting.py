@@ -9,8 +9,8 @@ import httpx2
 
 from agent_host.servers.login.person import Headless
 from agent_host.servers.login.transport import LoginTransport
-from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import AuthSpec, HttpSpec
+from agent_host.servers.transports.proxies import RawTransport
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "test/echo"}
 TOOL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "test"}}

@@ -19,7 +19,9 @@ def test_a_token_that_was_got_on_the_way_is_kept_out_of_what_is_written():
     for text in login.secrets():
         secrets.keep(text)
     shown = secrets.redactor.text("access-1 refresh-1 client-secret private-key c https://r")
-    assert shown == "[secret:token 1] [secret:token 2] [secret:token 3] [secret:token 4] c https://r"
+    assert (
+        shown == "[secret:token 1] [secret:token 2] [secret:token 3] [secret:token 4] c https://r"
+    )
     assert Login(server=server, resource="r").secrets() == ()
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from agent_host.servers.login.commands import log_in
 from agent_host.servers.login.person import Headless
-from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import AuthSpec, HttpSpec
+from agent_host.servers.transports.proxies import RawTransport
 from tests.login_real.visitor import visit
 from tests.login_real.world import USUAL, VARIABLES, Desk, World
 

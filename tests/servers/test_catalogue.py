@@ -9,14 +9,14 @@ import pytest
 from agent_host.builtin.finding import Finder
 from agent_host.core.catalogue import NAME_LIMIT, build_catalogue, look_alikes
 from agent_host.core.types import Annotations, Text, Tool
-from agent_host.servers.definitions import read_definitions
 from agent_host.servers.lock import Lock
-from agent_host.servers.mending import mended
 from agent_host.servers.offers import ResourceInfo
 from agent_host.servers.resource_tools import LIST, LISTED, READ, listed, resource_tools
-from agent_host.servers.signs import TOLD, first_sight, names_of_others, signs
 from agent_host.servers.spec import StdioSpec
-from agent_host.servers.validation import Validation
+from agent_host.servers.tools.definitions import read_definitions
+from agent_host.servers.tools.mending import mended
+from agent_host.servers.tools.signs import TOLD, first_sight, names_of_others, signs
+from agent_host.servers.tools.validation import Validation
 from tests.core.test_hidden import TAGS
 from tests.fakes.corpus import SERVERS, TOOLS, corpus, real, servers
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_host.core.types import Audio, Image, Resource, Text
-from agent_host.servers.definitions import read_definitions
-from agent_host.servers.results import MAX_RESULT, as_json, content_of
 from agent_host.servers.spec import StdioSpec
+from agent_host.servers.tools.definitions import read_definitions
+from agent_host.servers.tools.results import MAX_RESULT, as_json, content_of
 
 SPEC = StdioSpec(name="s", command="x", trust_annotations=True, parallel=False)
 

@@ -8,8 +8,8 @@ import pytest
 
 from agent_host.core.types import Principal
 from agent_host.ports import CallContext
-from agent_host.servers.fate import KEY, fate_of, fated
 from agent_host.servers.spec import HttpSpec
+from agent_host.servers.transports.fate import KEY, fate_of, fated
 from tests.fakes.hosting import DEADLINE, running
 from tests.fakes.mirror_server import Mirror
 
@@ -45,7 +45,7 @@ def test_a_server_that_claims_that_its_call_never_ran_is_not_called_again(mirror
 
 
 def test_each_process_has_a_key_of_its_own():
-    code = "from agent_host.servers.fate import KEY; print(KEY)"
+    code = "from agent_host.servers.transports.fate import KEY; print(KEY)"
     keys = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
         for _ in range(2)

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from agent_host.core.events import ServerConnected, ServerLost
-from agent_host.servers import http_calls
 from agent_host.servers.spec import HttpSpec
+from agent_host.servers.transports import http_calls
 from tests.fakes.hostile_http import free_port, serving
 from tests.fakes.hosting import call, running, said, until
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent_host.core.events import ServerLog
 from agent_host.ports import Answers, CallPaused, RequestRefused
-from agent_host.servers import patience
+from agent_host.servers.protocol import patience
 from tests.fakes.asked import MODERN, OLD, Person, asking, called, over, pooled, seen
 from tests.fakes.hosting import said, until
 
@@ -202,7 +202,7 @@ def test_a_url_that_nobody_visits_fails_the_call_and_says_so(monkeypatch):
 
 
 def test_a_server_that_never_tells_that_a_url_was_visited_is_tried_again_later(monkeypatch):
-    from agent_host.servers import inputs
+    from agent_host.servers.protocol import inputs
 
     monkeypatch.setattr(inputs, "VISIT_SECONDS", 0.3)
     person = Person({"action": "accept"})
@@ -267,7 +267,7 @@ def test_legs_that_ask_for_nothing_are_sent_again_with_their_state():
     ],
 )
 def test_what_makes_no_sense_or_no_end_fails_the_call(monkeypatch, tool, arguments, part):
-    from agent_host.servers import calls
+    from agent_host.servers.protocol import calls
 
     monkeypatch.setattr(calls, "LEG_PAUSE_MOST", 0.05)
     result = run(lambda pool: called(pool, tool, arguments), speaks=MODERN, person=Person())

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent_host.servers.definitions import read_definition
 from agent_host.servers.lock import Lock, spec_hash
 from agent_host.servers.spec import HttpSpec, StdioSpec
+from agent_host.servers.tools.definitions import read_definition
 
 SPEC = StdioSpec(name="s", command="run", args=("--token=hunter2",), env={"KEY": "hunter2"})
 RAW = {

@@ -10,7 +10,7 @@ from agent_host.servers.login.browser import check_openable
 from agent_host.servers.login.challenge import challenge_of
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.wire import Wire
-from agent_host.servers.proxies import RawTransport
+from agent_host.servers.transports.proxies import RawTransport
 from tests.fakes.authorization_server import protected
 from tests.fakes.login_hosting import browser, client_of, once, post, spec_for, with_auth
 

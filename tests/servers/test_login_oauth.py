@@ -11,7 +11,7 @@ from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
 from agent_host.servers.login.record import encode
 from agent_host.servers.login.resource import resource_of
 from agent_host.servers.login.store import Store
-from agent_host.servers.proxies import RawTransport
+from agent_host.servers.transports.proxies import RawTransport
 from tests.fakes.authorization_server import protected
 from tests.fakes.login_hosting import (
     TOOL,

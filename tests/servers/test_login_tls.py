@@ -9,8 +9,8 @@ import pytest
 from agent_host.servers.login.addresses import Reach
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.wire import Wire
-from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import HttpSpec, TlsSpec
+from agent_host.servers.transports.proxies import RawTransport
 from tests.fakes.certificates import Authority
 from tests.fakes.hostile_http import serving
 

@@ -14,8 +14,8 @@ import pytest
 from agent_host.core.types import Principal
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.user_tokens import UserTokens
-from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import AuthSpec, HttpSpec, UserSpec
+from agent_host.servers.transports.proxies import RawTransport
 from agent_host.servers.user import principal
 from tests.fakes.login_hosting import Clock
 

@@ -88,7 +88,7 @@ def test_a_resource_that_wants_an_answer_first_gets_it(transport):
 
 
 def test_a_resource_that_never_comes_fails_in_the_end(monkeypatch):
-    from agent_host.servers import calls
+    from agent_host.servers.protocol import calls
 
     monkeypatch.setattr(calls, "LEG_PAUSE_MOST", 0.02)
     failed = run(lambda pool: pool.read_resource("a", "memo://endless"), speaks=MODERN)
@@ -224,7 +224,7 @@ def test_watching_survives_a_restart_of_the_server():
 def test_a_subscription_that_ended_is_opened_again_and_everything_looked_at_anew(
     tmp_path, monkeypatch
 ):
-    from agent_host.servers import news
+    from agent_host.servers.protocol import news
 
     monkeypatch.setattr(news, "RELISTEN_PAUSE", 0.1)
     flags = {"seen": tmp_path / "seen"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_host.servers.process import ServerProcess, start
+from agent_host.servers.transports.process import ServerProcess, start
 from tests.fakes.hosting import DEADLINE, call, hostile, running, until
 
 ROOT = Path(__file__).parents[2]

@@ -405,6 +405,6 @@ def test_importing_the_pool_does_not_import_the_sdk():
 def test_importing_the_launcher_imports_no_event_loop():
     import subprocess
 
-    code = "import sys, agent_host.servers.process; print('asyncio' in sys.modules)"
+    code = "import sys, agent_host.servers.transports.process; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -10,16 +10,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_host.servers import keeper, process
 from agent_host.servers.connection import connect
-from agent_host.servers.process import (
+from agent_host.servers.spec import Hooks, StdioSpec
+from agent_host.servers.transports import keeper, process
+from agent_host.servers.transports.process import (
     ServerProcess,
     SpawnFailure,
     child_environment,
     describe_exit,
     start,
 )
-from agent_host.servers.spec import Hooks, StdioSpec
 from tests.fakes.hosting import hostile
 
 SLEEPER = ("-I", "-S", "-c", "import time; time.sleep(600)")

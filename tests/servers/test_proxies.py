@@ -5,8 +5,8 @@ import asyncio
 import httpx2
 import pytest
 
-from agent_host.servers.proxies import proxy_for
 from agent_host.servers.spec import HttpSpec, TlsSpec
+from agent_host.servers.transports.proxies import proxy_for
 from tests.fakes.certificates import Authority
 from tests.fakes.hostile_http import serving
 from tests.fakes.hosting import call, running

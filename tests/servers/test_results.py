@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_host.core.types import Audio, Image, Resource, Text
-from agent_host.servers.media import base64_of, media_type_of
-from agent_host.servers.results import as_json, content_of, for_user
-from agent_host.servers.saying import says
+from agent_host.servers.tools.media import base64_of, media_type_of
+from agent_host.servers.tools.results import as_json, content_of, for_user
+from agent_host.servers.tools.saying import says
 from tests.core.test_hidden import TAGS
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(60))).decode()

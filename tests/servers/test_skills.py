@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from agent_host.servers.offers import Failed
-from agent_host.servers.skills import Skill, _differs, read_skills
+from agent_host.servers.protocol.skills import Skill, _differs, read_skills
 from tests.fakes.asked import MODERN, methods, over, pooled
 
 BOTH = pytest.mark.parametrize("transport", ["stdio", "http"])

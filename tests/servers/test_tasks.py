@@ -6,7 +6,7 @@ import json
 import pytest
 
 from agent_host.core.types import Principal
-from agent_host.servers import patience as patience_module
+from agent_host.servers.protocol import patience as patience_module
 from tests.fakes.asked import (
     MODERN,
     OLD,
@@ -75,7 +75,7 @@ def test_a_task_may_take_longer_than_a_silent_call(speaks):
 
 @FORMS
 def test_a_task_that_never_ends_is_given_up_and_cancelled(tmp_path, monkeypatch, speaks):
-    from agent_host.servers import calls, tasks
+    from agent_host.servers.protocol import calls, tasks
 
     monkeypatch.setattr(patience_module, "MOST", 2.0)
     monkeypatch.setattr(calls, "MOST", 2.0)
@@ -160,7 +160,7 @@ def test_progress_renews_the_time_of_its_own_call(transport, speaks):
 
 
 def test_progress_without_end_has_an_end(monkeypatch):
-    from agent_host.servers import calls
+    from agent_host.servers.protocol import calls
 
     monkeypatch.setattr(patience_module, "MOST", 3.0)
     monkeypatch.setattr(calls, "MOST", 3.0)

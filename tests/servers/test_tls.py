@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent_host.servers.spec import ConnectFailedError, HttpSpec, TlsSpec
-from agent_host.servers.tls import tls_context
+from agent_host.servers.transports.tls import tls_context
 from tests.fakes.certificates import Authority
 from tests.fakes.hostile_http import serving
 from tests.fakes.hosting import call, running

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from agent_host.servers.frames import Gate
-from agent_host.servers.process import ServerProcess, start
 from agent_host.servers.spec import Hooks, StdioSpec
-from agent_host.servers.transport import MAX_QUEUE, StdioTransport, to_message
+from agent_host.servers.transports.process import ServerProcess, start
+from agent_host.servers.transports.stdio import MAX_QUEUE, StdioTransport, to_message
 
 CANCELLED = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}'
 MANY = 20_000

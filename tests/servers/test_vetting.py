@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_host.core.types import Tool
-from agent_host.servers.validation import Checker, Validation
-from agent_host.servers.vetting import SchemaError, vet
+from agent_host.servers.tools.validation import Checker, Validation
+from agent_host.servers.tools.vetting import SchemaError, vet
 from tests.fakes.hostile_server import SCHEMAS, doubling
 
 BUDGET = 1.0  # seconds of CPU

@@ -22,8 +22,8 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 from agent_host.core.text import clean
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import MAX_DROPPED, Gate, Lines
-from agent_host.servers.process import ServerProcess, describe_exit
 from agent_host.servers.sdk import SessionMessage
+from agent_host.servers.transports.process import ServerProcess, describe_exit
 
 EOF_GRACE = 0.6
 """Seconds a server has to leave after its stdin ended, before SIGTERM."""

@@ -22,8 +22,8 @@ import anyio
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import Gate
-from agent_host.servers.inputs import Inputs, OpenCall
-from agent_host.servers.requests import Requests
+from agent_host.servers.protocol.inputs import Inputs, OpenCall
+from agent_host.servers.protocol.requests import Requests
 from agent_host.servers.spec import Progress, Reply
 
 TASK_SECONDS = 3600.0

@@ -17,7 +17,7 @@ import jsonschema_rs
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import Json, JsonObject, Tool
-from agent_host.servers.vetting import SchemaError, vet
+from agent_host.servers.tools.vetting import SchemaError, vet
 
 MAX_WORK = 2_000_000
 """Schema visits that a whole value may cause (about 0.1 microseconds each)."""

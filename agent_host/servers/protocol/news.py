@@ -16,8 +16,8 @@ from typing import Any
 
 from agent_host.core.types import JsonObject
 from agent_host.servers.frames import LISTEN, Gate
-from agent_host.servers.handshake import Agreed
-from agent_host.servers.requests import Requests
+from agent_host.servers.protocol.handshake import Agreed
+from agent_host.servers.protocol.requests import Requests
 from agent_host.servers.spec import Hooks, Reply
 
 RELISTEN_PAUSE = 1.0

@@ -19,12 +19,17 @@ from typing import Any
 from agent_host.core.types import JsonObject, Principal, ServerRequest
 from agent_host.ports import Answers
 from agent_host.servers.frames import Gate
-from agent_host.servers.inputs import MAX_STATE, ROOTS, Inputs, OpenCall
-from agent_host.servers.patience import MOST, Patience
-from agent_host.servers.requests import HEADER_MISMATCH, INVALID_PARAMS, URL_NEEDED, Requests
+from agent_host.servers.protocol.inputs import MAX_STATE, ROOTS, Inputs, OpenCall
+from agent_host.servers.protocol.patience import MOST, Patience
+from agent_host.servers.protocol.requests import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    URL_NEEDED,
+    Requests,
+)
+from agent_host.servers.protocol.tasks import TASK_SECONDS, Task, Tasks, read_task
 from agent_host.servers.sdk import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
 from agent_host.servers.spec import Progress, Reply, Spec
-from agent_host.servers.tasks import TASK_SECONDS, Task, Tasks, read_task
 from agent_host.servers.user import principal as current
 from agent_host.servers.user import user_meta
 

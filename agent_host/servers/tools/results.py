@@ -15,8 +15,8 @@ from typing import Any
 from agent_host.core.hidden import without_smuggled
 from agent_host.core.types import Audio, Content, Image, JsonObject, Resource, Text
 from agent_host.servers.frames import sound
-from agent_host.servers.media import base64_of, media_type_of
-from agent_host.servers.saying import says
+from agent_host.servers.tools.media import base64_of, media_type_of
+from agent_host.servers.tools.saying import says
 
 MAX_RESULT = 8 * 1024 * 1024
 """Characters of one result that reach the host."""

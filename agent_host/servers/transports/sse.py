@@ -21,9 +21,12 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import MAX_LINE, Gate
-from agent_host.servers.http import (
+from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
+from agent_host.servers.sdk import SessionMessage
+from agent_host.servers.spec import ConnectFailedError, HttpSpec
+from agent_host.servers.transports.fate import fate_of
+from agent_host.servers.transports.http import (
     CLOSE_GRACE,
     FORGOTTEN,
     GONE_GRACE,
@@ -31,13 +34,15 @@ from agent_host.servers.http import (
     HttpTransport,
     failure_facts,
 )
-from agent_host.servers.http_calls import TRANSPORT_ERROR, network_text, rpc_failure, unreached
-from agent_host.servers.http_client import http_client
-from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
-from agent_host.servers.sdk import SessionMessage
-from agent_host.servers.spec import ConnectFailedError, HttpSpec
-from agent_host.servers.tickets import CURRENT, Tickets
-from agent_host.servers.transport import Inbox, note_sent, to_message
+from agent_host.servers.transports.http_calls import (
+    TRANSPORT_ERROR,
+    network_text,
+    rpc_failure,
+    unreached,
+)
+from agent_host.servers.transports.http_client import http_client
+from agent_host.servers.transports.stdio import Inbox, note_sent, to_message
+from agent_host.servers.transports.tickets import CURRENT, Tickets
 
 NO_STREAM = "it offers no event stream there (HTTP+SSE)"
 

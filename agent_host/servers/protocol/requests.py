@@ -19,8 +19,6 @@ import anyio
 from agent_host import __version__
 from agent_host.core.text import clean
 from agent_host.core.types import JsonObject
-from agent_host.servers.fate import fate_of
-from agent_host.servers.http_calls import BROKEN_OFF
 from agent_host.servers.sdk import (
     MODERN_VERSIONS,
     JSONRPCDispatcher,
@@ -28,6 +26,8 @@ from agent_host.servers.sdk import (
     encode_header_value,
 )
 from agent_host.servers.spec import Reply
+from agent_host.servers.transports.fate import fate_of
+from agent_host.servers.transports.http_calls import BROKEN_OFF
 
 CLIENT: JsonObject = {"name": "agent-host", "version": __version__}
 CONNECTION_CLOSED = -32000

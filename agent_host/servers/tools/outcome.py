@@ -8,9 +8,9 @@ wants answers first has no result yet.
 from agent_host.core.text import clip
 from agent_host.core.types import Content, JsonObject, Text, Tool, ToolErrorKind, ToolResult
 from agent_host.ports import CallContext, CallPaused
-from agent_host.servers.results import content_of, for_user
 from agent_host.servers.spec import Reply
-from agent_host.servers.validation import Validation
+from agent_host.servers.tools.results import content_of, for_user
+from agent_host.servers.tools.validation import Validation
 
 MAX_REASON = 3000
 
@@ -59,9 +59,7 @@ def _answer(
         if note is not None:
             content = (*content, Text(text=note))
     error: ToolErrorKind | None = "tool_error" if is_error else None
-    return ToolResult(
-        call_id=context.call_id, content=content, error=error, for_user=for_user(raw)
-    )
+    return ToolResult(call_id=context.call_id, content=content, error=error, for_user=for_user(raw))
 
 
 def failed(context: CallContext, kind: ToolErrorKind, text: str) -> ToolResult:

@@ -16,13 +16,13 @@ import anyio
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from agent_host.core.types import JsonObject
-from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import MAX_LINE, Gate
-from agent_host.servers.http_client import http_client
 from agent_host.servers.sdk import SessionMessage, streamable_http_client
 from agent_host.servers.spec import HttpSpec
-from agent_host.servers.tickets import CURRENT, Tickets
-from agent_host.servers.transport import Inbox, note_sent, to_message
+from agent_host.servers.transports.fate import fate_of
+from agent_host.servers.transports.http_client import http_client
+from agent_host.servers.transports.stdio import Inbox, note_sent, to_message
+from agent_host.servers.transports.tickets import CURRENT, Tickets
 
 CLOSE_GRACE = 0.8
 """Seconds that ending the session at the server may take."""

@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 
 from agent_host.core.text import clean_line
-from agent_host.servers.http_calls import OneCallTransport
-from agent_host.servers.proxies import RawTransport
 from agent_host.servers.spec import ConnectFailedError, HttpSpec
-from agent_host.servers.user_http import UserHeaders
+from agent_host.servers.transports.http_calls import OneCallTransport
+from agent_host.servers.transports.proxies import RawTransport
+from agent_host.servers.transports.user_http import UserHeaders
 
 CONNECT_SHARE = 0.8
 """The part of the connect budget that one TCP and TLS connection may take: the rest is for

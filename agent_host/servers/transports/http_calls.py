@@ -25,11 +25,11 @@ import httpx2
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.servers.fate import fated
 from agent_host.servers.frames import MAX_LINE
 from agent_host.servers.login.errors import LoginFailedError, NeedsLoginError
-from agent_host.servers.tickets import CURRENT, Ticket
-from agent_host.servers.tls import tls_fault
+from agent_host.servers.transports.fate import fated
+from agent_host.servers.transports.tickets import CURRENT, Ticket
+from agent_host.servers.transports.tls import tls_fault
 
 ATTEMPTS = 3
 FIRST_PAUSE = 0.1

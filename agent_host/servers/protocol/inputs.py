@@ -24,8 +24,8 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, ServerRequest
 from agent_host.ports import Answers, RequestRefused
 from agent_host.servers.frames import OWNER, Gate, sound
-from agent_host.servers.patience import Patience
-from agent_host.servers.requests import INVALID_PARAMS, METHOD_NOT_FOUND, Refusal
+from agent_host.servers.protocol.patience import Patience
+from agent_host.servers.protocol.requests import INVALID_PARAMS, METHOD_NOT_FOUND, Refusal
 from agent_host.servers.spec import Hooks, Spec
 
 ELICIT, SAMPLE, ROOTS = "elicitation/create", "sampling/createMessage", "roots/list"

@@ -21,10 +21,10 @@ from agent_host.core.hidden import hidden_name
 from agent_host.core.text import clean_line
 from agent_host.core.types import Annotations, JsonObject, Tool
 from agent_host.servers.frames import sound
-from agent_host.servers.mending import mended
 from agent_host.servers.spec import Spec
-from agent_host.servers.validation import Checker
-from agent_host.servers.vetting import SchemaError
+from agent_host.servers.tools.mending import mended
+from agent_host.servers.tools.validation import Checker
+from agent_host.servers.tools.vetting import SchemaError
 
 MAX_TOOLS = 2000
 MAX_DEFINITION = 64 * 1024

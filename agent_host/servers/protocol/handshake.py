@@ -16,12 +16,12 @@ from typing import Any
 
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.servers.fate import fate_of
 from agent_host.servers.frames import Gate
-from agent_host.servers.http import failure_facts
-from agent_host.servers.requests import CLIENT, META, Requests, stamped
+from agent_host.servers.protocol.requests import CLIENT, META, Requests, stamped
 from agent_host.servers.sdk import HANDSHAKE_VERSIONS, MODERN_VERSIONS
 from agent_host.servers.spec import ConnectFailedError, Hooks, HttpSpec, Known, Reply, Spec
+from agent_host.servers.transports.fate import fate_of
+from agent_host.servers.transports.http import failure_facts
 
 PROBE_SHARE = 0.4
 """The part of the connect budget that the question for a modern server may use, and at most:"""

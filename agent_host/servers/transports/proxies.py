@@ -18,7 +18,7 @@ import httpx2
 
 from agent_host.core.text import clean_line
 from agent_host.servers.spec import ConnectFailedError, HttpSpec
-from agent_host.servers.tls import tls_context, tls_fault
+from agent_host.servers.transports.tls import tls_context, tls_fault
 
 _ASKED = "it hung up before any answer; if it wants a client certificate: set tls.cert"
 _REFUSED = "it hung up before any answer; does it believe the client certificate of tls.cert?"
