@@ -13,6 +13,7 @@ from agent_host.config.load import Loaded
 from agent_host.config.paths import user_data_folder
 from agent_host.config.server_tables import ServerConfig
 from agent_host.config.trust import demo_command, is_demo
+from agent_host.core.errors import ConfigError
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.identity import identify
 from agent_host.host.secrets import Secrets
@@ -48,9 +49,9 @@ def open_pool(
 
     `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
     of the secrets that the servers get. `elicitation`: servers are told that they may ask for
-    input. `acting`: calls are made, so the pool has to know for whom. Raises ConfigError for
-    references that cannot be resolved, and AgentHostError for a user who cannot be established;
-    what goes wrong with a server is that server's state.
+    input. `acting`: calls are made, so the pool has to know for whom. Raises AgentHostError for a
+    user who cannot be established; what goes wrong with a server, also a reference of its that
+    cannot be resolved, is that server's state.
     """
     secrets = Secrets(environ, redactor)
     return _open_pool(
@@ -108,7 +109,7 @@ def spawned(
         connect: Connector = module.connect
         return connect
 
-    specs = server_specs(loaded, secrets, only)
+    specs = startable_specs(loaded, secrets, only)
     if specs:
         loader.expected.add(CONNECTION)
     lock = Lock.read(loaded.folder / LOCK_FILE)
@@ -126,15 +127,50 @@ def spawned(
     return pool, all(lock.recall(spec) is not None for spec in specs)
 
 
+def startable_specs(
+    loaded: Loaded, secrets: Secrets, only: Collection[str] | None
+) -> tuple[StdioSpec | HttpSpec, ...]:
+    """Return the specs of the servers to start, in the config's order. One whose references
+    cannot be resolved now says so itself (`unusable`), so that the others are not held up."""
+
+    def spec(name: str) -> StdioSpec | HttpSpec:
+        try:
+            return server_specs(loaded, secrets, [name])[0]
+        except ConfigError as error:
+            return _unusable(name, loaded.config.servers[name], str(error))
+
+    return tuple(map(spec, _wanted(loaded, only)))
+
+
 def server_specs(
     loaded: Loaded, secrets: Secrets, only: Collection[str] | None
 ) -> tuple[StdioSpec | HttpSpec, ...]:
     """Return the specs of the servers to start, in the config's order. Raises ConfigError."""
+    servers = loaded.config.servers
+    return tuple(_spec(name, servers[name], loaded, secrets) for name in _wanted(loaded, only))
+
+
+def _wanted(loaded: Loaded, only: Collection[str] | None) -> tuple[str, ...]:
     return tuple(
-        _spec(name, server, loaded, secrets)
+        name
         for name, server in loaded.config.servers.items()
         if (server.enabled if only is None else name in only)
     )
+
+
+def _unusable(name: str, server: ServerConfig, why: str) -> StdioSpec | HttpSpec:
+    """A spec that says why there is none, and which server it would be."""
+    common: dict[str, Any] = {
+        "name": name,
+        "include": tuple(server.tools.include),
+        "exclude": tuple(server.tools.exclude),
+        "protocol": server.protocol,
+        "identity": _identity(server),
+        "unusable": why,
+    }
+    if server.url is not None:
+        return HttpSpec(url=server.url, sse=server.sse, **common)
+    return StdioSpec(command=server.command or "", **common)
 
 
 def _spec(

@@ -35,7 +35,7 @@ from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
-from agent_host.host.servers import CONNECTION, server_specs, spawned
+from agent_host.host.servers import CONNECTION, spawned, startable_specs
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
@@ -99,9 +99,9 @@ class HostSession:
 
     async def replace_servers(self, loaded: Loaded, only: Collection[str]) -> Replaced:
         """Go on with these servers of another reading of the config: what is gone is ended, what
-        differs started anew. Raises ConfigError, and then changes nothing. Whether that config may
-        start anything must have been settled before."""
-        return await self.pool.replace(server_specs(loaded, self._held.secrets, only))
+        differs started anew. Whether that config may start anything must have been settled
+        before."""
+        return await self.pool.replace(startable_specs(loaded, self._held.secrets, only))
 
     def resume_options(self) -> str:
         """Return the options that go on with this run, with the model that answers now."""

@@ -91,7 +91,8 @@ class StdioSpec:
     so `repr` shows neither. Timeouts are in seconds. `identity` is what the config says before
     references and paths are resolved, which is the same on every machine; empty: the values.
     `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model.
-    `resources`: the model may read its resources."""
+    `resources`: the model may read its resources. `unusable`: why the config does not say enough
+    to start it, for people; such a server is failed, and is not started."""
 
     name: str
     command: str
@@ -110,14 +111,15 @@ class StdioSpec:
     sampling: bool = False
     resources: bool = True
     user: UserSpec = UserSpec()
+    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSpec:
     """A server behind a URL: streamable HTTP, or with `sse` the transport before it. `url` and
     `headers` may hold secrets, so `repr` shows neither. Timeouts are in seconds. `identity`,
-    `roots`, `sampling` and `resources` as for StdioSpec. `proxy`: a URL, empty for none, None
-    for what the environment says (`proxies`)."""
+    `roots`, `sampling`, `resources` and `unusable` as for StdioSpec. `proxy`: a URL, empty for
+    none, None for what the environment says (`proxies`)."""
 
     name: str
     url: str = field(repr=False)
@@ -134,6 +136,7 @@ class HttpSpec:
     sampling: bool = False
     resources: bool = True
     user: UserSpec = UserSpec()
+    unusable: str = ""
     sse: bool = False
     auth: AuthSpec | None = None
     tls: TlsSpec = TlsSpec()

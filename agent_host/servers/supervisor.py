@@ -69,7 +69,7 @@ class World:
 
 
 class _NotStartedError(ConnectFailedError):
-    """The command cannot be started."""
+    """The command cannot be started, or the config does not say enough to."""
 
 
 @dataclass(slots=True)
@@ -296,6 +296,8 @@ class Supervisor:
 
     async def _live_once(self) -> str:
         """Connect and serve; return why the connection ended."""
+        if self.spec.unusable:
+            raise _NotStartedError(clean_line(self.spec.unusable, 600))
         connect = await self._world.load()
         deadline = self._world.monotonic() + self.spec.connect_timeout
         spec = self._ways.first()

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ from agent_host.host import (
 )
 from agent_host.ports import Observation
 from agent_host.records.reader import read
-from agent_host.servers.spec import HttpSpec, StdioSpec
+from agent_host.servers.spec import HttpSpec, ServerHealth, StdioSpec
 from agent_host.surfaces.approval import FixedApprover
 from tests.fakes.chat_server import HELLO, ChatServer, stream
 from tests.journeys.stage import call, stage
@@ -366,17 +367,29 @@ def test_a_pool_of_named_servers_needs_no_observer(tmp_path: Path) -> None:
     assert asyncio.run(body()) == ["off failed"]
 
 
-def test_a_reference_without_a_value_starts_nothing(tmp_path: Path) -> None:
+def test_a_server_whose_reference_has_no_value_is_failed_and_says_where(tmp_path: Path) -> None:
     stage(tmp_path, {"say": "unused"})
     line = len((tmp_path / "servers.toml").read_text().splitlines()) + 3
-    loaded = loaded_from(tmp_path, '[servers.b]\ncommand = "x"\nenv = { K = "${env:NO_KEY}" }\n')
+    loaded = loaded_from(
+        tmp_path,
+        '[servers.b]\ncommand = "x"\nenv = { K = "${env:NO_KEY}" }\n'
+        "[servers.u]\nurl = \"https://x.example/mcp\"\nheaders = { K = '${file:gone}' }\n",
+    )
 
-    async def body() -> None:
-        async with open_pool(loaded, {}):
-            raise AssertionError("it was opened")
+    async def body() -> dict[str, ServerHealth]:
+        async with asyncio.timeout(DEADLINE), open_pool(loaded, {}) as pool:
+            await pool.settled()
+            return {health.name: health for health in pool.health()}
 
-    with pytest.raises(ConfigError, match=rf"servers.toml:{line}: servers.b.env.K.*NO_KEY"):
-        asyncio.run(body())
+    health = asyncio.run(body())
+    assert {name: h.state for name, h in health.items()} == {
+        "b": "failed",
+        "u": "failed",
+        "shop": "connected",
+    }
+    assert re.search(rf"servers.toml:{line}: servers.b.env.K .*NO_KEY.*set it", health["b"].error)
+    assert "needs the file gone" in health["u"].error
+    assert health["u"].restarts == 0
     nothing_runs()
 
 

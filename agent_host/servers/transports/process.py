@@ -145,6 +145,8 @@ def child_environment(spec: StdioSpec, environ: Mapping[str, str]) -> dict[str, 
 def start(spec: StdioSpec, environ: Mapping[str, str]) -> ServerProcess | SpawnFailure:
     """Start a server. What is wrong with the command comes back as a SpawnFailure."""
     _reap()
+    if spec.unusable:
+        return SpawnFailure(spec.unusable)
     env = child_environment(spec, environ)
     found = _resolve(spec, env)
     if isinstance(found, SpawnFailure):
