@@ -148,7 +148,6 @@ def test_a_server_that_asks_the_same_again_gets_a_new_answer():
 @pytest.mark.parametrize("protocol", ["auto", "legacy"])
 def test_new_tools_are_heard_of(transport, protocol):
     async def scenario(pool):
-        await asyncio.sleep(0.3)  # the subscription of the newer protocol is being opened
         await called(pool, "grow")
         await until(lambda: "a__grown" in pool.tools())
         assert said(await called(pool, "grown")) == "new"

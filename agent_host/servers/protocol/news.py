@@ -131,6 +131,8 @@ class News:
                 changed()
 
     def _acknowledge(self, _: JsonObject) -> None:
+        if not self._acknowledged and self._requests.called:
+            self._hooks.tools_changed()  # what a call has changed by now was not heard
         self._acknowledged = True
 
     def _wanted(self) -> JsonObject:

@@ -89,6 +89,8 @@ class Requests:
         self._dispatcher: JSONRPCDispatcher[Any] | None = None
         self._meta: JsonObject = {}
         self.version = ""
+        self.called = False
+        """Whether a tool was called, which may have changed anything."""
 
     @property
     def modern(self) -> bool:
@@ -146,6 +148,7 @@ class Requests:
         """Send a request and wait for what comes of it. `version`: as which a request that is
         part of the agreement is sent. Cancelling tells the server."""
         body = dict(params or {})
+        self.called = self.called or method == "tools/call"
         if marks := {**body.get("_meta", {}), **self._meta, **(meta or {})}:
             body["_meta"] = marks
         options: Any = {
