@@ -145,8 +145,7 @@ def show(target: Target, additions: Sequence[Addition]) -> None:
     for addition in additions:
         out += [clean(addition.text).rstrip("\n")]
         out += [f"  {line}" for line in addition.item.lines]
-        told = [*addition.notes, *_unset(addition), *warnings_of(addition.table)]
-        out += [f"  note: {clean_line(note, 600)}" for note in told]
+        out += [f"  note: {note}" for note in _notes(addition)]
         out += [
             f"  secret: {clean_line(kept.variable, 100)} goes into {_where(kept)}"
             for kept in addition.kept
@@ -190,8 +189,17 @@ def write(target: Target, additions: Sequence[Addition]) -> Loaded:
 
 
 def print_dry(additions: Sequence[Addition]) -> None:
-    """Print the tables and nothing else."""
+    """Print the tables and nothing else; on stderr, what to know of them."""
     sys.stdout.write("\n".join(addition.text for addition in additions))
+    sys.stdout.flush()
+    for addition in additions:
+        for note in _notes(addition):
+            sys.stderr.write(f"note: {clean_line(addition.name, 80)}: {note}\n")
+
+
+def _notes(addition: Addition) -> list[str]:
+    told = [*addition.notes, *_unset(addition), *warnings_of(addition.table)]
+    return [clean_line(note, 600) for note in told]
 
 
 def _unset(addition: Addition) -> list[str]:

@@ -7,7 +7,7 @@ from agent_host.cli.live import with_servers
 from agent_host.config.load import Loaded
 from agent_host.config.schema import Config
 from agent_host.config.trust import TrustStore, needs_trust
-from agent_host.core.errors import ConfigError, ExitStatus
+from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean, clean_line
 from agent_host.servers.pool import Pool
 from agent_host.servers.spec import ServerHealth
@@ -42,11 +42,7 @@ def first_look(loaded: Loaded, name: str) -> ExitStatus:
     Only this server is started. It gets PATIENCE to connect: the first start of a package is its
     download.
     """
-    try:
-        health, tools = with_servers(_alone(loaded, name), [name], _look)
-    except ConfigError as error:
-        sys.stderr.write(f"it cannot be started yet: {clean(str(error))}\n")
-        return ExitStatus.SERVER_UNAVAILABLE
+    health, tools = with_servers(_alone(loaded, name), [name], _look)
     if health.state == "connected":
         _say_connected(health, tools)
         return ExitStatus.DONE

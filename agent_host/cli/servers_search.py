@@ -46,7 +46,9 @@ def execute(options: argparse.Namespace) -> int:
             sys.stdout.write(_table(hits, ways) + "\n")
             _advise()
         else:
-            _nothing(registry, text)
+            _nothing(registry, text, every=options.all)
+        if not registry.index.count():
+            return ExitStatus.SERVER_UNAVAILABLE
     return ExitStatus.DONE
 
 
@@ -57,8 +59,13 @@ def _limit(text: str) -> int:
     return number
 
 
-def _nothing(registry: Published, text: str) -> None:
+def _nothing(registry: Published, text: str, *, every: bool) -> None:
+    if not registry.index.count():
+        registry.say(f"{registry.state()}; nothing can be found")
+        return
     registry.say(f'no published server fits "{clean_line(text, 80)}"; {registry.state()}')
+    if not every and (old := registry.index.search(text, LIMIT, every=True)):
+        registry.say(f"{len(old)} deprecated or deleted ones do; --all shows them")
 
 
 def _advise() -> None:

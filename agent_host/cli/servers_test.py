@@ -13,7 +13,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -52,12 +52,15 @@ _STDERR_LINES = 20
 
 @dataclass(kw_only=True)
 class _Seen:
-    """What one connection showed. `ping` is in seconds, or why there is none."""
+    """What one connection showed. `ping` is in seconds, or why there is none; `ended`: the server
+    went away meanwhile, `waited`: what it took (seconds) until there was a connection or none."""
 
     health: ServerHealth | None = None
     capabilities: list[str] = field(default_factory=list)
     offers: dict[str, int | str] = field(default_factory=dict)
     ping: float | str = ""
+    ended: bool = False
+    waited: float = 0.0
     left: float = 0.0
 
 
@@ -116,6 +119,7 @@ def _spec(loaded: Loaded, name: str) -> Any:
 def _connection(loaded: Loaded, name: str, diagnosis: Diagnosis, seen: _Seen) -> bool:
     """One connection, from its start to its end."""
     server = loaded.config.servers[name]
+    seen.waited = -time.monotonic()
     seen.health = health = with_servers(loaded, [name], partial(_look, name, seen))
     closed = time.monotonic() - seen.left
     if health.state == "connected":
@@ -129,7 +133,7 @@ def _connection(loaded: Loaded, name: str, diagnosis: Diagnosis, seen: _Seen) ->
                 ok=False,
                 text=_why_not(health, server),
                 fix=advice(name, server, health, where),
-                seconds=health.connect_seconds,
+                seconds=health.connect_seconds or seen.waited,
             ),
         )
         return False
@@ -139,6 +143,7 @@ def _connection(loaded: Loaded, name: str, diagnosis: Diagnosis, seen: _Seen) ->
 
 async def _look(name: str, seen: _Seen, pool: Pool) -> ServerHealth:
     """Look at what a connected server offers, and at how fast it answers."""
+    seen.waited += time.monotonic()
     (health,) = pool.health()
     connection = pool.connection(name)
     if health.state == "connected" and connection is not None:
@@ -147,6 +152,8 @@ async def _look(name: str, seen: _Seen, pool: Pool) -> ServerHealth:
             seen.offers[kind] = await _counted(ask, name)
         seen.offers["skills"] = await _counted(pool.skills, name)
         seen.ping = await _pinged(connection)
+        seen.ended = connection.ended
+        health = replace(health, stderr=connection.stderr_tail())
     seen.left = time.monotonic()
     return health
 
@@ -197,10 +204,17 @@ def _connected(
         Found(
             ok=answered,
             text="it answers" if answered else str(seen.ping),
-            fix="" if answered else "it hangs once it is idle; ask whoever makes it",
+            fix="" if answered else _idle(seen),
             seconds=seen.ping if isinstance(seen.ping, float) else None,
         ),
     )
+
+
+def _idle(seen: _Seen) -> str:
+    """What to do about a server that connected and then does not answer."""
+    if seen.ended:
+        return "it ends by itself once it is connected; see its stderr below, ask whoever makes it"
+    return "it hangs once it is idle; ask whoever makes it"
 
 
 def _shaken(loaded: Loaded, name: str, server: ServerConfig, health: ServerHealth) -> Found:

@@ -290,7 +290,8 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
 
 
 def _shown(result: ToolResult) -> str:
-    parts = [_part(item) for item in result.content]
+    # Whoever types the call is the user, so what is meant for the user alone is shown, too.
+    parts = [_part(item) for item in (*result.for_user, *result.content)]
     if result.error:
         parts.insert(0, f"failed ({result.error}):")
     return "\n".join(parts) or "(an empty result)"

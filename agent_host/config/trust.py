@@ -108,7 +108,8 @@ class TrustStore:
         with locked(self.path):
             files = self.files()
             rest = {k: v for k, v in files.get(_real(file), {}).items() if k != key}
-            self._write(files | {_real(file): rest})
+            others = {name: items for name, items in files.items() if name != _real(file)}
+            self._write(others | ({_real(file): rest} if rest else {}))
         return True
 
     def revoke(self, file: Path) -> bool:

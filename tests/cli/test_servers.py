@@ -76,6 +76,7 @@ def test_a_test_names_the_step_that_fails_and_the_fix(name, step, said, here, pr
     assert not report["ok"]
     failed = report["steps"][-1]
     assert (failed["name"], failed["ok"]) == (step, False)
+    assert failed["seconds"] is not None
     assert said in failed["text"]
     assert failed["fix"]
 
@@ -85,6 +86,30 @@ def test_a_test_shows_the_end_of_stderr_escaped(here, project):
     done = here("servers", "test", "dies", "--trust")
     assert "its stderr ended with:\n  oo\\u{1b}[2Jps" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_a_test_tells_a_server_that_ends_once_connected_from_one_that_hangs(here, project):
+    (project / "server.py").write_text(
+        "import json, os, sys, time\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        "    if m['method'] == 'ping':\n"
+        "        print('out of luck', file=sys.stderr, flush=True)\n"
+        "        os._exit(9)\n"
+        "    says = {'initialize': {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}},"
+        " 'serverInfo': {'name': 's', 'version': '1'}}, 'tools/list': {'tools': []}}\n"
+        "    reply = {'jsonrpc': '2.0', 'id': m.get('id')}\n"
+        "    no = {'error': {'code': -32601, 'message': 'no'}}\n"
+        "    reply |= {'result': says[m['method']]} if m['method'] in says else no\n"
+        "    'id' in m and print(json.dumps(reply), flush=True)\n"
+    )
+    (project / "servers.toml").write_text(
+        f'[servers.s]\ncommand = "{sys.executable}"\nargs = ["server.py"]\n'
+    )
+    done = here("servers", "test", "s", "--trust")
+    assert done.returncode == 5
+    assert "fix: it ends by itself once it is connected" in done.stdout
+    assert "its stderr ended with:\n  out of luck" in done.stdout
 
 
 def test_a_test_of_a_sound_server_times_its_steps(here, project):

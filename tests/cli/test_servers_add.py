@@ -110,6 +110,15 @@ def test_a_dry_run_prints_the_table_and_nothing_else(here, file):
     assert file.read_text() == BASE
 
 
+def test_a_dry_run_tells_on_stderr_what_to_know_of_it(here, file):
+    done = here("servers", "add", "x", "--env", "XX_KEY=${env:XX_KEY}", "--dry-run",
+                "--", "npx", "-y", "some-package")  # fmt: skip
+    assert set(tomllib.loads(done.stdout)["servers"]) == {"x"}
+    assert "note: x: set the variable XX_KEY where agent-host runs\n" in done.stderr
+    assert "note: x: npx starts whatever version of some-package is the newest" in done.stderr
+    assert file.read_text() == BASE
+
+
 def test_options_may_stand_before_the_name_and_between(here, file):
     for words in (
         ("--sse", "crm", "https://crm.example/mcp"),
@@ -158,7 +167,8 @@ def test_a_variable_that_is_not_set_is_said_before_and_after(here, file):
     done = here("servers", "add", "desk", "--env", "DESK_KEY=${env:DESK_KEY}", *DEMO)
     assert done.returncode == 5
     assert "note: set the variable DESK_KEY where agent-host runs" in done.stderr
-    assert "it cannot be started yet: " in done.stderr
+    assert "it does not work yet: " in done.stderr
+    assert "needs the environment variable DESK_KEY, which is not set; set it" in done.stderr
 
 
 def test_files_of_this_folder_are_found_from_a_file_elsewhere(here, project, own):

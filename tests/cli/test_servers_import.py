@@ -71,6 +71,7 @@ def test_nothing_is_written_without_a_yes(here, home, file):
 def test_a_dry_run_prints_tables_alone(here, home, file):
     done = here("servers", "import", "codex", "--dry-run")
     assert set(tomllib.loads(done.stdout)["servers"]) == {"context7", "figma", "off"}
+    assert "note: off: is switched off there, so it is here\n" in done.stderr
     assert file.read_text() == BASE
 
 

@@ -31,6 +31,32 @@ def test_at_a_terminal_the_user_is_asked(tmp_path, speaks, tool):
         assert '"name": "Ada"' in t.text
 
 
+def test_what_is_for_the_user_alone_is_shown_to_who_types_the_call(tmp_path):
+    server = tmp_path / "server.py"
+    server.write_text(
+        "import json, sys\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        "    said = {'content': [{'type': 'text', 'text': 'a PIN',"
+        " 'annotations': {'audience': ['user']}}, {'type': 'text', 'text': 'rest'}]}\n"
+        "    results = {'initialize': {'protocolVersion': '2025-11-25', 'capabilities':"
+        " {'tools': {}}, 'serverInfo': {'name': 's', 'version': '1'}},"
+        " 'tools/list': {'tools': [{'name': 't', 'inputSchema': {'type': 'object'}}]},"
+        " 'tools/call': said}\n"
+        "    if 'id' in m:\n"
+        "        reply = {'jsonrpc': '2.0', 'id': m['id']}\n"
+        "        none = {'error': {'code': -32601, 'message': 'no'}}\n"
+        "        known = m['method'] in results\n"
+        "        reply |= {'result': results[m['method']]} if known else none\n"
+        "        print(json.dumps(reply), flush=True)\n"
+    )
+    (tmp_path / "servers.toml").write_text(
+        f"[servers.s]\ncommand = {json.dumps(sys.executable)}\nargs = ['server.py']\n"
+    )
+    done = agent_host("tools", "call", "s__t", "--trust", folder=tmp_path)
+    assert (done.status, done.out.splitlines()[:2]) == (0, ["a PIN", "rest"])
+
+
 @pytest.mark.parametrize(("speaks", "tool"), [(OLD, "elicit"), (MODERN, "pause")])
 def test_without_a_terminal_it_is_declined(tmp_path, speaks, tool):
     done = agent_host("tools", "call", f"a__{tool}", "--trust", folder=configured(tmp_path, speaks))

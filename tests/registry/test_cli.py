@@ -52,6 +52,24 @@ def test_a_limit_is_kept_and_checked(ask: Any):
             ask("search", "mcp", "--limit", bad)
 
 
+def test_a_search_that_could_look_nowhere_fails(here: Any, registry: Registry):
+    for arguments, said in (
+        ((), "cannot be reached"),
+        (("--offline",), "nothing of this registry"),
+    ):
+        done = here("servers", "search", "x", *arguments, AGENT_HOST_REGISTRY="http://127.0.0.1:9")
+        assert (done.returncode, done.stdout) == (5, "")
+        assert said in done.stderr
+        assert "no published server fits" not in done.stderr
+
+
+def test_what_only_deprecated_servers_do_is_not_nothing(here: Any, registry: Registry):
+    registry.publish({"name": "a.b/c", "description": "Zebra counting", "version": "1.0.0"})
+    registry.mark("a.b/c", "deprecated", "2026-03-01T00:00:00Z")
+    done = here("servers", "search", "zebra", AGENT_HOST_REGISTRY=registry.url)
+    assert "1 deprecated or deleted ones do; --all shows them" in done.stderr
+
+
 def test_nothing_found_is_said_with_where_was_looked(ask: Any):
     done = ask("search", "zzzz")
     assert (done.returncode, done.stdout) == (0, "")
