@@ -206,25 +206,32 @@ class RequestDesk:
     async def _sample(
         self, server: str, request: ServerRequest, call_id: str, *, deferrable: bool
     ) -> JsonObject | RequestRefused | None:
-        session, limits = self._session, self._session.sampling
         prompt = sampling_prompt(request.params)
         begun = _Begun(self._new_id("sampling"), server, call_id, request)
         if isinstance(prompt, str):
             return self._begin(begun, SamplingAnswer(allowed=False, by="host"), prompt)
-        if session.conversation.sampled >= limits.max_requests:
-            why = f"this run's {limits.max_requests} requests for the model are used up"
+        if why := self._used_up():
             return self._begin(begun, SamplingAnswer(allowed=False, by="host"), why)
         allowed = await self._allowed(server, prompt)
         if isinstance(allowed, Deferred):
             if deferrable:
                 return None
             allowed = SamplingAnswer(allowed=False, by=NOBODY)
-        refused = self._begin(begun, allowed, "" if allowed.allowed else "it was not allowed")
+        # Others may have been allowed while somebody thought about this one.
+        why = self._used_up() if allowed.allowed else "it was not allowed"
+        refused = self._begin(begun, allowed, why)
         if refused is not None:
             return refused
         if allowed.always:
             self._always.add(server)
         return await self._ask_model(begun.sampling_id, prompt, allowed.by)
+
+    def _used_up(self) -> str:
+        """Why servers get no more of the model in this run; empty if they do."""
+        most = self._session.sampling.max_requests
+        if self._session.conversation.sampled < most:
+            return ""
+        return f"this run's {most} requests for the model are used up"
 
     def _begin(self, begun: "_Begun", allowed: SamplingAnswer, why: str) -> RequestRefused | None:
         """Record that a server asks for the model, and at once that it gets nothing if so."""
@@ -264,10 +271,22 @@ class RequestDesk:
     async def _ask_model(
         self, sampling_id: str, prompt: SamplingPrompt, by: str
     ) -> JsonObject | RequestRefused:
+        try:
+            # One at a time: a server must not multiply what a provider limits, and what one has
+            # cost is known before the next.
+            async with self._turn:
+                return await self._model_answer(sampling_id, prompt, by)
+        except asyncio.CancelledError:
+            if any(s.sampling_id == sampling_id for s in self._session.conversation.samplings):
+                self._finished(sampling_id, "failed", by, "stopped")
+            raise
+
+    async def _model_answer(
+        self, sampling_id: str, prompt: SamplingPrompt, by: str
+    ) -> JsonObject | RequestRefused:
         session = self._session
         if reached(session.conversation, session.limits, 0.0):
             return self._finished(sampling_id, "refused", by, "a limit of this run is reached")
-        model = session.rooms.model
         request = ModelRequest(
             request_id=sampling_id,
             system=prompt.system,
@@ -276,15 +295,10 @@ class RequestDesk:
             max_output_tokens=min(prompt.max_tokens, session.sampling.max_tokens),
         )
         item: ModelResponse | ModelFailure | None = None
-        try:
-            # One at a time: a server must not multiply what a provider limits.
-            async with self._turn, aclosing(model.stream(request)) as stream:
-                async for part in stream:
-                    if isinstance(part, ModelResponse | ModelFailure):
-                        item = part
-        except asyncio.CancelledError:
-            self._finished(sampling_id, "failed", by, "stopped")
-            raise
+        async with aclosing(session.rooms.model.stream(request)) as stream:
+            async for part in stream:
+                if isinstance(part, ModelResponse | ModelFailure):
+                    item = part
         if not isinstance(item, ModelResponse):
             why = "the model gave no answer" if item is None else item.message
             return self._finished(sampling_id, "failed", by, why)

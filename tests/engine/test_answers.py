@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 
 import pytest
 
@@ -475,6 +476,40 @@ def test_a_server_gets_nothing_more_of_the_model_once_a_limit_is_reached():
     run(s)
     outcomes = [e.outcome for e in events(s, SamplingFinished)]
     assert sorted(outcomes) == ["answered", "refused"]
+
+
+class Unhurried(PlannedModel):
+    """Lets everybody else go on before it answers."""
+
+    async def stream(self, request):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        async with aclosing(super().stream(request)) as stream:
+            async for item in stream:
+                yield item
+
+
+def test_requests_that_come_together_do_not_pass_a_limit_together():
+    world = Asking(*[sample()] * 5)
+    model = Unhurried([["pay"], []])
+    s = opened(world, Person(), model=model, limits=Limits(max_tokens=4))
+    run(s)
+    outcomes = [e.outcome for e in events(s, SamplingFinished)]
+    assert sorted(outcomes) == ["answered", *["refused"] * 4]
+    assert len(model.requests) == 2
+
+
+def test_requests_that_a_human_thinks_about_together_do_not_pass_their_number_together():
+    class Thoughtful(Person):
+        async def allow(self, question):
+            await asyncio.sleep(0.01)
+            return self.allows
+
+    world = Asking(*[sample()] * 5)
+    s = opened(world, Thoughtful(), sampling=Sampling(max_requests=2))
+    run(s)
+    refused = [a.text for a in world.answers if isinstance(a, RequestRefused)]
+    assert refused == ["this run's 2 requests for the model are used up"] * 3
 
 
 def test_a_question_that_is_let_go_by_a_crash_of_the_engine_stays_open():
