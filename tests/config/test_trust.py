@@ -488,3 +488,6 @@ def test_one_item_can_be_forgotten(tmp_path, store):
     assert store.forget(config.path, "servers.crm")
     assert not store.forget(config.path, "servers.crm")
     assert keys(needs_trust(config, store)) == ["servers.crm"]
+    for item in needs_trust(config, TrustStore(tmp_path / "other.json")):
+        store.forget(config.path, item.key)
+    assert store.files() == {}
