@@ -256,7 +256,7 @@ class Gate:
             self._report(params)
         elif method == "notifications/message":
             text = params.get("data")
-            line = text if isinstance(text, str) else json.dumps(text, default=str)[:2000]
+            line = text if isinstance(text, str) else _shown(text)
             self._hooks.log(clean_line(str(params.get("level", "info")), 20), clean_line(line))
         elif method == "notifications/cancelled":
             if _is_id(params.get("requestId")):
@@ -322,11 +322,19 @@ def _error(request_id: int | str, value: Any) -> JsonObject:
     error: JsonObject = value if isinstance(value, dict) else {}
     code, message = error.get("code"), error.get("message")
     number = code if isinstance(code, int) and not isinstance(code, bool) else INVALID_RESPONSE
-    text = message if isinstance(message, str) else json.dumps(value, default=str)[:2000]
+    text = message if isinstance(message, str) else _shown(value)
     frame = failure(request_id, number, clean(text[:4000]))
     if isinstance(error.get("data"), dict):
         frame["error"]["data"] = error["data"]
     return frame
+
+
+def _shown(value: Any) -> str:
+    """A JSON value as text for people. What could just be read can be too deep to be written."""
+    try:
+        return json.dumps(value, default=str)[:2000]
+    except RecursionError:
+        return "nested too deeply"
 
 
 def _with_params(value: JsonObject, extra: JsonObject) -> JsonObject:

@@ -198,3 +198,16 @@ def test_errors_are_made_sound():
         (frame,) = gate.line(line(id=number, error=error))
         assert isinstance(frame["error"]["code"], int)
         assert "\x1b" not in frame["error"]["message"]
+
+
+def test_no_depth_of_nesting_is_too_much_for_the_gate():
+    for depth in range(100, 1100):
+        nested = "[" * depth + "]" * depth
+        heard = Heard()
+        gate = heard.gate()
+        gate.sent_request(1, "tools/call")
+        error = f'{{"jsonrpc":"2.0","id":1,"error":{nested}}}'
+        (answer,) = gate.line(error.encode())
+        assert answer["error"]["message"]
+        note = f'{{"jsonrpc":"2.0","method":"notifications/message","params":{{"data":{nested}}}}}'
+        assert gate.line(note.encode()) == []
