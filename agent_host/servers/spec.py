@@ -1,14 +1,13 @@
 """What a server is configured as, how it is doing, and what a connection to it offers.
 
-Theory of operation of this room: `process` starts a stdio server (under `keeper`, so that no child
-ever outlives the host); `frames` turns hostile bytes into sound JSON-RPC messages without any I/O;
-`transport` moves them, for a URL with `http`; `connection` is made of what speaks the protocol over
-them: `requests` (with the SDK's dispatcher; `sdk` is all that is taken from the SDK), `handshake`,
-`calls` with `tasks` and `patience`, `inputs`, `news`, `listing`; `definitions`, `validation`,
-`results`, `offers` and `skills` judge what a server sends; `supervisor` keeps one server alive
-under its own task; `pool` is the `ToolSource` made of all of them; `lock` remembers their tools.
-Nothing a server does costs more than its own budget: sizes and times are bounded where the bytes
-come in, and each failure is a value with a reason.
+Theory of operation of this room: `frames` turns hostile bytes into sound JSON-RPC messages without
+any I/O; `transports` move them, to a program or a URL; `protocol` is what a client says and hears
+over them; `tools` judges what servers say that their tools are, and what these answer; `login` gets
+tokens. `connection` is one of these made of all of them (`sdk` is all that is taken from the SDK).
+`supervisor` keeps one server alive under its own task (`breaker`, `health`, `reasons`, `ways`);
+`pool` is the `ToolSource` of all servers, `offers` their prompts and resources; `lock` remembers
+them. Nothing a server does costs more than its own budget: sizes and times are bounded where the
+bytes come in, and each failure is a value with a reason.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
