@@ -41,12 +41,12 @@ def logged_in(desk):
     async def go(page):
         return await asyncio.to_thread(visit, page, who[0], BACK)
 
-    def login(url, name="ana", **auth):
+    def login(url, name="ana", *, scopes=(), **auth):
         who[:] = [name]
         auth = AuthSpec(type="oauth", store=desk.logins, **auth)
         spec = HttpSpec(name="crm", url=url, auth=auth)
         desk.config(url)
-        return asyncio.run(log_in(spec, RawTransport(spec), Headless(go, BACK)))
+        return asyncio.run(log_in(spec, RawTransport(spec), Headless(go, BACK), scopes=scopes))
 
     who = []
     return login

@@ -53,7 +53,9 @@ def test_a_new_process_renews_a_token_that_ended_and_needs_nobody(world, desk, l
     world.set(seconds=600)
     with world.asked("discovery", "authorization", "token") as asked:
         assert desk.whoami().out == "ana may crm:read\n"
-    assert [(one["grant"], one["status"]) for one in asked] == [("refresh_token", 200)]
+    (renewal,) = asked
+    assert (renewal["grant"], renewal["status"]) == ("refresh_token", 200)
+    assert renewal["resource"] == world.url
     after = desk.kept()["token"]
     assert before["access"] != after["access"]
     assert before["refresh"] != after["refresh"], "the provider rotates refresh tokens"

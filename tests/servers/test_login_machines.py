@@ -113,10 +113,11 @@ BOTH = {"token_endpoint_auth_methods_supported": ["client_secret_basic", "client
 
 
 @pytest.mark.parametrize(
-    ("wants", "tries"), [("no_id_in_form", 1), ("id_in_form", 2), ("secret_in_form", 3)]
+    ("wants", "tries"),
+    [(["no_id_in_form"], 1), (["secret_in_form"], 2), (["id_in_form", "basic_only"], 3)],
 )
 def test_a_secret_is_sent_in_the_way_that_the_server_knows_the_client(wants, tries, tmp_path):
-    with protected(wants) as world:
+    with protected(*wants) as world:
         world.endpoints |= BOTH
         assert once(credentials(world, tmp_path)) == 200
         assert len(world.grants()) == tries

@@ -96,14 +96,16 @@ class Endpoint:
         return await self._post(endpoint, what, fields, headers), fields
 
     def _ways(self) -> tuple[str, ...]:
-        """The ways to say who the client is. The next one is for a server that does not know the
-        client in this one: the MCP SDK's wants the id in the form as well, which others refuse;
-        and how a client of the config was registered, nobody knows."""
+        """The ways to say who the client is; the next one if the server knows no such client.
+
+        How a client of the config was registered, nobody knows. The MCP SDK's servers want the id
+        in the form beside a Basic header, where others refuse it.
+        """
         client, takes = self._client, self._server.auth_methods
         if client.method != "client_secret_basic":
             return (client.method,)
         maybe_post = client.source == "configured" and "client_secret_post" in takes
-        return (client.method, "basic and id", *(["client_secret_post"] if maybe_post else []))
+        return (client.method, *(["client_secret_post"] if maybe_post else []), "basic and id")
 
     def _identified(
         self, form: Mapping[str, str], way: str
