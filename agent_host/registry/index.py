@@ -96,7 +96,7 @@ class Index:
             self._db = _opened(path)
         except sqlite3.DatabaseError as error:
             if _is_sound(error):
-                raise OSError(f"{path.name} is in use by another process") from None
+                raise UnusableIndexError(_why(error)) from None
             self._db = self._renewed()
 
     def __enter__(self) -> Self:

@@ -298,3 +298,21 @@ def test_a_file_that_another_process_holds_is_kept_and_said(
     writer.execute("ROLLBACK")
     writer.close()
     assert full.count() == 444
+
+
+def test_a_file_that_cannot_be_opened_is_said_and_no_bug(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place.mkdir(parents=True)
+    with pytest.raises(UnusableIndexError, match="unable to open"):
+        Index(place)
+    place.rmdir()
+    Index(place).close()
+    monkeypatch.setattr("agent_host.registry.index._BUSY", 0.01)
+    holder = sqlite3.connect(place, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("DELETE FROM servers")
+    with pytest.raises(UnusableIndexError, match="in use by another process"):
+        Index(place)
+    holder.close()
