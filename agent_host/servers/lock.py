@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ MAX_DISCOVERED = 64 * 1024
 """Characters of JSON of what `discovered` may hold; more is not kept."""
 MAX_PINNED = 500
 """Definitions of one server that are kept after it no longer has them as such."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 
 ToolState = Literal["new", "known", "changed"]
 """Whether a definition is as it was when its tool was first seen. `new`: first seen now."""
@@ -293,6 +296,9 @@ def _tool(server: str, item: Any) -> Tool:
         raise TypeError("not a tool")
     if not (output is None or isinstance(output, dict)):
         raise TypeError("not a tool")
+    # The file may come with a project: no name goes to a model that no server could have had.
+    if not _NAME.match(name) or schema.get("type") != "object":
+        raise ValueError("not a tool that was ever offered")
     tool = Tool(
         name="",
         server=server,
@@ -300,6 +306,14 @@ def _tool(server: str, item: Any) -> Tool:
         description=description,
         input_schema=schema,
         output_schema=output,
-        annotations=Annotations(**item.get("annotations", {})),
+        annotations=_hints(item.get("annotations", {})),
     )
     return replace(tool, fingerprint=fingerprint(tool))
+
+
+def _hints(said: Any) -> Annotations:
+    """Remembered annotations. Raises TypeError for what are none."""
+    hints = dict(said)
+    if not all(isinstance(v, str if k == "title" else bool) for k, v in hints.items()):
+        raise TypeError("not a tool")
+    return Annotations(**hints)

@@ -21,6 +21,11 @@ RAW = {
 }
 
 
+def remembered(**changes):
+    entry = {"name": "a", "description": "", "input_schema": {"type": "object"}, "annotations": {}}
+    return entry | changes
+
+
 def tools():
     return tuple(read_definition(SPEC, {**RAW, "name": name}) for name in ("b", "a"))
 
@@ -128,6 +133,12 @@ def test_a_file_that_is_no_lock_is_told_once_and_written_anew(tmp_path, data):
         {"tools": [{"name": 1, "description": "", "input_schema": {}}]},
         {"tools": [{"name": "a", "description": "", "input_schema": {}, "annotations": {"x": 1}}]},
         {"tools": [{"name": "a", "description": "", "input_schema": {}, "output_schema": 5}]},
+        {"tools": [remembered(name="a\x1b[31m")]},
+        {"tools": [remembered(name="resources/read")]},
+        {"tools": [remembered(input_schema={"type": "string"})]},
+        {"tools": [remembered(annotations={"read_only": "yes"})]},
+        {"tools": [remembered(annotations={"title": 5})]},
+        {"tools": [remembered(annotations=["read_only"])]},
     ],
 )
 def test_an_entry_that_is_damaged_is_as_if_it_were_not_there(tmp_path, entry):
@@ -135,6 +146,13 @@ def test_an_entry_that_is_damaged_is_as_if_it_were_not_there(tmp_path, entry):
     whole = {"spec": spec_hash(SPEC), **entry} if isinstance(entry, dict) else entry
     path.write_text(json.dumps({"format": 1, "servers": {"s": whole}}))
     assert Lock.read(path).recall(SPEC) is None
+
+
+def test_an_entry_in_which_nothing_is_damaged_is_believed(tmp_path):
+    path = tmp_path / "servers.lock"
+    whole = {"spec": spec_hash(SPEC), "tools": [remembered(annotations={"read_only": True})]}
+    path.write_text(json.dumps({"format": 1, "servers": {"s": whole}}))
+    assert Lock.read(path).recall(SPEC).tools[0].annotations.read_only
 
 
 def test_a_fingerprint_in_the_file_is_not_believed(tmp_path):
