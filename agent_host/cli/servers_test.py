@@ -285,7 +285,8 @@ def _references(loaded: Loaded, name: str, server: ServerConfig) -> Found:
     values: list[tuple[tuple[str, ...], str]]
     values = [(("env", key), text) for key, text in server.env.items()]
     values += [(("headers", key), text) for key, text in server.headers.items()]
-    values += [(("url",), server.url)] if server.url else []
+    urls = {"url": server.url, "proxy": server.proxy}
+    values += [((key,), text) for key, text in urls.items() if text]
     if server.auth is not None:
         kept = server.auth.model_dump(include={"client_secret", "private_key", "idp_client_secret"})
         values += [(("auth", key), text) for key, text in kept.items() if text]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from agent_host.config.secrets import check_references
 from agent_host.config.values import (
     Argument,
     Glob,
@@ -50,9 +51,9 @@ def _template(text: str) -> str:
 
 
 def _proxy(text: str) -> str:
-    if text and not text.startswith(("http://", "https://", "socks5://")):
+    if text and not text.startswith(("http://", "https://", "socks5://", "${")):
         raise ValueError('must start with http:// or https://, or be "" for no proxy')
-    return text
+    return check_references(text)
 
 
 def _forwarded(value: Any) -> Any:
@@ -238,7 +239,7 @@ class ServerConfig(BaseModel):
     proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
         default=None,
         description='The proxy for `url`; "" for none. Default: what HTTPS_PROXY, HTTP_PROXY and '
-        "NO_PROXY say.",
+        "NO_PROXY say. May hold references.",
     )
     roots: list[Line] = Field(
         default=[],

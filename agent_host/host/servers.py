@@ -211,7 +211,7 @@ def _spec(
             sse=server.sse,
             auth=_auth(server, headers, value, secrets),
             tls=_tls(server, loaded.folder),
-            proxy=server.proxy,
+            proxy=server.proxy and value(("proxy",), server.proxy),
             **common,
         )
     command, args = server.command or "", tuple(server.args)

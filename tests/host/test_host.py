@@ -417,7 +417,7 @@ def test_a_servers_table_becomes_its_spec(tmp_path: Path) -> None:
         "timeout = 7\nconnect_timeout = 3\nparallel = false\n"
         'tools = { include = ["a*"], exclude = ["ab"] }\n'
         '[servers.far]\nurl = "http://127.0.0.1:1/mcp"\nheaders = { H = "v" }\n'
-        "trust_annotations = true\n"
+        'trust_annotations = true\nproxy = "http://me:${env:P}@p.example:3128"\n'
         '[servers.demo]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
     )
     near, far, demo = server_specs(loaded_from(tmp_path), _Plain(), None)  # type: ignore[arg-type]
@@ -429,6 +429,8 @@ def test_a_servers_table_becomes_its_spec(tmp_path: Path) -> None:
     assert isinstance(far, HttpSpec)
     assert far.url.endswith("servers.far.url|http://127.0.0.1:1/mcp")
     assert far.headers["H"].endswith("servers.far.headers.H|v")
+    assert far.proxy is not None
+    assert far.proxy.endswith("servers.far.proxy|http://me:${env:P}@p.example:3128")
     assert far.trust_annotations
     assert isinstance(demo, StdioSpec)
     assert demo.command == sys.executable
