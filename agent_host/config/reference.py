@@ -39,8 +39,8 @@ _SECRETS = """## Secrets
 its last line break, `${keyring:SERVICE/NAME}` for an entry of the system's keyring (which needs
 `pip install agent-host[keyring]`; `keyring set SERVICE NAME` makes one), `$${` for a plain `${`.
 References are resolved when a server is started or a request is made, and are kept nowhere. They
-may stand in `api_key`, `base_url`, `url`, `proxy`, the values of `env` and `headers`, the secrets of
-`auth`, and `identity.token`; not in `args`, which every user of the machine can read.
+may stand in `api_key`, `base_url`, `url`, `proxy`, the values of `env` and `headers`, the secrets
+of `auth`, and `identity.token`; not in `args`, which every user of the machine can read.
 
 ## Trust
 
