@@ -236,10 +236,12 @@ def local_models(host: HostSession, notes: Outlet) -> list[str]:
 
 
 def _status(host: HostSession, reason: EndReason | None) -> ExitStatus:
-    """What there is to answer with no server at all is no success of a script's."""
-    states = [health.state for health in host.pool.health()]
-    if reason == "done" and states and all(state == "failed" for state in states):
-        return ExitStatus.SERVER_UNAVAILABLE
+    """What there is to answer with no server at all is no success of a script's; where a login is
+    all that they need, that is said."""
+    states = {health.state for health in host.pool.health()}
+    if reason == "done" and states and states <= {"failed", "needs_login"}:
+        only_logins = states == {"needs_login"}
+        return ExitStatus.NEEDS_LOGIN if only_logins else ExitStatus.SERVER_UNAVAILABLE
     return STATUS[reason]
 
 

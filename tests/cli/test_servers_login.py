@@ -174,3 +174,13 @@ def test_a_token_that_the_server_does_not_take_is_no_login(project, at_terminal)
         with at_terminal("servers", "login", "crm", "--trust") as terminal:
             terminal.wait("does not take the token that was issued")
             assert terminal.exit_status() == 5
+
+
+def test_a_run_whose_every_server_needs_a_login_says_so_by_its_status(project, cli):
+    with protected() as world:
+        config(project, world)
+        done = cli("run", "--trust", "--model", "offline", "hello")
+        assert done.returncode == 8, done.stderr
+        assert "agent-host servers login crm" in done.stderr
+        config(project, world, '\n[servers.gone]\ncommand = "no-such-program"\n')
+        assert cli("run", "--trust", "--model", "offline", "hello").returncode == 5
