@@ -69,7 +69,7 @@ def execute(options: argparse.Namespace) -> int:
         _check_given(options)
     loaded = load(options.config, os.environ)
     model = _model(loaded, options.model) if options.action == "check" else None
-    only = enabled(loaded, [options.server] if options.server else [])
+    only = enabled(loaded, _asked(loaded, options))
     ensure_trusted(loaded, flag=options.trust)
     calling = options.action == "call"
     return with_servers(
@@ -79,6 +79,16 @@ def execute(options: argparse.Namespace) -> int:
         elicitation=calling and can_ask(),
         acting=calling,
     )
+
+
+def _asked(loaded: Loaded, options: argparse.Namespace) -> list[str]:
+    """The servers that matter; none for all. A tool's exposed name says whose it is, so that no
+    other server is waited for or complained about."""
+    if options.server:
+        return [options.server]
+    name = options.name if options.action in ("call", "show") else ""
+    servers = loaded.config.servers.items()
+    return [own for own, s in servers if s.enabled and name.startswith(f"{own}__")]
 
 
 def _model(loaded: Loaded, name: str | None) -> ModelChoice:

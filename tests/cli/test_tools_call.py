@@ -71,3 +71,13 @@ def test_the_model_is_not_asked_for(tmp_path):
     done = agent_host("tools", "call", "a__pause", "samples=true", "--trust", folder=folder)
     assert done.status == 1
     assert "gets no answers of a model" in done.err
+
+
+def test_only_the_server_whose_tool_is_named_is_started_and_complained_about(tmp_path):
+    with (configured(tmp_path, OLD) / "servers.toml").open("a") as file:
+        file.write('[servers.b]\ncommand = "no-such-program"\n')
+    done = agent_host("tools", "call", "a__echo", "--trust", folder=tmp_path)
+    assert (done.status, "b:" in done.err) == (0, False)
+    done = agent_host("tools", "call", "b__echo", "--trust", folder=tmp_path)
+    assert (done.status, "no-such-program" in done.err) == (5, True)
+    assert "did you mean" not in done.err
