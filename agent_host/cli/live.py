@@ -97,14 +97,18 @@ def with_servers(
     """Return what `use` makes of the live servers; they are gone when this returns. `elicitation`
     and `acting` as for `live_pool`.
 
-    An AgentHostError of `use` is raised as it is, not in the group of the pool's tasks. What
-    `use` writes and what it returns is without the secrets that the servers got.
+    What is worth a look in the servers' tools is said on stderr first: a definition is told of
+    once, so whoever sees it first has to tell. An AgentHostError of `use` is raised as it is, not
+    in the group of the pool's tasks. What `use` writes and what it returns is without the secrets
+    that the servers got.
     """
     redactor = Redactor({})
 
     async def body() -> _Result | AgentHostError:
         pool_of = live_pool(loaded, only, redactor, elicitation=elicitation, acting=acting)
         async with pool_of as pool:
+            for note in pool.notes():
+                sys.stderr.write(f"{clean_line(note, 600)}\n")
             try:
                 return await use(pool)
             except AgentHostError as error:

@@ -92,7 +92,7 @@ class Pool:
         self._validation = Validation()
         self._table: Mapping[str, Tool] = {}
         self._readers = resource_tools.Readers()
-        self._signs_told: set[str] = set()
+        self._signs_told: dict[str, None] = {}
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -246,6 +246,12 @@ class Pool:
     def problems(self) -> tuple[str, ...]:
         """Names that clash, whose tools are left out, and names that look alike."""
         return self._problems
+
+    def notes(self) -> tuple[str, ...]:
+        """What was told the observer that a person has to know and no health says: about
+        servers.lock, about names, and about definitions, of which it is told only once."""
+        lock = (self._lock.problem,) if self._lock is not None and self._lock.problem else ()
+        return (*lock, *self._problems, *self._signs_told)
 
     def states(self) -> Mapping[str, ToolState]:
         """By exposed name: whether a tool is as it was when servers.lock first saw it. Only tools
@@ -452,8 +458,9 @@ class Pool:
         """Say what to look at in definitions that were not seen before as they are."""
         new = lock.unseen(server.spec, server.listed)
         for text in first_sight(new, self._table.values()):
-            if text not in self._signs_told:
-                self._signs_told.add(text)
+            sign = f"{server.spec.name}: {text}"
+            if sign not in self._signs_told:
+                self._signs_told[sign] = None
                 self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
 
     def _save_lock(self) -> None:

@@ -106,12 +106,15 @@ def test_a_config_that_cannot_be_used_names_file_and_line(
     assert files(project) == before
 
 
-def test_a_secret_that_is_not_there_is_named_before_anything_starts(project: Path) -> None:
+def test_a_server_whose_secret_is_not_there_is_not_started_and_says_which(project: Path) -> None:
     config = '[servers.a]\ncommand = "touch"\nargs = ["started"]\nenv = { K = "${env:NO_KEY}" }\n'
     (project / "servers.toml").write_text(SCRIPTED + config)
-    before = files(project)
-    refused(run(project, "--trust", "Hi."), 2, "servers.toml:", "servers.a.env.K", "NO_KEY")
-    assert files(project) == before
+    ended = run(project, "--trust", "Hi.")
+    assert ended.status == 5
+    assert "server a: servers.toml:10: servers.a.env.K needs the environment variable NO_KEY" in (
+        ended.err
+    )
+    assert not (project / "started").exists()
 
 
 # -- standard input ---------------------------------------------------------------------------
