@@ -25,8 +25,8 @@ def locked(path: Path) -> Iterator[None]:
     folder = paths.user_data_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with filelock.FileLock(folder / "config.lock", timeout=_WAIT, mode=0o600):
-            yield
+        held = filelock.FileLock(folder / "config.lock", timeout=_WAIT, mode=0o600)
+        held.acquire()
     except filelock.Timeout:
         raise ConfigError(
             f"{paths.shown(path)}: another agent-host is changing it; try again"
@@ -36,3 +36,7 @@ def locked(path: Path) -> Iterator[None]:
             f"{paths.shown(folder)}: cannot be written ({error.strerror}); "
             "make that folder writable"
         ) from None
+    try:  # what fails inside is the caller's to tell
+        yield
+    finally:
+        held.release()

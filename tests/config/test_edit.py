@@ -302,7 +302,9 @@ def test_a_write_that_fails_leaves_the_file_and_nothing_beside_it(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigError, match="No space left on device"):
+    with pytest.raises(
+        ConfigError, match=r"servers\.toml: cannot be written \(No space left on device\)"
+    ):
         rewrite(path, add)
     assert path.read_text() == FILE
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "servers.toml"]
