@@ -124,7 +124,8 @@ def _where(
         return "env"
     if asks or options.secrets is not None:
         names = ", ".join(need.name for need in secrets)
-        return chosen(options.secrets, f"{clean_line(names, 200)} is a secret that it needs")
+        are = "is a secret" if len(secrets) == 1 else "are secrets"
+        return chosen(options.secrets, f"{clean_line(names, 200)} {are} that it needs")
     for need in secrets:
         if not has_reference(given.get(need.name, "${env:X}")):
             raise UsageError(
