@@ -250,10 +250,11 @@ class Tools:
     def described(self, number, task):
         body = {"taskId": number, "status": task["status"], "createdAt": "x", "lastUpdatedAt": "x"}
         body["statusMessage"] = f"step {task['polls']}"
+        rest = 800 if "rare_polls" in self.modes else 50
         body |= (
-            {"ttlMs": 60000, "pollIntervalMs": 50}
+            {"ttlMs": 60000, "pollIntervalMs": rest}
             if task["modern"]
-            else {"ttl": 60000, "pollInterval": 50}
+            else {"ttl": 60000, "pollInterval": rest}
         )
         return body
 

@@ -74,6 +74,19 @@ def test_a_task_may_take_longer_than_a_silent_call(speaks):
 
 
 @FORMS
+@pytest.mark.parametrize("tool", ["task", "task_ask"])
+def test_a_task_that_is_to_be_polled_rarely_is_not_taken_for_silent(speaks, tool):
+    result = run(
+        lambda pool: called(pool, tool, {"steps": 6}),
+        speaks=speaks,
+        mode="rare_polls",
+        person=Person(),
+        call_timeout=0.5,
+    )
+    assert result.error is None
+
+
+@FORMS
 def test_a_task_that_never_ends_is_given_up_and_cancelled(tmp_path, monkeypatch, speaks):
     from agent_host.servers.protocol import calls, tasks
 

@@ -47,10 +47,10 @@ class Patience:
         self._on = False
         await self._timeout.__aexit__(exc_type, exc_val, exc_tb)
 
-    def heard(self) -> None:
-        """The server shows that it is at work."""
+    def heard(self, pause: float = 0.0) -> None:
+        """The server shows that it is at work. `pause`: seconds in which the host asks nothing."""
         self._account()
-        self._quiet = self._silence
+        self._quiet = self._silence + pause
         self._set()
 
     def allow(self, seconds: float) -> None:

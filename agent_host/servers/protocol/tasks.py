@@ -151,8 +151,10 @@ class _Following:
 
     async def _wait(self) -> None:
         self._woken.clear()
+        seconds = min(self._pause, self._task.interval)
+        self._call.patience.heard(seconds)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(self._pause, self._task.interval)):
+            async with asyncio.timeout(seconds):
                 await self._woken.wait()
         self._pause = min(2 * self._pause, POLL_MOST)
 
@@ -234,6 +236,7 @@ class _Following:
         async with asyncio.TaskGroup() as group:
             result = group.create_task(self._fetch())
             while not result.done():
+                self._call.patience.heard(self._task.interval)
                 await asyncio.wait({result}, timeout=self._task.interval)
                 if not result.done() and (reply := await self._poll()) is not None:
                     result.cancel()
