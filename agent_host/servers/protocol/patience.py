@@ -71,7 +71,7 @@ class Patience:
         finally:
             self._account()
             self._still -= 1
-            self._quiet = self._silence
+            self._quiet = max(self._quiet, self._silence)
             self._set()
 
     @property
