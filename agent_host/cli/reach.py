@@ -32,7 +32,12 @@ _PORTS = {"http": 80, "https": 443}
 def reach(spec: HttpSpec, where: Callable[..., str]) -> Iterator[tuple[str, Callable[[], Found]]]:
     """Yield the steps (name, what to do) to the server of `spec`. `where` returns where a key of
     the server stands in servers.toml."""
-    url = httpx2.URL(spec.url)
+    try:
+        url = httpx2.URL(spec.url)
+    except httpx2.InvalidURL:  # what a reference stands for is not seen before; nor told here
+        fix = f"correct what {where('url')} stands for: https://HOST/PATH"
+        yield "url", lambda: Found(ok=False, text="that is no URL", fix=fix)
+        return
     proxy = spec.proxy if spec.proxy is not None else proxy_for(url, urllib.request.getproxies())
     source = where("proxy") if spec.proxy is not None else "the environment"
     aim = httpx2.URL(proxy) if proxy else url

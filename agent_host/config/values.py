@@ -6,6 +6,7 @@ those of providers (`rows`). What a check says follows the key in the error's se
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -66,7 +67,17 @@ def _header_value(text: str) -> str:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
-    return check_references(text)
+    check_references(text)
+    authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    if "{" in authority:
+        return text
+    try:
+        host, _ = urlsplit(text).hostname, urlsplit(text).port
+    except ValueError:  # its words would quote what may be a password
+        host = None
+    if not host:
+        raise ValueError("is no URL with a host and a port that is a number, as https://HOST/mcp")
+    return text
 
 
 def _plain_header(text: str) -> str:

@@ -130,6 +130,15 @@ def test_a_test_of_a_sound_server_times_its_steps(here, project):
     assert report["health"]["state"] == "connected"
 
 
+def test_a_test_of_a_url_that_turns_out_to_be_none_says_so(here, project):
+    (project / "port").write_text("abc")
+    (project / "servers.toml").write_text('[servers.s]\nurl = "http://h:${file:port}/mcp"\n')
+    done = here("servers", "test", "s", "--trust")
+    assert done.returncode == 5
+    assert "FAILED  url " in done.stdout
+    assert "fix: correct what servers.toml:2 stands for" in done.stdout
+
+
 def test_a_test_of_a_url_names_each_part_of_the_way(here, project, tmp_path):
     authority = Authority(tmp_path)
     cert, key = authority.issue("client")

@@ -53,6 +53,10 @@ BAD = {
     f"{S}headers = {{ A = 'b' }}": '1: servers.a has a "command", so "headers" means nothing',
     "[servers.a]\nurl = 'https://x.example'\nargs = ['x']": '1: servers.a has a "url", so "args"',
     "[servers.a]\nurl = 'ftp://x'": "2: servers.a.url must start with http:// or https://",
+    "[servers.a]\nurl = 'http:///x'": "2: servers.a.url is no URL with a host and a port",
+    "[servers.a]\nurl = 'http://h:abc/x'": "2: servers.a.url is no URL with a host and a port",
+    "[servers.a]\nurl = 'http://[::1/x'": "2: servers.a.url is no URL with a host and a port",
+    "[servers.a]\nurl = 'http://u:p/ss@h/x'": "2: servers.a.url is no URL with a host and a port",
     "[servers.a]\ncommand = ''": "2: servers.a.command must not be empty",
     "[servers.a]\ncommand = 'npx '": "2: servers.a.command has a blank at an end, or a character "
     "that cannot be seen",
