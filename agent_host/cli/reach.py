@@ -40,8 +40,13 @@ def reach(spec: HttpSpec, where: Callable[..., str]) -> Iterator[tuple[str, Call
         return
     proxy = spec.proxy if spec.proxy is not None else proxy_for(url, urllib.request.getproxies())
     source = where("proxy") if spec.proxy is not None else "the environment"
-    aim = httpx2.URL(proxy) if proxy else url
-    key = where("proxy") if proxy and spec.proxy is not None else where("url")
+    key = source if proxy else where("url")
+    try:
+        aim = httpx2.URL(proxy) if proxy else url
+    except httpx2.InvalidURL:
+        fix = f"correct the proxy at {key}: http://HOST:PORT"
+        yield "proxy", lambda: Found(ok=False, text="the proxy is no URL", fix=fix)
+        return
     if proxy:
         yield "proxy", lambda: Found(text=f"{shown(proxy)}, as {source} says")
     addresses: list[Any] = []

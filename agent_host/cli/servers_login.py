@@ -7,11 +7,12 @@ import shlex
 import sys
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent_host.cli.live import enabled
 from agent_host.cli.trusting import add_trust_option, at_terminal, ensure_trusted
 from agent_host.config.load import Loaded, load
-from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
+from agent_host.core.errors import ConfigError, ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean_line
 
 COMMANDS = "agent_host.servers.login.commands"
@@ -71,12 +72,22 @@ def http_spec(loaded: Loaded, name: str) -> Any:
         )
     secrets = import_module("agent_host.host.secrets").Secrets(os.environ)
     spec = import_module("agent_host.host.servers").server_specs(loaded, secrets, [name])[0]
+    if not _is_url(spec.url):
+        key = loaded.where("servers", name, "url")
+        raise ConfigError(f"{key}: what the url of {shown} stands for is no URL; correct it")
     if spec.auth is None:
         raise UsageError(
             f"{where}: {shown} is sent the Authorization header of servers.toml, so no login is "
             "used; remove that header to log in"
         )
     return spec
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).hostname) and urlsplit(text).port != 0
+    except ValueError:
+        return False
 
 
 def raw(spec: Any) -> Any:

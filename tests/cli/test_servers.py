@@ -137,6 +137,21 @@ def test_a_test_of_a_url_that_turns_out_to_be_none_says_so(here, project):
     assert done.returncode == 5
     assert "FAILED  url " in done.stdout
     assert "fix: correct what servers.toml:2 stands for" in done.stdout
+    done = here("servers", "logout", "s", "--trust")
+    assert done.returncode == 2
+    assert "servers.toml:2: what the url of s stands for is no URL" in done.stderr
+
+
+def test_a_test_through_a_proxy_that_is_no_url_says_whose_it_is(here, project, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://h:abc")
+    config = '[servers.s]\nurl = "http://h.invalid/mcp"\n'
+    (project / "servers.toml").write_text(config)
+    done = here("servers", "test", "s", "--trust")
+    assert done.returncode == 5
+    assert "fix: correct the proxy at the environment: http://HOST:PORT" in done.stdout
+    (project / "servers.toml").write_text(f'{config}proxy = "http://h:abc"\n')
+    done = here("servers", "test", "s", "--trust")
+    assert "fix: correct the proxy at servers.toml:3: http://HOST:PORT" in done.stdout
 
 
 def test_a_test_of_a_url_names_each_part_of_the_way(here, project, tmp_path):
