@@ -62,6 +62,14 @@ def test_a_pinned_version_that_the_server_does_not_speak_is_an_error_that_says_s
     assert result is None
 
 
+def test_a_pinned_version_that_the_host_does_not_speak_is_an_error_that_names_those_it_does():
+    health, result, _ = connect("", protocol="2099-01-01")
+    assert (health.state, result) == ("failed", None)
+    assert "2099-01-01" in health.error
+    assert "2024-11-05" in health.error
+    assert "2026-07-28" in health.error
+
+
 def test_changes_are_heard_over_a_subscription():
     async def scenario():
         events = []

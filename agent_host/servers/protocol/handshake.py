@@ -98,9 +98,13 @@ class Handshake:
             wanted = "legacy"  # that transport is older than the question
         if wanted in MODERN_VERSIONS:
             return await self._pinned(wanted)
+        if wanted in HANDSHAKE_VERSIONS:
+            return await self._initialize(wanted, probe=False)
+        if wanted == "legacy":
+            return await self._initialize(HANDSHAKE_VERSIONS[-1], probe=False)
         if wanted != "auto":
-            exact = wanted if wanted in HANDSHAKE_VERSIONS else ""
-            return await self._initialize(exact or HANDSHAKE_VERSIONS[-1], probe=False)
+            spoken = ", ".join((*HANDSHAKE_VERSIONS, *MODERN_VERSIONS))
+            raise ConnectFailedError(f"protocol = {wanted}: the host speaks {spoken}; correct it")
         if known is not None and known.protocol in HANDSHAKE_VERSIONS:
             return await self._initialize(HANDSHAKE_VERSIONS[-1], probe=True)
         if known is not None and (agreed := _remembered(known)) is not None:
