@@ -18,6 +18,8 @@ def advice(name: str, server: ServerConfig, health: ServerHealth, where: Callabl
     """Return what to do. `where` returns where a key of the server stands in servers.toml."""
     if health.state == "needs_login":
         return f"agent-host servers login {shlex.quote(name)}"
+    if "`protocol` asks for" in health.error or "protocol = " in health.error:
+        return f"correct it, or leave it out ({where('protocol')})"
     if "not ready within" in health.error or health.state == "starting":
         return _slow(server, where)
     if server.command is not None:

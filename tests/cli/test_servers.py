@@ -262,6 +262,14 @@ def test_what_a_program_said_before_it_ended_leads_to_what_to_do(code, fix, here
     assert failed["fix"].startswith(fix)
 
 
+def test_a_protocol_that_the_host_does_not_speak_is_corrected_where_it_stands(here, project):
+    (project / "servers.toml").write_text(f'{GOOD}protocol = "2099-01-01"\n')
+    done = here("servers", "test", "good", "--trust")
+    assert done.returncode == 5
+    line = len(GOOD.splitlines()) + 1
+    assert f"fix: correct it, or leave it out (servers.toml:{line})" in done.stdout
+
+
 def test_an_unknown_or_disabled_server_is_said_so(here, project):
     (project / "servers.toml").write_text(GOOD + OFF)
     done = here("servers", "test", "god")
