@@ -273,7 +273,9 @@ class Supervisor:
         """Why there is no connection, with what the server logged last; clean and bounded."""
         health = self.health()
         reason = health.error or "it has not connected yet"
-        if health.retry_seconds is not None and health.state != "needs_login":
+        # Nothing that only a person can mend is mended by time.
+        waits = health.state != "needs_login" and not self.spec.unusable
+        if waits and health.retry_seconds is not None and health.retry_seconds >= 1:
             reason = f"{reason}; it is tried again in {health.retry_seconds:.0f} s at the earliest"
         more = health.stderr and not reason.endswith(health.stderr)
         return f"{reason}\nIts last log lines:\n{health.stderr}" if more else reason

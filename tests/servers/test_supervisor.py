@@ -215,3 +215,12 @@ def test_leaving_ends_a_server_also_when_its_closing_swallows_the_cancellation()
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert asyncio.run(scenario(monkeypatch)) == "stopped"
+
+
+def test_what_only_a_person_can_mend_is_not_said_to_be_tried_again():
+    async def scenario():
+        async with running(hostile(unusable="set K")) as pool:
+            await until(lambda: pool.health()[0].state == "failed")
+            return pool._servers["h"].reason()
+
+    assert asyncio.run(scenario()) == "set K"
