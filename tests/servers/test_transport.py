@@ -74,3 +74,21 @@ def test_nothing_can_be_sent_to_a_server_that_is_gone():
                 await send_on()
 
     asyncio.run(scene())
+
+
+def test_a_server_that_goes_in_the_moment_it_is_let_go_makes_no_noise():
+    async def scene():
+        faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: faults.append(what))
+        process = running("import time; time.sleep(60)")
+        stream = transport(process)
+        _, outbox = await stream.__aenter__()
+        outbox._pipe.abort()  # what asyncio does when it sees that nobody reads any more
+        stream._release()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        process.kill()
+        process.wait(8)
+        return faults
+
+    assert asyncio.run(scene()) == []

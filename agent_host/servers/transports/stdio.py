@@ -372,8 +372,11 @@ class StdioTransport:
         self._end_input()
         if (fd := self._process.exit_fd) is not None:
             asyncio.get_running_loop().remove_reader(fd)
-        if self._stdin is not None and not self._sink.closed:
-            self._stdin.abort()  # what it still holds is for nobody
+        stdin = None if self._sink.closed else self._stdin
+        # What it still holds is for nobody. Of one that is closing with nothing left to write the
+        # end is being told already, and asyncio would tell it twice.
+        if stdin is not None and (not stdin.is_closing() or stdin.get_write_buffer_size()):
+            stdin.abort()
         for pipe in (self._stdout, self._stderr):
             if pipe is not None:
                 pipe.close()
