@@ -30,6 +30,10 @@ from agent_host.registry.server_json import Listing
 from agent_host.registry.web import Fault
 
 
+_ANY = frozenset({"mcp", "mcp-server", "server", "server-mcp", "mcpserver"})
+"""What a published server may be called without saying which it is."""
+
+
 class NotAddedError(AgentHostError):
     """A person did not want it."""
 
@@ -48,16 +52,28 @@ def from_registry(options: argparse.Namespace, wanted: str, name: str, target: T
         alike = _alike(registry, listing)
         plan = _chosen(plans(listing), options.package, listing.server.name)
         plan, problem = _fixed(plan, options, registry)
-    name = name or free(legal_name(listing.server.name.rpartition("/")[2]), target.servers)
+    usual = name or _name(listing.server.name)
+    name = name or free(usual, target.servers)
     values, kept = _values(plan, options, name)
     try:
         plan = plan.filled(values)
     except ValueError as error:
         raise UsageError(f"{listing.server.name} {error}; give it with --set KEY=VALUE") from None
     notes = [*_notes(listing, plan, alike), *([problem] if problem else [])]
+    if name != usual:
+        notes.append(f"{target.name} has servers.{usual} already; this one is named {name}")
     pinned = f", {plan.pinned}" if plan.pinned else ""
     comment = f"{listing.server.name} {listing.server.version}{pinned}"
     return Addition(name=name, table=_table(plan), notes=tuple(notes), kept=kept, comment=comment)
+
+
+def _name(published: str) -> str:
+    """Return the name for servers.toml that is most like the published one: `io.acme/mcp-server`
+    is acme, because every server could be called mcp-server."""
+    namespace, _, short = published.rpartition("/")
+    if short.lower() in _ANY:
+        short = namespace.rpartition(".")[2] or short
+    return legal_name(short)
 
 
 def _fixed(

@@ -459,6 +459,19 @@ def test_a_remote_becomes_a_url(here, file, registry):
     assert servers(file)["avalanche-docs"]["url"] == "https://build.avax.network/api/mcp"
 
 
+def test_a_server_that_is_called_as_all_are_is_named_after_its_publisher(here, file, registry):
+    done = added(here, registry, "io.decisionrules/mcp-server", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "decisionrules" in servers(file)
+
+
+def test_a_second_one_of_the_same_name_is_told_of(here, file, registry):
+    added(here, registry, "io.avax/avalanche-docs", "--yes")
+    done = added(here, registry, "io.avax/avalanche-docs", "--yes")
+    assert "has servers.avalanche-docs already; this one is named avalanche-docs-2" in done.stderr
+    assert "avalanche-docs-2" in servers(file)
+
+
 def test_one_of_several_ways_can_be_chosen(here, file, registry):
     name = "io.modelcontextprotocol.anonymous/hybrid-mcp"
     done = added(here, registry, name, "--package", "remote", "--yes", "--dry-run")
