@@ -29,7 +29,6 @@ from agent_host.registry.plan import InstallPlan, Need
 from agent_host.registry.server_json import Listing
 from agent_host.registry.web import Fault
 
-
 _ANY = frozenset({"mcp", "mcp-server", "server", "server-mcp", "mcpserver"})
 """What a published server may be called without saying which it is."""
 
