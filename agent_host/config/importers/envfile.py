@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 _LIMIT = 256 * 1024
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*\Z", re.DOTALL)
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
+_REMARK = re.compile(r"(?<!\s)\s+#")
 
 
 def variables_of(path: Path) -> dict[str, str] | None:
@@ -15,10 +16,9 @@ def variables_of(path: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     found = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match and not line.lstrip().startswith("#"):
-            found[match[1]] = _value(match[2])
+    for line in map(str.strip, text.splitlines()):
+        if match := _LINE.match(line):
+            found[match[1]] = _value(line[match.end() :])
     return found
 
 
@@ -26,4 +26,5 @@ def _value(text: str) -> str:
     for quote in "\"'":
         if text.startswith(quote) and quote in text[1:]:
             return text[1 : text.index(quote, 1)]
-    return re.sub(r"\s+#.*\Z", "", text)
+    remark = _REMARK.search(text)
+    return text[: remark.start()] if remark else text

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent_host.config.edit import checked, rendered
 from agent_host.config.importers.build import Entry, build
+from agent_host.config.importers.envfile import variables_of
 from agent_host.config.importers.raw import Machine, Place
 from agent_host.config.importers.read import APPS, entries_in, entries_of, entries_of_text, known
 from agent_host.core.errors import ConfigError
@@ -500,3 +501,15 @@ def test_whatever_a_file_says_is_a_valid_table_or_a_reason(app, said, other):
 
 def test_a_server_without_command_and_url_cannot_be_taken_over():
     assert build_one({"type": "stdio"}).unusable == "has neither a command nor a URL"
+
+
+def test_a_file_of_variables_is_read_in_one_pass_whatever_it_holds(tmp_path: Path):
+    path = tmp_path / ".env"
+    blanks = " " * 200_000  # hours, if each blank were tried as the last one
+    path.write_text(f"A=x{blanks}y\n export B = two words # a remark\nC='q # q' # r\n#D=1\nE=#e\n")
+    assert variables_of(path) == {
+        "A": f"x{blanks}y",
+        "B": "two words",
+        "C": "q # q",
+        "E": "#e",
+    }
