@@ -104,6 +104,7 @@ class Pool:
             monotonic=monotonic,
             chance=chance,
             tools_changed=self._tools_changed,
+            resources_changed=self._up,
             connected=self._up,
             answer=self._ask,
             elicitation=elicitation,
@@ -428,7 +429,8 @@ class Pool:
     def _up(self, server: Supervisor) -> None:
         unknown = self._lock is not None and self._readers.is_unknown(server)
         if unknown and self._group is not None:
-            self._looks.append(self._group.create_task(self._look(server)))
+            under_way = [task for task in self._looks if not task.done()]
+            self._looks = [*under_way, self._group.create_task(self._look(server))]
         self._connected(server)
 
     async def _look(self, server: Supervisor) -> None:

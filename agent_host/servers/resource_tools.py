@@ -4,11 +4,13 @@ Theory of operation: resources are data that a server offers to be read by URI, 
 no tool for that. So each server that offers them gets two: `resources/list` and `resources/read`,
 with a slash, which no real tool has in its name; policy, config and transcript know them by these
 names under the server's own. Reading goes to that server alone, never to a URI by the host itself.
-Most servers say that they offer resources and have none, so a server is asked once, after it has
-connected, and servers.lock remembers. Lists are filtered and paged, so that ten thousand resources
-are no flood. Sources: MCP 2025-11-25 and 2026-07-28, server/resources.
+Most servers say that they offer resources and have none, so a server is asked after it has
+connected, and servers.lock remembers. One that had none is asked again when it connects anew, and
+when it says that its resources changed. Lists are filtered and paged, so that ten thousand
+resources are no flood. Sources: MCP 2025-11-25 and 2026-07-28, server/resources.
 """
 
+import asyncio
 from collections.abc import Container, Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -38,6 +40,8 @@ LISTED = 100
 """Resources of one answer."""
 MAX_URI = 8192
 _SAID = 200
+LOOK_PAUSE = 0.5
+"""Seconds until a server that says over and over that its resources changed is asked again."""
 _KINDS: dict[str, ToolErrorKind] = {
     "server_unavailable": "server_unavailable",
     "timeout": "timeout",
@@ -50,6 +54,8 @@ class Readers:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, bool]] = {}
+        self._looking: dict[str, bool] = {}
+        """Servers that are being asked, and whether they have to be asked once more."""
 
     def recall(self, name: str, known: Remembered) -> None:
         """Take over what is remembered of a server."""
@@ -70,22 +76,36 @@ class Readers:
         return None if known is None else known[1]
 
     def is_unknown(self, server: Supervisor) -> bool:
-        """Whether a server that is up has to be asked: it was not, or is another version now."""
-        connection = server.connection
+        """Whether a server that is up has to be asked: it was not, is another version now, or had
+        none. One that is being asked is then asked once more."""
+        name, connection = server.spec.name, server.connection
         if connection is None or not server.spec.resources:
             return False
         if not connection.has_resources:
-            self._known[server.spec.name] = connection.version, False
-        known = self._known.get(server.spec.name)
-        return known is None or known[0] != connection.version
+            self._known[name] = connection.version, False
+            return False
+        if name in self._looking:
+            self._looking[name] = True
+            return False
+        return self._known.get(name) != (connection.version, True)
 
     async def look(self, server: Supervisor, offers: Offers) -> bool:
         """Ask a server; return whether something else is known now."""
-        name, connection, before = server.spec.name, server.connection, self.has(server.spec.name)
-        infos, problems = await offers.resources(name)
-        if connection is None or (problems and not infos):
-            return False
-        self._known[name] = connection.version, bool(infos)
+        name, before = server.spec.name, self.has(server.spec.name)
+        self._looking[name] = True
+        try:
+            while self._looking[name]:
+                self._looking[name] = False
+                connection = server.connection
+                infos, problems = await offers.resources(name)
+                if connection is None or (problems and not infos):
+                    return False
+                self._known[name] = connection.version, bool(infos)
+                if infos:
+                    break
+                await asyncio.sleep(LOOK_PAUSE)
+        finally:
+            del self._looking[name]
         return self.has(name) != before
 
 

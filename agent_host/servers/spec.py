@@ -229,11 +229,12 @@ class Relations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What a connection tells its supervisor, and asks of the host. The first two must be cheap
+    """What a connection tells its supervisor, and asks of the host. The first three must be cheap
     and must not raise. `elicitation`: somebody is there whom `answer` can ask."""
 
     tools_changed: Callable[[], None]
     log: Callable[[str, str], None]
+    resources_changed: Callable[[], None] = lambda: None
     relations: Relations = field(default_factory=Relations)
     answer: Answer = decline
     elicitation: bool = False

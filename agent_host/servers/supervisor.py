@@ -63,6 +63,7 @@ class World:
     monotonic: Callable[[], float]
     chance: Callable[[], float]
     tools_changed: Callable[["Supervisor"], None]
+    resources_changed: Callable[["Supervisor"], None]
     connected: Callable[["Supervisor"], None]
     answer: Answer
     elicitation: bool = False
@@ -331,6 +332,7 @@ class Supervisor:
         hooks = Hooks(
             tools_changed=changes.told,
             log=self._log,
+            resources_changed=lambda: self._world.resources_changed(self),
             relations=self._relations,
             answer=self._world.answer,
             elicitation=self._world.elicitation,

@@ -13,7 +13,7 @@ from agent_host.servers.lock import Lock
 from agent_host.servers.spec import StdioSpec
 from tests.fakes import catalogue_server
 from tests.fakes.asked import MODERN, OLD, methods, over
-from tests.fakes.hosting import call, hostile, make_pool, running, until
+from tests.fakes.hosting import call, hostile, make_pool, running, said, until
 
 SERVER = Path(catalogue_server.__file__)
 ERAS = pytest.mark.parametrize("speaks", [OLD, MODERN])
@@ -114,6 +114,60 @@ def test_a_server_is_asked_once_and_then_remembered(speaks, lock, tmp_path):
         assert "resources/read" in found
         asked.append("resources/list" in methods(flags["seen"]))
     assert asked == [True, False]
+
+
+EMPTY_AT_FIRST = """import os, sys
+from mcp.server.mcpserver import Context, MCPServer
+server = MCPServer("late", version="1", log_level="ERROR")
+def note() -> str:
+    return "one"
+if len(sys.argv) > 1:
+    server.resource("note://one")(note)
+@server.tool()
+async def write(context: Context) -> str:
+    server.resource("note://new")(note)
+    await context.notify_resources_changed()
+    if context.protocol_version < "2026":
+        await context.session.send_resource_list_changed()
+    return "written"
+server.run()
+"""
+
+
+def late(tmp_path, *more, protocol="auto"):
+    program = tmp_path / "late.py"
+    program.write_text(EMPTY_AT_FIRST)
+    args = (str(program), *more)
+    return StdioSpec(
+        name="a",
+        command=sys.executable,
+        args=args,
+        protocol=protocol,
+        identity="same",
+        connect_timeout=15,
+    )
+
+
+@pytest.mark.parametrize("protocol", ["auto", "legacy"])
+def test_a_server_that_had_none_is_asked_again_when_it_says_that_they_changed(
+    lock, tmp_path, protocol
+):
+    async def scenario():
+        async with running(late(tmp_path, protocol=protocol), lock=lock) as pool:
+            await until(lambda: pool._readers.has("a") is False)
+            assert said(await call(pool, "a__write")) == "written"
+            await until(lambda: "resources/read" in names(pool))
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_had_none_is_asked_again_at_its_next_start(lock, tmp_path):
+    async def scenario(spec, wanted):
+        async with running(spec, lock=Lock.read(lock.path)) as pool:
+            await until(lambda: pool._readers.has("a") is wanted)
+
+    asyncio.run(scenario(late(tmp_path), False))
+    asyncio.run(scenario(late(tmp_path, "with one"), True))
 
 
 def test_the_config_can_keep_them_from_the_model(lock):

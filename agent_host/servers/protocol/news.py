@@ -110,9 +110,11 @@ class News:
 
     def _changed(self, name: str) -> Callable[[JsonObject], None]:
         def changed(_: JsonObject) -> None:
+            self._forget(name)
             if name == "tools":
                 self._hooks.tools_changed()
-            self._forget(name)
+            elif name == "resources":
+                self._hooks.resources_changed()
 
         return changed
 
@@ -132,7 +134,7 @@ class News:
 
     def _acknowledge(self, _: JsonObject) -> None:
         if not self._acknowledged and self._requests.called:
-            self._hooks.tools_changed()  # what a call has changed by now was not heard
+            self._look_again()  # what a call has changed by now was not heard
         self._acknowledged = True
 
     def _wanted(self) -> JsonObject:
@@ -179,6 +181,7 @@ class News:
     def _look_again(self) -> None:
         """What happened meanwhile was not heard."""
         self._hooks.tools_changed()
+        self._hooks.resources_changed()
         for changed in tuple(self._hooks.relations.watched.values()):
             with contextlib.suppress(Exception):
                 changed()
