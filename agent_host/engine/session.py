@@ -131,7 +131,7 @@ class Session:
         elif isinstance(event, InputGiven):
             self._desk.told(event)
             self.deferred -= {key for key in self.deferred if key.startswith("answers")}
-        elif isinstance(event, Interrupted):
+        else:
             self._stop_all()
 
     async def answer(

@@ -75,6 +75,7 @@ def test_descriptions_anywhere_in_a_schema_are_shown_without_what_hides():
         "properties": {
             "description": {"type": "string", "description": f"x{TAGS}", "enum": ["a\u200b"]},
             "b": {"items": {"title": "t\u200b", "default": "d\u200b", "examples": ["e\u200b"]}},
+            "c": {"minimum": 3, "nullable": True, "default": None},
         }
     }
     tool = make(input_schema=schema)
@@ -84,6 +85,7 @@ def test_descriptions_anywhere_in_a_schema_are_shown_without_what_hides():
         "properties": {
             "description": {"type": "string", "description": "x", "enum": ["a\u200b"]},
             "b": {"items": {"title": "t", "default": "d", "examples": ["e"]}},
+            "c": {"minimum": 3, "nullable": True, "default": None},
         }
     }
     assert shown.fingerprint == tool.fingerprint

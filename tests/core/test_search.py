@@ -105,5 +105,7 @@ def test_an_index_that_was_given_other_tools_is_as_good_as_a_new_one(tools):
 
 @given(st.text(max_size=50), st.text(max_size=20), st.text(max_size=50))
 def test_any_text_can_be_searched_and_searched_for(query, name, description):
-    index = ToolSearch([make("s", name, description, title=description, **{name: {}})])
+    tool = make("s", name, description, title=description)
+    schema = {"type": "object", "properties": {name: {}}}
+    index = ToolSearch([replace(tool, input_schema=schema)])
     assert index.find(query).total <= 1

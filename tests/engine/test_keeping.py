@@ -57,6 +57,12 @@ def test_binary_content_is_kept_as_its_own_bytes_under_the_right_suffix(block, n
     assert all(len(item.text) < 300 for item in result.content)
 
 
+def test_binary_content_that_is_none_is_kept_as_it_came():
+    odd = BIG + "é"
+    _, kept = bound(Image(data=odd, media_type="image/png"))
+    assert kept == {"c-1.png": odd.encode()}
+
+
 def test_text_and_media_are_kept_apart():
     result, kept = bound(Image(data=BIG, media_type="image/gif"), Text(text="x" * 70_000))
     assert list(kept) == ["c.txt", "c-1.gif"]

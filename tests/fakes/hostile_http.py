@@ -127,7 +127,13 @@ class Handler(BaseHTTPRequestHandler):
         elif f"silent stream {message['method']}" in modes:
             self.events([])
             self.gone()
-        elif calling and "429 once" in modes:
+        elif not self.refuse(message, modes, calling=calling):
+            return calling and self.misanswer(modes)
+        return True
+
+    def refuse(self, message, modes, *, calling):
+        """Turn a request away, in the ways of HTTP and of streams."""
+        if calling and "429 once" in modes:
             modes.discard("429 once")
             self.plain(429, b"", "text/plain", {"retry-after": "0"})
         elif calling and "primed" in modes:
@@ -151,32 +157,38 @@ class Handler(BaseHTTPRequestHandler):
             error = {"code": -32602, "message": "bad arguments"}
             reply = {"jsonrpc": "2.0", "id": message["id"], "error": error}
             self.plain(400, json.dumps(reply).encode(), "application/json")
-        elif calling and "slow" in modes:
-            self.server.released.wait(20)
-            self.close_connection = True
-        elif calling and "cut" in modes:
-            kind = "text/event-stream" if "sse" in modes else "application/json"
-            self.plain(200, b'{"jsonrpc":', kind, {"content-length": "5000"})
-            self.close_connection = True
-        elif calling and "flood" in modes:
-            self.flood()
-        elif calling and "drip" in modes:
-            self.drip()
-        elif calling and "drop" in modes:
-            self.close_connection = True
-            self.connection.close()
-        elif calling and "bomb" in modes:
-            packed = gzip.compress(b"x" * (50 << 20))
-            self.plain(200, packed, "application/json", {"content-encoding": "gzip"})
-        elif calling and "huge" in modes:
-            self.plain(200, b'{"x":"' + b"y" * (20 << 20) + b'"}', "application/json")
-        elif calling and "garbage" in modes:
-            self.plain(200, b"{nonsense", "application/json")
-        elif calling and "page" in modes:
-            self.plain(200, b"<html></html>", "text/html")
         elif calling and self.server.forget:
             self.server.forget = False
             self.plain(404, b"", "text/plain")
+        else:
+            return False
+        return True
+
+    def misanswer(self, modes):
+        """Answer a call with what is no answer."""
+        if "slow" in modes:
+            self.server.released.wait(20)
+            self.close_connection = True
+        elif "cut" in modes:
+            kind = "text/event-stream" if "sse" in modes else "application/json"
+            self.plain(200, b'{"jsonrpc":', kind, {"content-length": "5000"})
+            self.close_connection = True
+        elif "flood" in modes:
+            self.flood()
+        elif "drip" in modes:
+            self.drip()
+        elif "drop" in modes:
+            self.close_connection = True
+            self.connection.close()
+        elif "bomb" in modes:
+            packed = gzip.compress(b"x" * (50 << 20))
+            self.plain(200, packed, "application/json", {"content-encoding": "gzip"})
+        elif "huge" in modes:
+            self.plain(200, b'{"x":"' + b"y" * (20 << 20) + b'"}', "application/json")
+        elif "garbage" in modes:
+            self.plain(200, b"{nonsense", "application/json")
+        elif "page" in modes:
+            self.plain(200, b"<html></html>", "text/html")
         else:
             return False
         return True

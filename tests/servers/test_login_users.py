@@ -31,62 +31,8 @@ class World:
         self.revoked: set[str] = set()
         self.known = {"id-ana": "ana", "id-bob": "bob"}
         self.together = threading.Barrier(1)
-        world = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-            def say(self, status, value):
-                body = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(body)))
-                self.send_header("content-type", "application/json")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_GET(self):
-                here = world.origin
-                if self.path.startswith("/.well-known/oauth-protected-resource"):
-                    self.say(200, {"resource": f"{here}/mcp", "authorization_servers": [here]})
-                elif "oauth-authorization-server" in self.path:
-                    self.say(
-                        200,
-                        {
-                            "issuer": here,
-                            "token_endpoint": f"{here}/token",
-                            "authorization_endpoint": f"{here}/authorize",
-                            "response_types_supported": ["code"],
-                        },
-                    )
-                else:
-                    self.say(404, {})
-
-            def do_POST(self):
-                raw = self.rfile.read(int(self.headers["content-length"])).decode()
-                if self.path == "/token":
-                    form = {key: value[0] for key, value in parse_qs(raw).items()}
-                    world.exchanges.append(form)
-                    user = world.known.get(form["subject_token"])
-                    if user is None:
-                        self.say(400, {"error": "invalid_grant", "error_description": raw})
-                        return
-                    number = len(world.exchanges)
-                    self.say(
-                        200,
-                        {
-                            "access_token": f"of-{user}-{number}",
-                            "token_type": "Bearer",
-                            "expires_in": 600,
-                        },
-                    )
-                    return
-                world.together.wait(10)
-                held = self.headers.get("authorization", "")
-                world.calls.append((json.loads(raw)["for"], held))
-                self.say(401 if held in world.revoked else 200, {})
-
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.world = self
         self.origin = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.thread.start()
@@ -95,6 +41,57 @@ class World:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+    def page(self, path):
+        here = self.origin
+        if path.startswith("/.well-known/oauth-protected-resource"):
+            return 200, {"resource": f"{here}/mcp", "authorization_servers": [here]}
+        if "oauth-authorization-server" not in path:
+            return 404, {}
+        return 200, {
+            "issuer": here,
+            "token_endpoint": f"{here}/token",
+            "authorization_endpoint": f"{here}/authorize",
+            "response_types_supported": ["code"],
+        }
+
+    def exchange(self, form):
+        self.exchanges.append(form)
+        user = self.known.get(form["subject_token"])
+        if user is None:
+            return 400, {"error": "invalid_grant", "error_description": str(form)}
+        token = f"of-{user}-{len(self.exchanges)}"
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 600}
+
+    def call(self, who, held):
+        self.together.wait(10)
+        self.calls.append((who, held))
+        return (401 if held in self.revoked else 200), {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def say(self, status, value):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.say(*self.server.world.page(self.path))
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers["content-length"])).decode()
+        world = self.server.world
+        if self.path == "/token":
+            form = {key: value[0] for key, value in parse_qs(raw).items()}
+            self.say(*world.exchange(form))
+        else:
+            self.say(*world.call(json.loads(raw)["for"], self.headers.get("authorization", "")))
 
 
 @pytest.fixture
