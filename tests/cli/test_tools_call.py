@@ -81,3 +81,29 @@ def test_only_the_server_whose_tool_is_named_is_started_and_complained_about(tmp
     done = agent_host("tools", "call", "b__echo", "--trust", folder=tmp_path)
     assert (done.status, "no-such-program" in done.err) == (5, True)
     assert "did you mean" not in done.err
+
+
+def test_a_call_that_a_server_does_not_take_any_more_says_who_ended_it(tmp_path):
+    server = tmp_path / "server.py"
+    server.write_text(
+        "import json, os, sys, time\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        "    says = {'initialize': {'protocolVersion': '2025-11-25', 'capabilities': {'tools': {}},"
+        " 'serverInfo': {'name': 's', 'version': '1'}},"
+        " 'tools/list': {'tools': [{'name': 't', 'inputSchema': {'type': 'object'}}]}}\n"
+        "    reply = {'jsonrpc': '2.0', 'id': m.get('id')}\n"
+        "    no = {'error': {'code': -32601, 'message': 'no'}}\n"
+        "    reply |= {'result': says[m['method']]} if m['method'] in says else no\n"
+        "    'id' in m and print(json.dumps(reply), flush=True)\n"
+        "    if m['method'] == 'tools/list':\n"
+        "        os.close(0)\n"
+        "        time.sleep(60)\n"
+    )
+    (tmp_path / "servers.toml").write_text(
+        f"[servers.s]\ncommand = {json.dumps(sys.executable)}\nargs = ['server.py']\n"
+    )
+    done = agent_host("tools", "call", "s__t", "--trust", folder=tmp_path)
+    assert done.status in (1, 5)
+    assert "it closed its input" in done.err
+    assert "the host ended" not in done.err

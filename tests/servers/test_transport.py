@@ -92,3 +92,12 @@ def test_a_server_that_goes_in_the_moment_it_is_let_go_makes_no_noise():
         return faults
 
     assert asyncio.run(scene()) == []
+
+
+def test_a_server_that_takes_no_more_requests_is_over_although_it_runs():
+    async def scene():
+        streams = transport(running("import os, time; os.close(0); time.sleep(60)"))
+        async with streams, asyncio.timeout(8):
+            return await streams.lost(), streams.ended
+
+    assert asyncio.run(scene()) == ("it closed its input", True)

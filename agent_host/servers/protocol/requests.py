@@ -8,6 +8,8 @@ from then on who asks and what it can do in `_meta`, and the headers that gatewa
 Every way a request can go wrong is a `Reply`. Sources: JSON-RPC 2.0; MCP 2026-07-28, basic.
 """
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -32,7 +34,9 @@ from agent_host.servers.transports.http_calls import BROKEN_OFF
 CLIENT: JsonObject = {"name": "agent-host", "version": __version__}
 CONNECTION_CLOSED = -32000
 CLOSED_HERE = "Connection closed"
-"""What the SDK says to whoever still waits when the host itself lets a connection go."""
+"""What the SDK says to whoever still waits when the host itself lets a connection go, and to
+whoever writes to a server that went away a moment ago."""
+_END_SECONDS = 1.0
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
@@ -88,6 +92,7 @@ class Requests:
         self._over_http = over_http
         self._dispatcher: JSONRPCDispatcher[Any] | None = None
         self._meta: JsonObject = {}
+        self._leaving = False
         self.version = ""
         self.called = False
         """Whether a tool was called, which may have changed anything."""
@@ -123,6 +128,7 @@ class Requests:
             try:
                 yield
             finally:
+                self._leaving = True
                 group.cancel_scope.cancel()
 
     def speak(self, version: str, capabilities: JsonObject) -> None:
@@ -207,8 +213,18 @@ class Requests:
         if error.code == CONNECTION_CLOSED and self._transport.ended:
             return reply("lost", await self._transport.lost())
         if (error.code, text) == (CONNECTION_CLOSED, CLOSED_HERE):
-            return reply("lost", "the host ended the connection")
+            return reply("lost", await self._closed())
         return reply("error", text)
+
+    async def _closed(self) -> str:
+        """Why a request could not be sent any more, or was not waited for."""
+        if self._leaving:
+            return "the host ended the connection"
+        # That a pipe takes nothing more is seen before the end that it comes from.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                return await self._transport.lost()
+        return "it takes no more requests"
 
 
 def stamped(version: str, capabilities: JsonObject) -> JsonObject:

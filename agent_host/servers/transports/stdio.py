@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -158,9 +159,10 @@ class _Log(asyncio.Protocol):
 class _Input(asyncio.Protocol):
     """Writes the server's stdin; knows whether the pipe is full."""
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[], None]) -> None:
         self._free = asyncio.Event()
         self._free.set()
+        self._lost = lost
         self.closed = False
 
     def pause_writing(self) -> None:
@@ -172,6 +174,7 @@ class _Input(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._free.set()
+        self._lost()
 
     async def free(self) -> None:
         """Return when the pipe takes more, or is closed."""
@@ -225,7 +228,8 @@ class StdioTransport:
         self._lines = Lines()
         self._inbox = Inbox()
         self._log = _Log()
-        self._sink = _Input()
+        self._sink = _Input(self._input_lost)
+        self._leaving = self._deaf = False
         self._exited = asyncio.Event()
         self._output_ended = asyncio.Event()
         self._ended = asyncio.Event()
@@ -254,7 +258,8 @@ class StdioTransport:
             async with asyncio.timeout(0.3):
                 await self._exited.wait()
         code = self._process.exit_code()
-        return self._why or ("it closed its output" if code is None else describe_exit(code))
+        closed = f"it closed its {'input' if self._deaf else 'output'}"
+        return self._why or (closed if code is None else describe_exit(code))
 
     async def __aenter__(self) -> tuple[Inbox, Outbox]:
         self._watch_exit()
@@ -309,6 +314,12 @@ class StdioTransport:
         self._output_ended.set()
         self._end_input()
 
+    def _input_lost(self) -> None:
+        """The server takes no more requests; what it has answered by now is still read."""
+        if not self._leaving:
+            self._deaf = True
+            asyncio.get_running_loop().call_later(0.2, self._end_input)
+
     def _deliver(self, frame: JsonObject) -> None:
         try:
             self._inbox.put(to_message(frame))
@@ -356,6 +367,7 @@ class StdioTransport:
 
     async def _close_gently(self) -> None:
         """End of input, then SIGTERM, then SIGKILL; the last two are the keeper's work."""
+        self._leaving = True
         if self._stdin is not None:
             self._stdin.close()
         if not await self._exits_within(EOF_GRACE):
@@ -369,6 +381,7 @@ class StdioTransport:
 
     def _release(self) -> None:
         """Let go of everything, whatever happened before."""
+        self._leaving = True
         self._end_input()
         if (fd := self._process.exit_fd) is not None:
             asyncio.get_running_loop().remove_reader(fd)
