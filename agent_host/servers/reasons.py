@@ -1,10 +1,13 @@
 """Why a server failed, in words for people."""
 
+import re
 from textwrap import shorten
 
 from agent_host.core.text import clean_line
 from agent_host.servers.spec import ConnectFailedError, Connection
 
+_NODE = re.compile(r"Node\.js v\d[\w.-]*\Z")
+_ERROR = re.compile(r"(?:Uncaught )?(?:[A-Z]\w*)?Error\b.*:")
 LAST_WORDS = 160
 """Characters of the last line that a server logged which are told when it ends."""
 
@@ -24,10 +27,19 @@ async def explained(error: ConnectFailedError, connection: Connection) -> Connec
 
 def with_last_words(why: str, connection: Connection) -> str:
     """Why a server ended, with the last line that it logged: most often the actual reason."""
-    last = connection.stderr_tail().rstrip().rpartition("\n")[2]
+    last = _last(connection.stderr_tail())
     # Cut between words: what redacts a secret later does not know a part of it.
     words = shorten(clean_line(last, len(last)), LAST_WORDS, placeholder=" …") if last else ""
     return f"{why}; its last words: {words}" if words.strip(" …") else why
+
+
+def _last(logged: str) -> str:
+    """The last line; of a crash of Node, which ends with its version, the error."""
+    lines = logged.rstrip().split("\n")
+    if not _NODE.match(lines[-1]):
+        return lines[-1]
+    errors = [line for line in lines if _ERROR.match(line)]
+    return errors[-1] if errors else lines[-1]
 
 
 def flat(error: BaseException) -> str:

@@ -429,3 +429,16 @@ def test_what_is_wrong_with_the_lock_and_with_names_is_said_by_lists_too(here, p
     assert (
         "servers.lock: is no lock file of this version" in here("tools", "list", "--trust").stderr
     )
+
+
+def test_of_a_crash_of_node_the_error_is_told_and_not_the_version(here, project):
+    (project / "crash").write_text(
+        "node:internal/modules/cjs/loader:1143\n  throw err;\n  ^\n\n"
+        "Error: Cannot find module '/x/y.js'\n    at Module._load (node:internal:1:1) {\n"
+        "  code: 'MODULE_NOT_FOUND'\n}\n\nNode.js v20.20.2\n"
+    )
+    (project / "servers.toml").write_text(
+        '[servers.n]\ncommand = "sh"\nargs = ["-c", "cat crash >&2; exit 1"]\n'
+    )
+    told = here("servers", "list", "--trust").stdout
+    assert "its last words: Error: Cannot find module '/x/y.js'" in told
