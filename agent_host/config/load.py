@@ -174,7 +174,7 @@ def load(
     table = parse(text, name)
     declared = _validated(table, text, name)
     own = _own_profiles(cwd)
-    if wrong := list(_wrong_models(declared, own)):
+    if wrong := [*_wrong_models(declared, own), *_wrong_servers(declared)]:
         raise explain(wrong, text, name)
     config, origins = _overridden(table, declared, environ, overrides or {})
     flag = (overrides or {}).get("transcripts")
@@ -252,6 +252,14 @@ def _wrong_models(
                 if profile is None or not profile.default_model:
                     known = nearest(other, [n for n in config.models if n != name])
                     yield place, f'{dotted(place)} is "{other}", which is no model here{known}'
+
+
+def _wrong_servers(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what one table needs of another."""
+    for name, server in config.servers.items():
+        if server.forward_user.exchange and config.identity.token is None:
+            path = ("servers", name, "forward_user", "exchange")
+            yield path, f'{dotted(path)} needs the key "token" in [identity]: whose to exchange'
 
 
 def _overridden(

@@ -52,6 +52,8 @@ BAD = {
     f"{S}url = 'https://x.example'": '1: servers.a needs either "command" (a program) or "url"',
     f"{S}headers = {{ A = 'b' }}": '1: servers.a has a "command", so "headers" means nothing',
     "[servers.a]\nurl = 'https://x.example'\nargs = ['x']": '1: servers.a has a "url", so "args"',
+    "[servers.a]\nurl = 'http://x'\nforward_user = { exchange = true }": "3: "
+    'servers.a.forward_user.exchange needs the key "token" in [identity]',
     "[servers.a]\nurl = 'ftp://x'": "2: servers.a.url must start with http:// or https://",
     "[servers.a]\nurl = 'http:///x'": "2: servers.a.url is no URL with a host and a port",
     "[servers.a]\nurl = 'http://h:abc/x'": "2: servers.a.url is no URL with a host and a port",
