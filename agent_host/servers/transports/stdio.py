@@ -30,6 +30,8 @@ EOF_GRACE = 0.6
 """Seconds a server has to leave after its stdin ended, before SIGTERM."""
 END_GRACE = 1.2
 """Seconds a server has after that, before the host kills what it can and lets go."""
+EXIT_WAIT = 1.0
+"""Seconds that a server which closed its pipes has to end, so that its exit code can be told."""
 MAX_QUEUE = 512
 """Messages read but not yet taken by the session, above which reading pauses."""
 MAX_UNSENT = 32 * 1024 * 1024
@@ -255,7 +257,7 @@ class StdioTransport:
         """Wait until the server went away by itself; return how."""
         await self._ended.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(EXIT_WAIT):
                 await self._exited.wait()
         code = self._process.exit_code()
         closed = f"it closed its {'input' if self._deaf else 'output'}"
