@@ -44,13 +44,19 @@ def test_a_wish_that_makes_no_sense_fails_its_call_and_asks_nobody(lie, part):
     assert seen.health.state == "connected"
 
 
-@pytest.mark.parametrize("lie", ["wants_nothing", "wants_state_for_ever", "task_for_ever"])
-def test_a_server_that_always_wants_more_time_gets_its_call_timeout(lie):
+@pytest.mark.parametrize(
+    ("lie", "seconds"),
+    [("wants_nothing", 1.0), ("wants_state_for_ever", 1.0), ("task_for_ever", 0.4)],
+)
+def test_a_server_that_always_wants_more_time_gets_its_call_timeout(lie, seconds, monkeypatch):
     async def act(pool):
         return await call(pool, text="hi")
 
+    # A task that answers each poll may take an hour; ten times the call's time is the least.
+    monkeypatch.setattr("agent_host.servers.protocol.tasks.TASK_SECONDS", 0.0)
     with serving(f"modern,{lie}") as server:
-        seen = beside(HttpSpec(name="h", url=server.url, call_timeout=1.0, connect_timeout=5), act)
+        spec = HttpSpec(name="h", url=server.url, call_timeout=seconds, connect_timeout=5)
+        seen = beside(spec, act)
         asked = [method for method, _ in server.seen if method in ("tools/call", "tasks/get")]
     assert seen.result.error in ("timeout", "tool_error", "outcome_unknown")
     assert_clean(said(seen.result), *seen.told)
