@@ -277,8 +277,8 @@ class RequestDesk:
             async with self._turn:
                 return await self._model_answer(sampling_id, prompt, by)
         except asyncio.CancelledError:
-            if any(s.sampling_id == sampling_id for s in self._session.conversation.samplings):
-                self._finished(sampling_id, "failed", by, "stopped")
+            # Nothing is waited for once it is recorded how the request ended.
+            self._finished(sampling_id, "failed", by, "stopped")
             raise
 
     async def _model_answer(
