@@ -339,6 +339,13 @@ def test_the_refusal_names_what_and_how(tmp_path, store):
     )
 
 
+IDENTITY = """\
+[identity]
+token = "${env:ID_TOKEN}"
+issuer = "https://idp.example"
+audience = "me"
+"""
+
 REMOTE = """\
 [servers.crm]
 url = "https://crm.example/mcp"
@@ -376,8 +383,9 @@ url = "https://crm.example/mcp"
 def test_each_key_that_decides_what_is_sent_or_allowed_asks_again_and_is_said(
     more, line, tmp_path, store
 ):
-    trust(loaded(tmp_path / "p", REMOTE), store)
-    asked = needs_trust(loaded(tmp_path / "p", f"{REMOTE}{more}\n"), store)
+    user = IDENTITY if "exchange" in more else ""
+    trust(loaded(tmp_path / "p", f"{REMOTE}{user}"), store)
+    asked = needs_trust(loaded(tmp_path / "p", f"{REMOTE}{more}\n{user}"), store)
     assert keys(asked) == ["servers.crm"]
     assert line in describe(asked)
     assert "hunter2" not in describe(asked)
@@ -410,14 +418,6 @@ def test_what_was_trusted_by_an_older_version_is_trusted_still(tmp_path, store):
     config = loaded(tmp_path / "p", REMOTE)
     store.add(config.path, [TrustItem(key="servers.crm", lines=(), digest=digest)])
     assert needs_trust(config, store) == ()
-
-
-IDENTITY = """\
-[identity]
-token = "${env:ID_TOKEN}"
-issuer = "https://idp.example"
-audience = "me"
-"""
 
 
 def test_who_the_user_is_needs_trust(tmp_path, store):

@@ -36,7 +36,7 @@ CONNECTION_CLOSED = -32000
 CLOSED_HERE = "Connection closed"
 """What the SDK says to whoever still waits when the host itself lets a connection go, and to
 whoever writes to a server that went away a moment ago."""
-_END_SECONDS = 1.0
+_END_SECONDS = 2.5
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
