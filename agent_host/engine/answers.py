@@ -55,7 +55,8 @@ class _Begun:
     sampling_id: str
     server: str
     call_id: str
-    request: ServerRequest
+    key: str
+    params: JsonObject
 
 
 class RequestDesk:
@@ -207,7 +208,9 @@ class RequestDesk:
         self, server: str, request: ServerRequest, call_id: str, *, deferrable: bool
     ) -> JsonObject | RequestRefused | None:
         prompt = sampling_prompt(request.params)
-        begun = _Begun(self._new_id("sampling"), server, call_id, request)
+        # What is not sound may be of any size: it is not kept.
+        kept = {} if isinstance(prompt, str) else request.params
+        begun = _Begun(self._new_id("sampling"), server, call_id, request.key, kept)
         if isinstance(prompt, str):
             return self._begin(begun, SamplingAnswer(allowed=False, by="host"), prompt)
         if why := self._used_up():
@@ -235,15 +238,13 @@ class RequestDesk:
 
     def _begin(self, begun: "_Begun", allowed: SamplingAnswer, why: str) -> RequestRefused | None:
         """Record that a server asks for the model, and at once that it gets nothing if so."""
-        request = begun.request
-        small = sampling_prompt(request.params)
         self._session.record(
             SamplingRequested(
                 sampling_id=begun.sampling_id,
                 server=begun.server,
-                params={} if isinstance(small, str) else request.params,
+                params=begun.params,
                 call_id=begun.call_id,
-                key=request.key,
+                key=begun.key,
             )
         )
         return self._finished(begun.sampling_id, "refused", allowed.by, why) if why else None

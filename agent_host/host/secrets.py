@@ -15,7 +15,7 @@ class Secrets:
     def __init__(self, environ: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.environ = environ
         self.redactor = redactor or Redactor({})
-        self._tokens = 0
+        self._tokens: set[str] = set()
         self.user_tokens: dict[tuple[str, str], str] = {}
 
     def resolve(self, text: str, base: Path, key: str) -> str:
@@ -28,8 +28,9 @@ class Secrets:
 
     def keep(self, text: str) -> None:
         """Keep a token that was got on the way out of whatever is written from here on."""
-        self._tokens += 1
-        self.redactor.add({f"token {self._tokens}": text})
+        if text not in self._tokens:  # one that is read again keeps its name
+            self._tokens.add(text)
+            self.redactor.add({f"token {len(self._tokens)}": text})
 
     def user_token(self, who: Principal) -> str:
         """Return the ID token of a user, empty if there is none."""

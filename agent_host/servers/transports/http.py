@@ -10,7 +10,7 @@ its answer, so that other calls under way get theirs; the supervisor then opens 
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 from mcp_types import JSONRPCError, JSONRPCResponse
@@ -22,6 +22,7 @@ from agent_host.servers.spec import HttpSpec
 from agent_host.servers.transports.fate import fate_of
 from agent_host.servers.transports.http_client import http_client
 from agent_host.servers.transports.stdio import Inbox, note_sent, to_message
+from agent_host.servers.transports.streams import Stream
 from agent_host.servers.transports.tickets import CURRENT, Tickets
 
 CLOSE_GRACE = 0.8
@@ -171,7 +172,7 @@ class HttpTransport:
             self._inbox.put(to_message(sound))
 
 
-class _GatedWriter:
+class _GatedWriter(Stream):
     """Tells the gate what goes out, and who waits for it."""
 
     def __init__(self, gate: Gate, tickets: Tickets, inner: Any) -> None:
@@ -192,18 +193,6 @@ class _GatedWriter:
     async def aclose(self) -> None:
         """See the SDK's WriteStream."""
         await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        await self.aclose()
-        return None
 
 
 def _came_on(read: Any) -> int | str | None:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 import httpx2
@@ -42,6 +42,7 @@ from agent_host.servers.transports.http_calls import (
 )
 from agent_host.servers.transports.http_client import http_client
 from agent_host.servers.transports.stdio import Inbox, note_sent, to_message
+from agent_host.servers.transports.streams import Stream
 from agent_host.servers.transports.tickets import CURRENT, Tickets
 
 NO_STREAM = "it offers no event stream there (HTTP+SSE)"
@@ -213,7 +214,7 @@ class SseTransport:
         return self._tickets
 
 
-class _Writer:
+class _Writer(Stream):
     """Posts what the session sends: each request beside the others, notes in their order."""
 
     def __init__(
@@ -255,17 +256,6 @@ class _Writer:
 
     async def aclose(self) -> None:
         """See the SDK's WriteStream."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return None
 
 
 async def _error(response: httpx2.Response) -> JsonObject:

@@ -25,6 +25,7 @@ from agent_host.core.types import JsonObject
 from agent_host.servers.frames import MAX_DROPPED, Gate, Lines
 from agent_host.servers.sdk import SessionMessage
 from agent_host.servers.transports.process import ServerProcess, describe_exit
+from agent_host.servers.transports.streams import Stream
 
 EOF_GRACE = 0.6
 """Seconds a server has to leave after its stdin ended, before SIGTERM."""
@@ -62,7 +63,7 @@ def note_sent(gate: Gate, item: SessionMessage) -> None:
         gate.sent_answer(message.id)
 
 
-class Inbox:
+class Inbox(Stream):
     """The session's end of what a server sends: an unbounded queue that asks for a pause."""
 
     def __init__(self) -> None:
@@ -108,18 +109,6 @@ class Inbox:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        self.close()
-        return None
 
 
 class _Output(asyncio.Protocol):
@@ -183,7 +172,7 @@ class _Input(asyncio.Protocol):
         await self._free.wait()
 
 
-class Outbox:
+class Outbox(Stream):
     """The session's end of what a server is sent."""
 
     def __init__(self, gate: Gate, protocol: _Input, pipe: asyncio.WriteTransport) -> None:
@@ -208,17 +197,6 @@ class Outbox:
 
     async def aclose(self) -> None:
         """Nothing more is written; the pipe itself is closed by the transport."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return None
 
 
 class StdioTransport:

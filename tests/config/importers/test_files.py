@@ -16,7 +16,7 @@ from agent_host.config.importers.read import APPS, entries_in, entries_of, entri
 from agent_host.core.errors import ConfigError
 
 DATA = Path(__file__).parents[2] / "data/importers"
-HERE = Path("/work/shop")
+HERE = Path("/home/me/shop")
 FILES = {
     "claude-desktop": "claude_desktop_config.json",
     "claude-code": "dot_mcp.json",
@@ -330,8 +330,8 @@ def test_a_missing_file_is_said(tmp_path):
         ("linux", {"XDG_CONFIG_HOME": "/c"}, "/c/Claude/claude_desktop_config.json"),
         ("linux", {}, "/home/ada/.config/Code/User/mcp.json"),
         ("linux", {}, "/home/ada/.claude.json"),
-        ("linux", {}, "/work/shop/.mcp.json"),
-        ("linux", {}, "/work/shop/.cursor/mcp.json"),
+        ("linux", {}, "/home/me/shop/.mcp.json"),
+        ("linux", {}, "/home/me/shop/.cursor/mcp.json"),
         ("linux", {}, "/home/ada/.gemini/settings.json"),
         ("linux", {"CODEX_HOME": "/x"}, "/x/config.toml"),
         ("linux", {}, "/home/ada/.config/goose/config.yaml"),

@@ -76,7 +76,7 @@ def test_what_is_unusable_is_left_out_with_its_reason():
 
 
 def test_a_folder_is_written_as_seen_from_servers_toml():
-    found = entry("a", {"command": "a", "cwd": "/work/shop/sub"})
-    assert placed(found, Path("/work/shop")).table["cwd"] == "sub"
-    assert "cwd" not in placed(found, Path("/work/shop/sub")).table
-    assert placed(found, Path("/etc")).table["cwd"] == "/work/shop/sub"
+    found = entry("a", {"command": "a", "cwd": "/home/me/shop/sub"})
+    assert placed(found, Path("/home/me/shop")).table["cwd"] == "sub"
+    assert "cwd" not in placed(found, Path("/home/me/shop/sub")).table
+    assert placed(found, Path("/etc")).table["cwd"] == "/home/me/shop/sub"
