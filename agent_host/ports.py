@@ -12,6 +12,7 @@ from typing import Protocol
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import (
     ApprovalGiven,
+    ApprovalRequested,
     Delta,
     Ephemeral,
     InputGiven,
@@ -24,8 +25,10 @@ from agent_host.core.events import (
     ToolsChanged,
 )
 from agent_host.core.types import (
+    ApprovalTerms,
     Decision,
     JsonObject,
+    LabelSeen,
     Message,
     ModelFailure,
     ModelRequest,
@@ -169,11 +172,16 @@ class ToolSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAnswer:
-    """What policy says of a call, by which rule, and why (for people and for the model)."""
+    """What policy says of a call, by which rule, and why (for people and for the model). `rules`
+    are all that say the same, `origin` is where `rule` stands, as `servers.toml:12`; `terms`: whose
+    yes it takes, if it asks."""
 
     decision: Decision
     rule: str
     reason: str = ""
+    rules: tuple[str, ...] = ()
+    origin: str = ""
+    terms: ApprovalTerms | None = None
 
 
 class Policy(Protocol):
@@ -188,14 +196,48 @@ class Policy(Protocol):
         principal: Principal,
     ) -> PolicyAnswer:
         """Judge a call with the arguments that would run. Must never raise and never allow
-        because of an error: it fails closed."""
+        because of an error: it fails closed. What it allows counts in the running totals at once,
+        so that no other call, of any process, can count on the same rest."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all rules in force."""
+
+    def begin(
+        self,
+        call: ToolCall,
+        arguments: JsonObject,
+        tool: Tool,
+        conversation: Conversation,
+        principal: Principal,
+    ) -> str | None:
+        """Count a call that is about to run, with the arguments that run, whoever allowed it; a
+        call that counts already is counted anew. Return why that is not possible, and then the
+        call must not run. Must never raise."""
+
+    def end(self, conversation: Conversation, call_id: str) -> None:
+        """A call that was allowed certainly did not run: it does not count. Must never raise."""
+
+
+class Vault(Protocol):
+    """Secrets that were found in what tools return, kept from the model."""
+
+    def conceal(self, result: ToolResult) -> ToolResult:
+        """Return a result as the model may see it. Must be bounded in time, and never raise."""
+
+    def reveal(self, tool: Tool, arguments: JsonObject) -> JsonObject:
+        """Return a call's arguments with the secrets that this tool may get where the model wrote
+        their placeholders. Must never raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalQuestion:
     """What a human is asked. `waiting` counts the questions behind this one. `invalid` says
     what is wrong with edited arguments (as `ToolSource.validate`), so that they can be asked
-    again; None means that they may run."""
+    again; None means that they may run. `asked` is the question as it is recorded: its terms, its
+    rules, when it expires, what an answer from outside is bound to. `not_you`: why the run's own
+    user cannot approve it, None if they can. `yeses`: who has approved so far. `labels`: of the
+    data in the conversation, and where it came from."""
 
     call_id: str
     tool: Tool
@@ -205,6 +247,10 @@ class ApprovalQuestion:
     in_doubt: bool
     invalid: Callable[[JsonObject], str | None]
     waiting: Callable[[], int]
+    asked: ApprovalRequested | None = None
+    not_you: str | None = None
+    yeses: tuple[str, ...] = ()
+    labels: tuple[LabelSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

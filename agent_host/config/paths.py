@@ -23,6 +23,7 @@ FILE = "servers.toml"
 PROFILES_FILE = "profiles.toml"
 CONFIG_VARIABLE = "AGENT_HOST_CONFIG"
 TRANSCRIPTS_VARIABLE = "AGENT_HOST_TRANSCRIPTS"
+STATE_VARIABLE = "AGENT_HOST_STATE"
 
 
 def user_config_file() -> Path:
@@ -38,6 +39,13 @@ def user_profiles_file() -> Path:
 def user_data_folder() -> Path:
     """Return the folder for what the program keeps for this user, there or not."""
     return platformdirs.user_data_path(APP, appauthor=False)
+
+
+def state_file(environ: Mapping[str, str]) -> Path:
+    """Return the place of state.db: in `$AGENT_HOST_STATE`, a folder, else in the user's data
+    folder."""
+    named = environ.get(STATE_VARIABLE)
+    return (Path(named).expanduser() if named else user_data_folder()) / "state.db"
 
 
 def working_folder() -> Path:

@@ -14,6 +14,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from agent_host.config.policy_tables import (
+    PolicyConfig,
+    RuleConfig,
+    TotalConfig,
+)
+from agent_host.config.record_tables import AuditConfig, SecretsConfig, TelemetryConfig
+from agent_host.config.sandbox_table import SandboxConfig
 from agent_host.config.server_tables import (
     AuthConfig,
     ForwardUser,
@@ -38,16 +45,7 @@ from agent_host.config.values import (
 from agent_host.core.offering import HOST
 from agent_host.profiles.adapters import WIRES
 
-RESERVED_RULES = ("default", "trusted-read-only")
-"""Ids of rules that policy has by itself."""
-
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
-
-
-def _rule_id(text: str) -> str:
-    if text in RESERVED_RULES:
-        raise ValueError(f'is "{text}", the name of a built-in rule; choose another')
-    return text
 
 
 def _server_name(name: str) -> str:
@@ -154,44 +152,6 @@ class ModelConfig(BaseModel):
             raise ValueError('needs "provider", as in provider = "openai", or "base_url"')
         if self.model is None and (self.adapter is None or self.adapter in WIRES):
             raise ValueError('needs the key "model": the model\'s name at its provider')
-        return self
-
-
-class RuleConfig(BaseModel):
-    """One rule of policy. Every rule that matches counts, and the strictest effect wins."""
-
-    model_config = _FROZEN
-
-    id: Annotated[Name, AfterValidator(_rule_id)] = Field(
-        description="Its name, in questions, results and transcripts."
-    )
-    server: Glob = Field(default="*", description="A glob over the names of servers.")
-    tools: Annotated[list[Glob], Field(min_length=1)] = Field(
-        default=["*"], description="Globs over the server's own tool names."
-    )
-    effect: Literal["allow", "ask", "deny"] = Field(description="What the rule answers.")
-    reason: str = Field(default="", description="Why, for people and for the model.")
-
-
-class PolicyConfig(BaseModel):
-    """Who may do what: allow, ask a human, or deny."""
-
-    model_config = _FROZEN
-
-    default: Literal["allow", "ask", "deny"] = Field(
-        default="ask", description="The answer when no rule matches."
-    )
-    rules: list[RuleConfig] = Field(default=[], description="")
-
-    @model_validator(mode="after")
-    def _unique(self) -> "PolicyConfig":
-        seen: dict[str, int] = {}
-        for number, rule in enumerate(self.rules, 1):
-            first = seen.setdefault(rule.id, number)
-            if first != number:
-                raise ValueError(
-                    f'has the id "{rule.id}" in rules {first} and {number}; rename one'
-                )
         return self
 
 
@@ -302,6 +262,9 @@ class Config(BaseModel):
     identity: IdentityConfig = Field(default=IdentityConfig.model_construct(), description="")
     sampling: SamplingConfig = Field(default=SamplingConfig.model_construct(), description="")
     policy: PolicyConfig = Field(default=PolicyConfig.model_construct(), description="")
+    secrets: SecretsConfig = Field(default=SecretsConfig.model_construct(), description="")
+    audit: AuditConfig = Field(default=AuditConfig.model_construct(), description="")
+    telemetry: TelemetryConfig = Field(default=TelemetryConfig.model_construct(), description="")
     tools: ToolsConfig = Field(default=ToolsConfig.model_construct(), description="")
     limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
 
@@ -315,10 +278,15 @@ TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("servers", "*", "auth"), AuthConfig),
     (("servers", "*", "tls"), TlsConfig),
     (("servers", "*", "forward_user"), ForwardUser),
+    (("servers", "*", "sandbox"), SandboxConfig),
     (("identity",), IdentityConfig),
     (("sampling",), SamplingConfig),
     (("policy",), PolicyConfig),
     (("policy", "rules", "*"), RuleConfig),
+    (("policy", "totals", "*"), TotalConfig),
+    (("secrets",), SecretsConfig),
+    (("audit",), AuditConfig),
+    (("telemetry",), TelemetryConfig),
     (("tools",), ToolsConfig),
     (("limits",), LimitsConfig),
 )

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from agent_host.config.sandbox_table import SandboxConfig, sandboxed
 from agent_host.config.secrets import check_references
 from agent_host.config.values import (
     Argument,
     Glob,
     Headers,
     Line,
+    Name,
     Reference,
     Seconds,
     Url,
@@ -254,6 +256,15 @@ class ServerConfig(BaseModel):
         description="Whether the model may list and read the server's resources: two tools, "
         "`resources/list` and `resources/read`, to policy.",
     )
+    labels: dict[Glob, list[Name]] = Field(
+        default={},
+        description="Globs over the server's own tool names -> labels: `private` and `untrusted` "
+        "say what its results bring into a conversation, `egress` that a call lets data out; "
+        "others are your own. Rules read them as `tool.labels` and `run.labels`.",
+    )
+    sandbox: Annotated[SandboxConfig, BeforeValidator(sandboxed)] = Field(
+        default=SandboxConfig.model_construct(mode="off"), description=""
+    )
     auth: AuthConfig | None = Field(default=None, description="")
     tls: TlsConfig = Field(default=TlsConfig.model_construct(), description="")
     forward_user: Annotated[ForwardUser, BeforeValidator(_forwarded)] = Field(
@@ -266,6 +277,8 @@ class ServerConfig(BaseModel):
             raise ValueError('needs either "command" (a program) or "url" (streamable HTTP)')
         if self.url is not None and (self.args or self.env or self.cwd):
             raise ValueError('has a "url", so "args", "env" and "cwd" mean nothing; remove them')
+        if self.url is not None and self.sandbox.mode != "off":
+            raise ValueError('has a "url", so "sandbox" means nothing; remove it')
         if self.command is None:
             return self
         for key in ("headers", "sse", "proxy", "auth", "tls"):

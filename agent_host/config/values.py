@@ -17,6 +17,8 @@ from agent_host.profiles.adapters import is_adapter, known_adapters
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """A server's, model's or rule's name."""
 
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])\Z")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # RFC 9110, section 5.6.2
 
 
@@ -92,6 +94,20 @@ def _path(text: str) -> str:
     return text
 
 
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration such as `90s`, `15m`, `24h` or `30d`. Raises ValueError."""
+    found = _DURATION.match(text)
+    value = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < value <= 366 * 86400:
+        raise ValueError('must be a duration of at most 366 days, as "90s", "15m", "24h" or "30d"')
+    return value
+
+
 def _adapter(name: str) -> str:
     if not is_adapter(name):
         raise ValueError(f'is "{name}", which is no adapter{nearest(name, [*known_adapters()])}')
@@ -113,6 +129,7 @@ Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Glob = Annotated[str, Field(min_length=1, max_length=256)]
+Duration = Annotated[str, AfterValidator(_duration)]
 Adapter = Annotated[str, AfterValidator(_adapter)]
 Variable = Annotated[str, AfterValidator(_variable)]
 UrlPath = Annotated[str, AfterValidator(_path)]

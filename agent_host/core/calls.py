@@ -10,8 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from agent_host.core.approvals import Yes
 from agent_host.core.events import InputGiven, InputRequested, SamplingFinished, ToolPaused
-from agent_host.core.types import Decision, JsonObject, ServerRequest, ToolCall, ToolResult
+from agent_host.core.types import (
+    ApprovalTerms,
+    Decision,
+    JsonObject,
+    ServerRequest,
+    ToolCall,
+    ToolResult,
+)
 
 ASKED = ("elicitation/create", "sampling/createMessage")
 """What of a server's requests is put to a human or the model."""
@@ -26,6 +34,9 @@ class CallState:
 
     `arguments` are those that would run: the model's, or a human's edit of them. `asked`: a human
     is being asked. `in_doubt`: it was started by a process that is gone, so nobody knows.
+    `rules` are those that gave the decision, `terms` whose yes they want; `yeses` are those so
+    far, which may be fewer than it takes; `expired`: they came too late. `source`: server and own
+    name of the tool, once known.
     `paused`: what the server asked for the last time it paused the call, with the `answers` by
     the requests' keys; `rounds`: how often it did; `unanswered`: why one gets no answer.
     """
@@ -35,9 +46,14 @@ class CallState:
     decision: Decision | None = None
     rule: str = ""
     reason: str = ""
+    rules: tuple[str, ...] = ()
+    terms: ApprovalTerms | None = None
+    yeses: tuple[Yes, ...] = ()
+    source: tuple[str, str] | None = None
     asked: bool = False
     approval: Literal["approve", "deny"] | None = None
     feedback: str = ""
+    expired: bool = False
     started: bool = False
     in_doubt: bool = False
     paused: ToolPaused | None = None
@@ -50,7 +66,8 @@ class CallState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """A human's "always" of this session: one definition of a tool, with exactly `arguments`, or
-    with any when None. `by` and `call_id` say who gave it and where."""
+    with any when None, and an answer to exactly those `rules` that asked (empty: of an older
+    record, any). `by` and `call_id` say who gave it and where."""
 
     server: str
     tool: str
@@ -58,6 +75,7 @@ class Grant:
     arguments: JsonObject | None
     by: str
     call_id: str
+    rules: tuple[str, ...] = ()
 
 
 def reopened(s: CallState) -> CallState:
@@ -69,6 +87,7 @@ def reopened(s: CallState) -> CallState:
         decision=None,
         asked=False,
         approval=None if in_doubt else s.approval,
+        yeses=() if in_doubt else s.yeses,
         started=False,
         in_doubt=in_doubt,
     )

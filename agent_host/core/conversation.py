@@ -8,13 +8,13 @@ transcript back, resume, replay and audit see what the engine saw. After `RunRes
 without an outcome is in doubt.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from types import MappingProxyType
 from typing import Literal, assert_never
 
+from agent_host.core.approvals import Yes, counted, refused, same_json, terms_of
 from agent_host.core.calls import (
     CallState,
     Grant,
@@ -26,6 +26,7 @@ from agent_host.core.calls import (
 )
 from agent_host.core.errors import UsageError
 from agent_host.core.events import (
+    ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
@@ -55,6 +56,7 @@ from agent_host.core.events import (
 from agent_host.core.size import characters
 from agent_host.core.types import (
     JsonObject,
+    LabelSeen,
     Message,
     Origin,
     Principal,
@@ -77,8 +79,10 @@ class Conversation:
     the whole run, as `answers` and `cost` do (US dollars; of `unpriced` answers it is not known);
     `refusals` are the denied calls since the user's last message; `requested` is the model request
     under way; `failure` is why the model did not answer; `questions` are the approval requests of
-    the open turn (what a yes binds to). `stop_reason` is the last answer's, `summary` is the
-    message that stands for what was `compacted`. `silent` says that it held neither text nor calls.
+    the open turn (what a yes binds to); `labels` are those of the data in the context, in the order
+    in which they came, and `asks` the questions since the user's last message. `stop_reason` is the
+    last answer's, `summary` is the message that stands for what was `compacted`. `silent` says that
+    it held neither text nor calls.
     `counted` are the tokens of prompt and answer that the provider counted last, 0 for none, and
     `uncounted` the characters that came after that.
     """
@@ -92,6 +96,8 @@ class Conversation:
     calls: tuple[CallState, ...] = ()
     questions: tuple[ApprovalRequested, ...] = ()
     grants: tuple[Grant, ...] = ()
+    labels: tuple[LabelSeen, ...] = ()
+    asks: int = 0
     inputs: tuple[InputRequested, ...] = ()
     samplings: tuple[SamplingRequested, ...] = ()
     sampled: int = 0
@@ -147,6 +153,7 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
         PolicyDecided: _CALLS,
         ApprovalRequested: _CALLS,
         ApprovalGiven: frozenset({"approval", "input"}),
+        ApprovalExpired: _CALLS,
         ToolStarted: _CALLS,
         ToolPaused: _CALLS,
         ToolFinished: _CALLS,
@@ -168,9 +175,8 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
 
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
 _DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
-_CallEvent = (
-    PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolPaused | ToolFinished
-)
+_Judged = PolicyDecided | ApprovalRequested | ApprovalGiven | ApprovalExpired
+_CallEvent = _Judged | ToolStarted | ToolPaused | ToolFinished
 _ServerEvent = InputRequested | InputGiven | SamplingRequested | SamplingFinished
 
 
@@ -185,7 +191,7 @@ def apply(conversation: Conversation, event: Event) -> Conversation:
             return _apply_run(conversation, event)
         case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed() | ContextCompacted():
             return _apply_dialogue(conversation, event)
-        case PolicyDecided() | ApprovalRequested() | ApprovalGiven():
+        case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ApprovalExpired():
             return _apply_call(conversation, event, event.call_id)
         case ToolStarted() | ToolPaused():
             return _apply_call(conversation, event, event.call_id)
@@ -247,7 +253,6 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         c,
         principal=event.principal,
         calls=calls,
-        questions=(),
         inputs=(),
         samplings=(),
         phase=phase,
@@ -258,6 +263,7 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         turns=0,
         tool_calls=len(calls),
         refusals=0,
+        asks=0,
         stop_reason=None,
         silent=False,
         ended=None,
@@ -278,6 +284,8 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
                 turns=0,
                 tool_calls=0,
                 refusals=0,
+                asks=0,
+                labels=with_labels(c.labels, event.labels),
                 uncounted=c.uncounted + characters(event.message),
                 stop_reason=None,
                 silent=False,
@@ -356,23 +364,17 @@ def _apply_call(c: Conversation, event: _CallEvent, call_id: str) -> Conversatio
     if state is None or state.result is not None:
         raise UsageError(f"no open call {call_id!r}")
     match event:
-        case PolicyDecided():
-            _require(not state.started, f"call {call_id!r} has started")
-            state = replace(state, decision=event.decision, rule=event.rule, reason=event.reason)
-        case ApprovalRequested():
-            _require(not state.started, f"call {call_id!r} has started")
-            state = replace(state, asked=True)
-            c = replace(c, questions=(*c.questions, event))
-        case ApprovalGiven():
-            _require(state.asked and state.approval is None, f"{call_id!r} awaits no approval")
-            c, state = _approved(c, state, event)
+        case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ApprovalExpired():
+            c, state = _judged(c, state, event)
         case ToolStarted():
             _require(may_start(state), f"call {call_id!r} may not start")
-            state = replace(state, started=True, arguments=event.arguments)
+            source = (event.server, event.tool)
+            state = replace(state, started=True, arguments=event.arguments, source=source)
         case ToolPaused():
             _require(state.started, f"call {call_id!r} does not run")
             state = paused(state, event)
         case ToolFinished():
+            c = _labelled(c, state, event)
             state = replace(state, result=event.result)
             c = replace(c, inputs=tuple(i for i in c.inputs if i.call_id != call_id))
             c = replace(c, refusals=c.refusals + int(event.result.error == "denied"))
@@ -386,14 +388,69 @@ def _require(condition: bool, text: str) -> None:
         raise UsageError(text)
 
 
-def _approved(
+def _judged(c: Conversation, s: CallState, event: _Judged) -> tuple[Conversation, CallState]:
+    """What policy and humans say of a call."""
+    match event:
+        case PolicyDecided():
+            _require(not s.started, f"call {s.call.id!r} has started")
+            return c, _decided(c, s, event)
+        case ApprovalRequested():
+            _require(not s.started, f"call {s.call.id!r} has started")
+            s = replace(s, asked=True, arguments=event.arguments)
+            return replace(c, questions=(*c.questions, event), asks=c.asks + 1), s
+        case ApprovalGiven():
+            _require(s.asked and s.approval is None, f"{s.call.id!r} awaits no approval")
+            return _answered_by(c, s, event)
+        case ApprovalExpired():
+            asked = question_about(c, s.call.id) is not None and not s.started
+            _require(asked, f"{s.call.id!r} awaits no approval")
+            return c, replace(s, approval="deny", expired=True, yeses=())
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _decided(c: Conversation, s: CallState, event: PolicyDecided) -> CallState:
+    """What policy says now. A yes to other rules, or under other terms, does not answer it."""
+    s = replace(
+        s,
+        decision=event.decision,
+        rule=event.rule,
+        reason=event.reason,
+        rules=event.rules,
+        terms=event.terms,
+    )
+    question = question_about(c, s.call.id)
+    if question is None or event.decision != "ask" or not (s.yeses or s.approval == "approve"):
+        return s
+    same = set(question.rules) == set(event.rules) and question.terms == event.terms
+    return s if same else replace(s, approval=None, asked=False, yeses=())
+
+
+def question_about(c: Conversation, call_id: str) -> ApprovalRequested | None:
+    """Return the question that was last asked about a call, or None."""
+    return next((q for q in reversed(c.questions) if q.call_id == call_id), None)
+
+
+def _answered_by(
     c: Conversation, s: CallState, event: ApprovalGiven
 ) -> tuple[Conversation, CallState]:
+    question = question_about(c, event.call_id)
+    if question is None:  # asked by a process that is gone
+        raise UsageError(f"{event.call_id!r} awaits no approval")
+    problem = refused(question, event, s.yeses)
+    if problem is not None:
+        raise UsageError(f"{event.call_id!r}: {problem}")
     arguments = s.arguments if event.arguments is None else event.arguments
-    s = replace(s, approval=event.decision, feedback=event.feedback, arguments=arguments)
-    if event.decision == "deny" or event.scope == "once":
+    s = replace(s, feedback=event.feedback, arguments=arguments)
+    if event.decision == "deny":
+        return c, replace(s, approval="deny")
+    yes = Yes(by=event.by, authenticated_by=event.authenticated_by, arguments=arguments)
+    yeses = counted(s.yeses, yes)
+    if len(yeses) < terms_of(question).needed:
+        return c, replace(s, yeses=yeses)
+    s = replace(s, approval="approve", yeses=yeses)
+    if event.scope == "once":
         return c, s
-    question = next(q for q in reversed(c.questions) if q.call_id == event.call_id)
     grant = Grant(
         server=question.server,
         tool=question.tool,
@@ -401,8 +458,31 @@ def _approved(
         arguments=arguments if event.scope == "session_call" else None,
         by=event.by,
         call_id=event.call_id,
+        rules=question.rules,
     )
     return replace(c, grants=(*c.grants, grant)), s
+
+
+MAX_LABELS = 200
+"""Sources of labels that a conversation remembers; each label keeps its first."""
+
+
+def with_labels(seen: tuple[LabelSeen, ...], new: Iterable[LabelSeen]) -> tuple[LabelSeen, ...]:
+    """Return the labels of a context after more data came."""
+    fresh = [one for one in dict.fromkeys(new) if one not in seen]
+    known = {one.label for one in seen}
+    room = MAX_LABELS - len(seen)
+    kept = [one for place, one in enumerate(fresh) if place < room or one.label not in known]
+    return (*seen, *kept) if kept else seen
+
+
+def _labelled(c: Conversation, s: CallState, event: ToolFinished) -> Conversation:
+    """What a result brings into the context."""
+    if not event.result.labels or s.source is None:
+        return c
+    server, tool = s.source
+    new = (LabelSeen(label=label, server=server, tool=tool) for label in event.result.labels)
+    return replace(c, labels=with_labels(c.labels, new))
 
 
 def _close_turn(c: Conversation) -> Conversation:
@@ -469,21 +549,24 @@ def _with_call(c: Conversation, state: CallState) -> Conversation:
     return replace(c, calls=tuple(state if s.call.id == call_id else s for s in c.calls))
 
 
-def _same_json(one: JsonObject, other: JsonObject) -> bool:
-    """Compare as JSON does: to Python 1, 1.0 and true are equal, to a server they are not."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
 def granted(
-    c: Conversation, *, server: str, tool: str, fingerprint: str, arguments: JsonObject
+    c: Conversation,
+    *,
+    server: str,
+    tool: str,
+    fingerprint: str,
+    arguments: JsonObject,
+    rules: tuple[str, ...] = (),
 ) -> Grant | None:
-    """Return the session grant that covers a call of exactly this definition, or None."""
+    """Return the session grant that covers a call of exactly this definition, or None. `rules`
+    are those that ask: an "always" to one is none to another."""
     return next(
         (
             g
             for g in c.grants
             if (g.server, g.tool, g.fingerprint) == (server, tool, fingerprint)
-            and (g.arguments is None or _same_json(g.arguments, arguments))
+            and (g.arguments is None or same_json(g.arguments, arguments))
+            and (not g.rules or set(rules) <= set(g.rules))
         ),
         None,
     )

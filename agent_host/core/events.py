@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent_host.core.types import (
+    ApprovalTerms,
     Decision,
     FailureKind,
     JsonObject,
+    LabelSeen,
     Message,
     Principal,
     ServerRequest,
@@ -62,9 +64,10 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSaid:
-    """A user's message."""
+    """A user's message. `labels`: of what was attached to it from servers."""
 
     message: Message
+    labels: tuple[LabelSeen, ...] = ()
     type: Literal["user_said"] = "user_said"
 
 
@@ -110,18 +113,33 @@ class ModelFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDecided:
-    """What policy answered about a call. `rule` names the rule, or the session grant."""
+    """What policy answered about a call. `rule` names the rule, or the session grant; `rules` are
+    all that say the same, `origin` is where that rule stands. `terms`: whose yes it takes.
+    `policy`: the hash of all rules in force."""
 
     call_id: str
     decision: Decision
     rule: str
     reason: str = ""
+    rules: tuple[str, ...] = ()
+    origin: str = ""
+    terms: ApprovalTerms | None = None
+    server: str = ""
+    tool: str = ""
+    fingerprint: str = ""
+    principal_id: str = ""
+    policy: str = ""
     type: Literal["policy_decided"] = "policy_decided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested:
-    """A human is asked about a call: exactly these arguments of exactly this definition."""
+    """A human is asked about a call: exactly these arguments of exactly this definition.
+
+    `rules` are those that ask, `terms` whose yes it takes; `requester` and `requester_from` say
+    for whom the run acts and who vouches for that; `expires_at` is UTC as RFC 3339, empty: never.
+    `binding`: see `approvals`.
+    """
 
     call_id: str
     server: str
@@ -129,6 +147,13 @@ class ApprovalRequested:
     fingerprint: str
     arguments: JsonObject
     in_doubt: bool = False
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+    terms: ApprovalTerms | None = None
+    requester: str = ""
+    requester_from: str = ""
+    expires_at: str = ""
+    binding: str = ""
     type: Literal["approval_requested"] = "approval_requested"
 
 
@@ -137,7 +162,9 @@ class ApprovalGiven:
     """The answer to a request for approval.
 
     `arguments`: the edited arguments that run instead of the proposed ones, if any.
-    `feedback`: a reason, for the model. `by`: the principal's id, or what answered in its place.
+    `feedback`: a reason, for the model. `by`: the principal's id, or what answered in its place;
+    `authenticated_by` and `roles`: who vouches for that, and the roles it has. `binding`: which
+    question is answered, if it was answered from outside; `via`: from where.
     """
 
     call_id: str
@@ -146,7 +173,19 @@ class ApprovalGiven:
     scope: ApprovalScope = "once"
     arguments: JsonObject | None = None
     feedback: str = ""
+    authenticated_by: str = ""
+    roles: tuple[str, ...] = ()
+    binding: str = ""
+    via: str = ""
     type: Literal["approval_given"] = "approval_given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalExpired:
+    """The time for a question, or for the use of its answer, is over; the call does not run."""
+
+    call_id: str
+    type: Literal["approval_expired"] = "approval_expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +368,7 @@ Event = (
     | PolicyDecided
     | ApprovalRequested
     | ApprovalGiven
+    | ApprovalExpired
     | ToolStarted
     | ToolPaused
     | ToolFinished

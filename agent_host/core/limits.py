@@ -16,13 +16,14 @@ class Limits:
     """None: no limit. `max_turns`: model responses for one user message; `max_tool_calls`: calls
     for one user message; `max_tokens`: input and output of the whole run; `max_seconds`: work for
     one user message; `max_cost`: US dollars of the whole run, the next request's estimate
-    included."""
+    included; `max_asks`: questions to a human for one user message."""
 
     max_turns: int | None = 50
     max_tool_calls: int | None = 200
     max_tokens: int | None = None
     max_seconds: float | None = None
     max_cost: float | None = None
+    max_asks: int | None = None
 
 
 def reached(

@@ -177,7 +177,9 @@ def _decide_calls(
     for place, state in open_calls:
         if state.started:
             continue  # its own task ends it, also when its tool is no longer offered
-        action = _refusal(c, state, tools, place, left) or _next(c, state, tools[state.call.name])
+        action = _refusal(c, state, tools, place, left) or _next(
+            c, state, tools[state.call.name], limits
+        )
         if action.key in deferred:
             waiting += 1
         else:
@@ -192,12 +194,16 @@ def _key(c: Conversation, kind: str, state: CallState) -> str:
     return f"{kind}:{c.requests}:{state.call.id}"
 
 
-def _next(c: Conversation, s: CallState, tool: Tool) -> Action:
+def _next(c: Conversation, s: CallState, tool: Tool, limits: Limits) -> Action:
     if s.decision is None:
         return CheckPolicy(key=_key(c, "policy", s), state=s, tool=tool)
     doubtful = s.in_doubt and not tool.repeatable
     if (s.decision == "ask" or doubtful) and s.approval is None:
-        return AskApproval(key=_key(c, "approval", s), state=s, tool=tool)
+        if limits.max_asks is not None and c.asks >= limits.max_asks and not s.asked:
+            text = f"not executed: a human was asked {c.asks} times for one message, the limit"
+            return Refuse(key=_key(c, "refuse", s), state=s, error="limit", text=text)
+        # A question that is answered by some of those whom it takes is a new one.
+        return AskApproval(key=_key(c, f"approval{len(s.yeses) or ''}", s), state=s, tool=tool)
     # Each round has a key of its own: the task of the one before may not have ended yet.
     if missing(s):
         return AnswerRequests(key=_key(c, f"answers{s.rounds}", s), state=s, tool=tool)
@@ -247,6 +253,8 @@ def _forbidden(s: CallState) -> tuple[ToolErrorKind, str] | None:
     if s.approval == "deny":
         if s.in_doubt:
             return _UNKNOWN
+        if s.expired:
+            return "denied", "not executed: nobody approved this call in time"
         said = f": {s.feedback}" if s.feedback else ""
         return "denied", f"not executed: the user refused this call{said}"
     return None
@@ -265,7 +273,7 @@ def _replaced(
     c: Conversation, s: CallState, tools: Mapping[str, Tool]
 ) -> tuple[ToolErrorKind, str] | None:
     """A yes binds to the definition that was shown."""
-    if s.approval != "approve":
+    if s.approval != "approve" and not s.yeses:
         return None
     shown = next((q for q in reversed(c.questions) if q.call_id == s.call.id), None)
     if shown is None or shown.fingerprint == tools[s.call.name].fingerprint:

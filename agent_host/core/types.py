@@ -140,7 +140,8 @@ class ToolResult:
 
     `artifact` names the file beside the transcript that holds the whole of an oversized result;
     `content` is then its head and tail. `for_user` is what the server meant for the user alone:
-    shown, never sent to a model.
+    shown, never sent to a model. `labels`: what it brings into the conversation, sorted: the
+    tool's labels, and those that a trusted server gave this result.
     """
 
     call_id: str
@@ -148,6 +149,7 @@ class ToolResult:
     error: ToolErrorKind | None = None
     artifact: str | None = None
     for_user: tuple[Content, ...] = ()
+    labels: tuple[str, ...] = ()
     type: Literal["tool_result"] = "tool_result"
 
 
@@ -205,6 +207,34 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalTerms:
+    """Whose yes a question needs. `approvers`: roles, one of which whoever approves must have
+    (empty: anybody); `needed`: how many different people; `self_approval`: whether the user for
+    whom the run acts is one; `seconds`: how long the question can be answered, and the answer be
+    used (None: without end)."""
+
+    approvers: tuple[str, ...] = ()
+    needed: int = 1
+    self_approval: bool = True
+    seconds: float | None = None
+
+    @property
+    def anybody(self) -> bool:
+        """Whether one yes of whoever sits there is enough; only then may it be for more than
+        once."""
+        return not self.approvers and self.needed == 1 and self.self_approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSeen:
+    """A label of the data in a conversation's context, and whose tool first brought it."""
+
+    label: str
+    server: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Annotations:
     """A server's hints about a tool (MCP `ToolAnnotations`); None: the server did not say.
 
@@ -224,7 +254,8 @@ class Tool:
 
     `name` is the exposed name; the identity for policy, pins and audit is the pair
     (`server`, `tool`) with `fingerprint`, the hash of the definition. `trusted` is the config's
-    `trust_annotations` of that server.
+    `trust_annotations` of that server. `labels`: what the config (or a trusted server) says of its
+    data, sorted. `is_new`: no earlier run has seen this tool.
     """
 
     name: str
@@ -237,6 +268,8 @@ class Tool:
     trusted: bool = False
     fingerprint: str = ""
     parallel: bool = True
+    labels: tuple[str, ...] = ()
+    is_new: bool = False
 
     @property
     def read_only(self) -> bool:

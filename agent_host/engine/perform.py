@@ -16,37 +16,24 @@ from typing import Any, assert_never
 
 from agent_host.core import loop
 from agent_host.core.calls import CallState
-from agent_host.core.context import DEPTH_LIMIT, deeper_than
-from agent_host.core.conversation import Conversation, granted
 from agent_host.core.events import (
-    ApprovalRequested,
-    PolicyDecided,
     ToolFinished,
     ToolPaused,
     ToolProgress,
     ToolStarted,
 )
-from agent_host.core.types import (
-    JsonObject,
-    Text,
-    Tool,
-    ToolErrorKind,
-    ToolResult,
-)
+from agent_host.core.types import Text, Tool, ToolResult
 from agent_host.engine.answers import RequestDesk
+from agent_host.engine.judging import Judge
 from agent_host.engine.keeping import bounded
 from agent_host.engine.question import Question
 from agent_host.engine.rooms import Host
-from agent_host.ports import (
-    Answers,
-    ApprovalQuestion,
-    CallContext,
-    CallPaused,
-    Deferred,
-    PolicyAnswer,
-)
+from agent_host.ports import Answers, CallContext, CallPaused
 
 Work = Coroutine[Any, Any, None]
+
+_NOT_RUN = frozenset({"changed", "server_unavailable"})
+"""What a tool source answers for a call that certainly did not reach its server."""
 
 
 class Performer:
@@ -55,7 +42,7 @@ class Performer:
     def __init__(self, session: Host, desk: RequestDesk) -> None:
         self._session = session
         self._desk = desk
-        self._asking = 0
+        self._judge = Judge(session)
         self._question = Question(session)
 
     def perform(self, action: loop.Action) -> Work | None:
@@ -64,9 +51,9 @@ class Performer:
             case loop.CallModel():
                 return self._question.ask()
             case loop.CheckPolicy():
-                self._check_policy(action.state, action.tool)
+                self._judge.check_policy(action.state, action.tool)
             case loop.AskApproval():
-                return self._ask_approval(action)
+                return self._judge.ask(action)
             case loop.AnswerRequests():
                 return self._desk.answer_paused(action)
             case loop.RunTool():
@@ -83,44 +70,6 @@ class Performer:
 
     # -- at once ---------------------------------------------------------------------------
 
-    def _check_policy(self, state: CallState, tool: Tool) -> None:
-        session = self._session
-        problem = (
-            "the arguments are nested too deeply"
-            if deeper_than(state.arguments, DEPTH_LIMIT)
-            else session.rooms.tools.validate(tool, state.arguments)
-        )
-        if problem is not None:
-            self._finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
-            return
-        answer = self._judge(state, tool, state.arguments)
-        session.record(
-            PolicyDecided(
-                call_id=state.call.id,
-                decision=answer.decision,
-                rule=answer.rule,
-                reason=answer.reason,
-            )
-        )
-
-    def _judge(self, state: CallState, tool: Tool, arguments: JsonObject) -> PolicyAnswer:
-        session = self._session
-        c = session.conversation
-        answer = session.rooms.policy.decide(state.call, arguments, tool, c, session.principal)
-        if answer.decision != "ask" or state.in_doubt:
-            return answer
-        grant = granted(
-            c,
-            server=tool.server,
-            tool=tool.tool,
-            fingerprint=tool.fingerprint,
-            arguments=arguments,
-        )
-        if grant is None:
-            return answer
-        rule = f"session grant of call {grant.call_id}"
-        return PolicyAnswer(decision="allow", rule=rule, reason=f"always allowed by {grant.by}")
-
     def _refuse(self, action: loop.Refuse) -> None:
         text = action.text
         if action.error == "unknown_tool":
@@ -128,80 +77,15 @@ class Performer:
             near = get_close_matches(action.state.call.name, names, n=3)
             if near:
                 text = f"{text}; there is {', '.join(near)}"
-        self._finish(action.state.call.id, action.error, text)
-
-    def _finish(self, call_id: str, error: ToolErrorKind, text: str) -> None:
-        result = ToolResult(call_id=call_id, content=(Text(text=text),), error=error)
-        self._session.record(ToolFinished(result=result))
-
-    # -- humans ----------------------------------------------------------------------------
-
-    async def _ask_approval(self, action: loop.AskApproval) -> None:
-        session, state, tool = self._session, action.state, action.tool
-        call_id = state.call.id
-        if not state.asked or _shown(session.conversation, call_id) != tool.fingerprint:
-            session.record(
-                ApprovalRequested(
-                    call_id=call_id,
-                    server=tool.server,
-                    tool=tool.tool,
-                    fingerprint=tool.fingerprint,
-                    arguments=state.arguments,
-                    in_doubt=state.in_doubt,
-                )
-            )
-        question = ApprovalQuestion(
-            call_id=call_id,
-            tool=tool,
-            arguments=state.arguments,
-            rule=state.rule,
-            reason=state.reason,
-            in_doubt=state.in_doubt,
-            invalid=lambda arguments: session.rooms.tools.validate(tool, arguments),
-            waiting=lambda: self._asking - 1,
-        )
-        self._asking += 1
-        try:
-            answer = await session.rooms.approver.approve(question)
-        except asyncio.CancelledError:
-            # Answered from elsewhere, or stopped: either way decide goes on from the record.
-            if not session.stopping and _unanswered(session.conversation, call_id):
-                raise
-            return
-        finally:
-            self._asking -= 1
-        if isinstance(answer, Deferred):
-            session.deferred.add(action.key)
-            return
-        # An answer to what is over came too late.
-        if _unanswered(session.conversation, call_id):
-            session.record(answer)
-            if answer.decision == "approve" and answer.arguments is not None:
-                self._check_edited(state, tool, answer.arguments)
-
-    def _check_edited(self, state: CallState, tool: Tool, arguments: JsonObject) -> None:
-        """An edit may break the schema, or reach what policy denies to everybody."""
-        problem = self._session.rooms.tools.validate(tool, arguments)
-        if problem is not None:
-            text = f"not executed: the user's edit of the arguments is not valid: {problem}"
-            self._finish(state.call.id, "invalid_arguments", text)
-            return
-        answer = self._judge(state, tool, arguments)
-        if answer.decision == "deny":
-            self._session.record(
-                PolicyDecided(
-                    call_id=state.call.id,
-                    decision="deny",
-                    rule=answer.rule,
-                    reason=answer.reason,
-                )
-            )
+        self._judge.finish(action.state.call.id, action.error, text)
 
     # -- tools -----------------------------------------------------------------------------
 
     async def _run_tool(self, state: CallState, tool: Tool) -> None:
         session = self._session
         call_id = state.call.id
+        if self._judge.expired(state) or not self._counted(state, tool):
+            return
         session.record(
             ToolStarted(
                 call_id=call_id,
@@ -219,12 +103,14 @@ class Performer:
             answers=_answers(state),
         )
         sent = False
+        vault = session.rooms.vault
+        arguments = vault.reveal(tool, state.arguments) if vault else state.arguments
         result: ToolResult | CallPaused
         try:
             if not tool.repeatable:
                 await asyncio.to_thread(session.feed.journal.sync)
             sent = True
-            result = await session.rooms.tools.call(tool, state.arguments, context)
+            result = await session.rooms.tools.call(tool, arguments, context)
         except asyncio.CancelledError:
             if not session.stopping:
                 raise
@@ -234,8 +120,23 @@ class Performer:
                 ToolPaused(call_id=call_id, requests=result.requests, state=result.state)
             )
             return
-        whole = replace(result, call_id=call_id)
+        if result.error in _NOT_RUN or not sent:
+            session.rooms.policy.end(session.conversation, call_id)
+        labels = tuple(sorted({*result.labels, *tool.labels})) if sent else ()
+        whole = replace(result, call_id=call_id, labels=labels)
+        if vault is not None:
+            whole = vault.conceal(whole)
         session.record(ToolFinished(result=bounded(whole, session.feed.journal.keep)))
+
+    def _counted(self, state: CallState, tool: Tool) -> bool:
+        """Count the call in the running totals; one that cannot be counted does not run."""
+        session = self._session
+        problem = session.rooms.policy.begin(
+            state.call, state.arguments, tool, session.conversation, session.principal
+        )
+        if problem is not None:
+            self._judge.finish(state.call.id, "denied", f"not executed: {problem}")
+        return problem is None
 
     def _progress(self, call_id: str) -> Callable[[float, float | None, str], None]:
         def show(progress: float, total: float | None, message: str) -> None:
@@ -252,17 +153,6 @@ def _answers(state: CallState) -> Answers | None:
     if paused is None:
         return None
     return Answers(state=paused.state, requests=paused.requests, given=state.answers)
-
-
-def _unanswered(conversation: Conversation, call_id: str) -> bool:
-    state = conversation.call(call_id)
-    return state is not None and state.approval is None and state.result is None
-
-
-def _shown(conversation: Conversation, call_id: str) -> str | None:
-    """The fingerprint of the definition that was last shown with a question about a call."""
-    asked = (q.fingerprint for q in reversed(conversation.questions) if q.call_id == call_id)
-    return next(asked, None)
 
 
 def _cancelled(call_id: str, *, sent: bool) -> ToolResult:

@@ -18,6 +18,7 @@ from agent_host.ports import (
     Pricing,
     Respondent,
     ToolSource,
+    Vault,
 )
 
 
@@ -50,7 +51,9 @@ class Sampling:
 class Rooms:
     """The adapters of a session. `fallback`, `prices` and `respondent` may be missing: then no
     other model is asked, no cost is known, and what servers ask for is declined. `offering` says
-    which of the tools a model is offered, for this session alone."""
+    which of the tools a model is offered, for this session alone. `vault` keeps secrets from the
+    model; without one it gets what tools return. `recorded` returns arguments as records show
+    them: what an approval is bound to has to be the same after the run was resumed."""
 
     model: ModelAdapter
     tools: ToolSource
@@ -60,11 +63,13 @@ class Rooms:
     prices: Pricing | None = None
     respondent: Respondent | None = None
     offering: Offering = field(default_factory=Offering)
+    vault: Vault | None = None
+    recorded: Callable[[JsonObject], JsonObject] = lambda arguments: arguments
 
 
 class Host(Protocol):
-    """What a performer needs of its session. `tool_choice` holds for the first request after a
-    user's message; `output_schema` for every request."""
+    """What a performer needs of its session. `wall`: seconds since the epoch. `tool_choice` holds
+    for the first request after a user's message; `output_schema` for every request."""
 
     conversation: Conversation
     feed: Feed
@@ -73,6 +78,7 @@ class Host(Protocol):
     limits: Limits
     sampling: Sampling
     new_id: Callable[[], str]
+    wall: Callable[[], float]
     deferred: set[str]
     stopping: bool
     rooms: Rooms

@@ -52,7 +52,8 @@ Inbound = UserSaid | ApprovalGiven | InputGiven | Interrupted
 
 
 class Session:
-    """See the module. `monotonic` is in seconds; `new_id` names model requests.
+    """See the module. `monotonic` is in seconds, `wall` in seconds since the epoch (by default it
+    stands still); `new_id` names model requests.
 
     Must be used from one event loop. `conversation` is the state after the events that `feed`
     already recorded (an empty one for a new run, whose RunStarted is recorded by the caller
@@ -68,6 +69,7 @@ class Session:
         principal: Principal,
         monotonic: Callable[[], float],
         new_id: Callable[[], str],
+        wall: Callable[[], float] = float,
         limits: Limits = Limits(),
         retry: Retry = Retry(),
         sampling: Sampling = Sampling(),
@@ -85,6 +87,7 @@ class Session:
         self.output_schema = output_schema
         self.new_id = new_id
         self.monotonic = monotonic
+        self.wall = wall
         self.deferred: set[str] = set()
         self.stopping = False
         self._desk = RequestDesk(self)
@@ -275,11 +278,12 @@ class Session:
 
     def _withdraw(self, call_id: str) -> None:
         """Stop asking about a call that was answered elsewhere."""
-        key = f"approval:{self.conversation.requests}:{call_id}"
-        self.deferred.discard(key)
-        task = self._in_flight.get(key)
-        if task is not None:
-            task.cancel()
+        of_call = f"{self.conversation.requests}:{call_id}"
+        for key in (*self.deferred, *self._in_flight):
+            if key.startswith("approval") and key.partition(":")[2] == of_call:
+                self.deferred.discard(key)
+                if key in self._in_flight:
+                    self._in_flight[key].cancel()
 
     def _stop_all(self) -> None:
         self.stopping = True

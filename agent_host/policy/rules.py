@@ -103,6 +103,25 @@ class RulePolicy:
         """Judge a call by the pair (tool.server, tool.tool) alone; see `ports.Policy`."""
         return self.judge(tool)
 
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all rules in force."""
+        return ""
+
+    def begin(
+        self,
+        call: ToolCall,
+        arguments: JsonObject,
+        tool: Tool,
+        conversation: Conversation,
+        principal: Principal,
+    ) -> str | None:
+        """Count a call; see `ports.Policy`."""
+        return None
+
+    def end(self, conversation: Conversation, call_id: str) -> None:
+        """Take a call back; see `ports.Policy`."""
+
     def judge(self, tool: Tool) -> PolicyAnswer:
         """Return the answer for any call of a tool."""
         for matches, answer in self._compiled:

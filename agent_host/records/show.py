@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from agent_host.core.events import (
+    ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
@@ -64,7 +65,9 @@ CHARACTERS = 2000
 
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
 _DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
-_CallEvent = PolicyDecided | ApprovalRequested | ApprovalGiven | ToolStarted | ToolFinished
+_CallEvent = (
+    PolicyDecided | ApprovalRequested | ApprovalGiven | ApprovalExpired | ToolStarted | ToolFinished
+)
 _AskedEvent = InputRequested | InputGiven | SamplingRequested | SamplingFinished | ToolPaused
 _WorldEvent = ServerConnected | ServerLost | ToolsChanged
 
@@ -104,7 +107,7 @@ class Show:
                 return self._dialogue(event)
             case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ToolStarted():
                 return self._call(event)
-            case ToolFinished():
+            case ApprovalExpired() | ToolFinished():
                 return self._call(event)
             case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
                 return self._asked_for(event)
@@ -178,6 +181,8 @@ class Show:
                 yield from self._arguments(event.call_id, event.arguments)
             case ApprovalGiven():
                 yield from self._approval(event)
+            case ApprovalExpired():
+                yield f"nobody approved {self._name(event.call_id)} in time"
             case ToolStarted():
                 self._start(event.call_id)
                 where = f"{clean_line(event.tool, 100)} of server {clean_line(event.server, 60)}"

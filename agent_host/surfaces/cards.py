@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal, assert_never
 
 from agent_host.core.events import (
+    ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
@@ -154,7 +155,7 @@ class Narrator:
         match event:
             case ToolStarted() | ToolFinished() | ModelResponded():
                 yield from self._tell_call(event, at)
-            case PolicyDecided() | ApprovalRequested() | ApprovalGiven():
+            case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ApprovalExpired():
                 yield from self._tell_decision(event)
             case ServerConnected() | ServerLost() | ToolsChanged():
                 yield from _tell_server(event)
@@ -239,7 +240,7 @@ class Narrator:
         yield Card(kind=kind, text=f"{call.title}{took}  {what}{kept}")
 
     def _tell_decision(
-        self, event: PolicyDecided | ApprovalRequested | ApprovalGiven
+        self, event: PolicyDecided | ApprovalRequested | ApprovalGiven | ApprovalExpired
     ) -> Iterator[Card]:
         call = self._calls.setdefault(event.call_id, _Call(clean_line(event.call_id, 64)))
         match event:
@@ -252,6 +253,9 @@ class Narrator:
                     kind="failure",
                     text=f"{call.title}  denied by policy, rule {clean_line(event.rule)}{reason}",
                 )
+            case ApprovalExpired():
+                call.refused = True
+                yield Card(kind="failure", text=f"{call.title}  nobody approved it in time")
             case ApprovalGiven(decision="deny"):
                 call.refused = True
                 said = f": {clean_line(event.feedback)}" if event.feedback else ""

@@ -21,6 +21,7 @@ from agent_host.core.events import (
 from agent_host.core.limits import Limits
 from agent_host.core.types import (
     Annotations,
+    ApprovalTerms,
     JsonObject,
     Message,
     ModelFailure,
@@ -260,6 +261,11 @@ class TablePolicy:
 
     def __init__(self, table: Mapping[str, str] | None = None) -> None:
         self.table = {"ask_me": "ask", "never": "deny"} if table is None else table
+        self.terms: dict[str, ApprovalTerms] = {}
+        self.counted: list[str] = []
+        self.taken_back: list[str] = []
+        self.uncountable: str | None = None
+        self.fingerprint = "table"
 
     def decide(
         self,
@@ -271,7 +277,22 @@ class TablePolicy:
     ) -> PolicyAnswer:
         if "forbidden" in arguments:
             return PolicyAnswer(decision="deny", rule="no-forbidden", reason="not that")
-        return PolicyAnswer(decision=self.table.get(tool.tool, "allow"), rule="table")
+        decision = self.table.get(tool.tool, "allow")
+        return PolicyAnswer(decision=decision, rule="table", terms=self.terms.get(tool.tool))
+
+    def begin(
+        self,
+        call: ToolCall,
+        arguments: JsonObject,
+        tool: Tool,
+        conversation: Conversation,
+        principal: Principal,
+    ) -> str | None:
+        self.counted.append(call.id)
+        return self.uncountable
+
+    def end(self, conversation: Conversation, call_id: str) -> None:
+        self.taken_back.append(call_id)
 
 
 class AnsweringApprover:

@@ -1,0 +1,83 @@
+"""Whose yes counts, and for what: the rules of an approval.
+
+Theory of operation: a question is bound to one call of one run, with exactly these arguments, to
+exactly this definition of the tool; `binding` is the hash of all that, and an answer from outside
+names it. A yes counts if whoever says it may say it (`refused`), and each person counts once. Yeses
+add up only while they are to the same arguments: an edit starts the count anew. A no of anybody
+ends the question. Pure values; `conversation` applies them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent_host.core.events import ApprovalGiven, ApprovalRequested
+from agent_host.core.types import ApprovalTerms, JsonObject, Principal, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """One person's yes to these arguments."""
+
+    by: str
+    authenticated_by: str
+    arguments: JsonObject
+
+
+def binding(run_id: str, call_id: str, tool: Tool, arguments: JsonObject) -> str:
+    """Return the SHA-256 (hex) of what an approval is for."""
+    parts = [run_id, call_id, tool.server, tool.tool, tool.fingerprint, arguments]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def same_json(one: JsonObject, other: JsonObject) -> bool:
+    """Compare as JSON does: to Python 1, 1.0 and true are equal, to a server they are not."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def terms_of(question: ApprovalRequested) -> ApprovalTerms:
+    """The terms of a question; one of an older record has none."""
+    return question.terms or ApprovalTerms()
+
+
+def refused(
+    question: ApprovalRequested, given: ApprovalGiven, before: Iterable[Yes] = ()
+) -> str | None:
+    """Return why an answer does not count, for people, or None. `before`: the yeses so far."""
+    if given.binding and question.binding and given.binding != question.binding:
+        return "the answer is to another question: the call, its arguments or its tool changed"
+    if given.decision == "deny":
+        return None
+    terms = terms_of(question)
+    who = Principal(id=given.by, authenticated_by=given.authenticated_by, roles=given.roles)
+    reason = not_entitled(terms, question.requester, question.requester_from, who)
+    if reason is not None:
+        return reason
+    if given.scope != "once" and not terms.anybody:
+        return "this can be approved once only"
+    arguments = question.arguments if given.arguments is None else given.arguments
+    said = (given.by, given.authenticated_by)
+    if any(
+        (y.by, y.authenticated_by) == said and same_json(y.arguments, arguments) for y in before
+    ):
+        return f"{given.by} has approved this already; another person has to"
+    return None
+
+
+def not_entitled(
+    terms: ApprovalTerms, requester: str, requester_from: str, who: Principal
+) -> str | None:
+    """Return why this person may not approve, for people, or None."""
+    if terms.approvers and not set(terms.approvers) & set(who.roles):
+        return f"it takes somebody with the role {' or '.join(terms.approvers)}"
+    same = (who.id, who.authenticated_by) == (requester, requester_from)
+    if same and not terms.self_approval:
+        return "whoever asks for it cannot approve it; another person has to"
+    return None
+
+
+def counted(before: Iterable[Yes], yes: Yes) -> tuple[Yes, ...]:
+    """The yeses that count together after one more: those to the same arguments."""
+    return (*(y for y in before if same_json(y.arguments, yes.arguments)), yes)

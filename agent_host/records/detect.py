@@ -1,0 +1,1 @@
+"""Secrets that nobody named: found by their form."""
