@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from agent_host.config import paths, rows
 from agent_host.config.file import parse, read
+from agent_host.config.layers import Layer
 from agent_host.config.lines import KeyPath, line_of, locate
 from agent_host.config.near import nearest
 from agent_host.config.problems import dotted, explain, explain_override, sentences
@@ -102,7 +103,8 @@ class Loaded:
     `config` is in effect; `declared` is what the file alone says. `path` is absolute, `name` is
     it for people. `fingerprint` is the SHA-256 (hex) of the file's bytes. `origins` names the
     variable or flag of each value that did not come from the file. `transcripts` is the absolute
-    folder of transcripts. `own_profiles` are the tables of the user's own profiles.toml.
+    folder of transcripts. `own_profiles` are the tables of the user's own profiles.toml. `above`
+    are the files of policy that hold whatever this one says.
     """
 
     config: Config
@@ -113,6 +115,7 @@ class Loaded:
     transcripts: Path
     text: str = field(repr=False)
     own_profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    above: tuple[Layer, ...] = ()
     origins: Mapping[KeyPath, str] = field(default_factory=dict)
 
     @property
@@ -124,6 +127,14 @@ class Loaded:
     def folder(self) -> Path:
         """The folder that relative paths in the file start from."""
         return self.path.parent
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What each file says of policy, the strictest first: the organisation's, the user's, and
+        this one."""
+        policy = self.declared.policy
+        own = Layer(level="project", name=self.name, policy=policy, where=self.where)
+        return (*self.above, own)
 
     @cached_property
     def profiles(self) -> Profiles:

@@ -1,0 +1,102 @@
+"""The files that policy comes from, the strictest first.
+
+Theory of operation: up to three files say who may do what: the organisation's policy.toml, which
+only root can write; the user's own policy.toml; and the servers.toml in use, which may have come
+with a project. Each is a `Layer`. Every rule of every layer counts, and the strictest that matches
+wins, so no layer can loosen what another asks or denies. Of what only one can say (`default`,
+`expires`, `max_asks`) the strictest that was *said* holds; of a total that two layers define, the
+one that is further up; of roles, see `roles_of`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from agent_host.config.lines import KeyPath, line_of, locate
+from agent_host.config.policy_tables import PolicyConfig, TotalConfig
+from agent_host.config.values import seconds
+from agent_host.core.types import Decision
+
+Level = Literal["organisation", "user", "project"]
+
+_STRICTEST: tuple[Decision, ...] = ("deny", "ask", "allow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The text of a file that was read, and its name for people."""
+
+    name: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> Mapping[KeyPath, int]:
+        """The line of every key."""
+        return locate(self.text)
+
+    def where(self, *key: str | int) -> str:
+        """Return `policy.toml:12` for a key, or the line of what would hold it."""
+        return f"{self.name}:{line_of(self.lines, key)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one file says of policy.
+
+    `level`: whose file it is; `project` is the servers.toml in use, also the user's own. `name`:
+    the file, for people. `where("policy", "rules", 0)`: the place of a key, as `servers.toml:12`.
+    """
+
+    level: Level
+    name: str
+    policy: PolicyConfig
+    where: Callable[..., str] = field(repr=False, compare=False)
+
+
+def default_of(layers: Iterable[Layer]) -> tuple[Decision, str]:
+    """Return the answer where no rule matches, the strictest that a layer says, and its place;
+    `ask` and "" where none says it."""
+    said: list[tuple[Decision, str]] = [
+        (layer.policy.default, layer.where("policy", "default"))
+        for layer in layers
+        if "default" in layer.policy.model_fields_set
+    ]
+    return min(said, key=lambda one: _STRICTEST.index(one[0]), default=("ask", ""))
+
+
+def expires_of(layers: Sequence[Layer]) -> float:
+    """Return the seconds that a question may wait: the shortest time that a layer says."""
+    said = [
+        seconds(one.policy.expires) for one in layers if "expires" in one.policy.model_fields_set
+    ]
+    return min(said, default=seconds(PolicyConfig().expires))
+
+
+def max_asks_of(layers: Sequence[Layer]) -> int:
+    """Return the most questions for one message: the fewest that a layer says."""
+    said = [one.policy.max_asks for one in layers if "max_asks" in one.policy.model_fields_set]
+    return min(said, default=PolicyConfig().max_asks)
+
+
+def totals_of(layers: Iterable[Layer]) -> dict[str, tuple[TotalConfig, Layer]]:
+    """Return the running totals by name, each with the layer that defines it."""
+    found: dict[str, tuple[TotalConfig, Layer]] = {}
+    for layer in layers:
+        for name, total in layer.policy.totals.items():
+            found.setdefault(name, (total, layer))
+    return found
+
+
+def roles_of(layers: Sequence[Layer]) -> dict[str, tuple[str, ...]]:
+    """Return who has which role, role -> ids and `group:NAME`s.
+
+    With an organisation's file only that one's count: else a user could give themselves the role
+    that one of its rules asks for.
+    """
+    above = [layer for layer in layers if layer.level == "organisation"]
+    found: dict[str, tuple[str, ...]] = {}
+    for layer in above or layers:
+        for role, who in layer.policy.roles.items():
+            found[role] = (*found.get(role, ()), *who)
+    return found
