@@ -36,6 +36,7 @@ from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned, startable_specs
+from agent_host.host.telemetry import Telemetry
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
@@ -153,22 +154,27 @@ async def open_session(
                     respondent=respondent,
                     offering=_offering(loaded),
                 )
-                shown = [RedactedSink(sink, secrets.redactor) for sink in sinks]
+                telemetry = Telemetry(loaded, secrets, loader)
+                watching = [*sinks, *filter(None, [telemetry.sink])]
+                shown = [RedactedSink(sink, secrets.redactor) for sink in watching]
                 opened = _Opened(rooms, principal, _retry(models.choice), (*shown, gate))
                 session, notices = _session(loaded, transcript, opened, options)
                 begin.relay.connect(session.observe)
                 pool.answer_with(session.answer)
                 fallback.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
+                telemetry.start()
                 yield HostSession(
                     session=session,
                     pool=pool,
                     loaded=loaded,
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
-                    notices=[*filter(None, [transcript.recovered]), *notices],
+                    notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
                     _held=_Held(models, fallback, secrets),
                 )
+                if problem := await telemetry.close():
+                    fallback.tell(problem)
     finally:
         for adapter in models.made:
             await adapter.aclose()
