@@ -12,8 +12,6 @@ from agent_host.telemetry.sink import TelemetrySink
 
 _SENDING = "agent_host.telemetry.sending"
 _SPANS = "agent_host.telemetry.spans"
-_CLOSE_SECONDS = 2.0
-"""What a collector may take at the end of a run."""
 
 
 class Telemetry:
@@ -78,5 +76,5 @@ class Telemetry:
             return ""
         await self._starting
         self._spans.close()
-        failure: str = await asyncio.to_thread(self._sending.close, _CLOSE_SECONDS)
+        failure: str = await asyncio.to_thread(self._sending.close)
         return f"telemetry was not sent: {failure}" if failure else ""

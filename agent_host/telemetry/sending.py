@@ -7,6 +7,7 @@ SDK's own thread, measurements at intervals; what the collector refuses is noted
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -20,7 +21,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from agent_host.core.text import clean_line
 
 SCOPE = "agent_host"
-_SEND_SECONDS = 5.0
+SEND_SECONDS = 2.0
+"""What one sending may take, with all its tries; the end of a run waits no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,10 @@ class Sending:
         resource = Resource.create({"service.name": to.service, "service.version": to.version})
         root, headers = to.endpoint.rstrip("/"), dict(to.headers)
         spans = OTLPSpanExporter(
-            endpoint=f"{root}/v1/traces", headers=headers, timeout=_SEND_SECONDS
+            endpoint=f"{root}/v1/traces", headers=headers, timeout=SEND_SECONDS
         )
         metrics = OTLPMetricExporter(
-            endpoint=f"{root}/v1/metrics", headers=headers, timeout=_SEND_SECONDS
+            endpoint=f"{root}/v1/metrics", headers=headers, timeout=SEND_SECONDS
         )
         self._tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._tracing.add_span_processor(
@@ -67,11 +69,13 @@ class Sending:
         self.tracer = self._tracing.get_tracer(SCOPE, to.version)
         self.meter = self._metering.get_meter(SCOPE, to.version)
 
-    def close(self, seconds: float) -> str:
-        """Send what is left, within about `seconds` each, and return what went wrong, or "".
-        Blocking: not for the event loop's thread."""
-        self._tracing.force_flush(int(seconds * 1000))
-        self._metering.force_flush(seconds * 1000)
+    def close(self) -> str:
+        """Send what is left, and return what went wrong, or "". Blocking, for SEND_SECONDS at
+        most or hardly more: not for the event loop's thread."""
+        both = (self._tracing.force_flush, self._metering.force_flush)
+        with ThreadPoolExecutor(len(both)) as threads:
+            for done in [threads.submit(flush, int(SEND_SECONDS * 1000)) for flush in both]:
+                done.result()
         logging.getLogger("opentelemetry").removeHandler(self._log)
         return self.failure
 
