@@ -46,6 +46,8 @@ def fingerprint(tool: Tool) -> str:
         "output_schema": tool.output_schema,
         "annotations": [a.title, a.read_only, a.destructive, a.idempotent, a.open_world],
     }
+    if a.labels:
+        definition["labels"] = a.labels
     return hashlib.sha256(
         json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()

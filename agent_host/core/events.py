@@ -323,12 +323,16 @@ class ServerLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsChanged:
-    """A server's live tools differ from what was known; own tool names of that server."""
+    """A server's live tools differ from what was known; own tool names of that server.
+
+    `withheld`: those that are not offered because they are not as servers.lock has them.
+    """
 
     server: str
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     type: Literal["tools_changed"] = "tools_changed"
 
 

@@ -238,7 +238,8 @@ class LabelSeen:
 class Annotations:
     """A server's hints about a tool (MCP `ToolAnnotations`); None: the server did not say.
 
-    Hints of an untrusted party: only `Tool.read_only` and `Tool.repeatable` may be acted on.
+    Hints of an untrusted party: only `Tool.read_only`, `Tool.repeatable` and `Tool.labels` may be
+    acted on. `labels`: what the definition says of its data (`_meta["agent-host/labels"]`), sorted.
     """
 
     title: str | None = None
@@ -246,6 +247,7 @@ class Annotations:
     destructive: bool | None = None
     idempotent: bool | None = None
     open_world: bool | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
