@@ -1,10 +1,12 @@
 """Whose yes counts, and for what: the rules of an approval.
 
 Theory of operation: a question is bound to one call of one run, with exactly these arguments, to
-exactly this definition of the tool; `binding` is the hash of all that, and an answer from outside
-names it. A yes counts if whoever says it may say it (`refused`), and each person counts once. Yeses
-add up only while they are to the same arguments: an edit starts the count anew. A no of anybody
-ends the question. Pure values; `conversation` applies them.
+exactly this definition of the tool, and to the rules and terms that ask; `binding` is the hash of
+all that, and an answer from outside names it. A call that was approved before (and may have run) is
+asked about under another binding, so no answer is ever used twice. A yes counts if whoever says it
+may say it (`refused`), and each person counts once. Yeses add up only while they are to the same
+arguments: an edit starts the count anew. A no of anybody ends the question. Pure values;
+`decisions` applies them.
 """
 
 import hashlib
@@ -13,28 +15,45 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent_host.core.events import ApprovalGiven, ApprovalRequested
-from agent_host.core.types import ApprovalTerms, JsonObject, Principal, Tool
+from agent_host.core.types import ApprovalTerms, JsonObject, Principal
 
 
 @dataclass(frozen=True, slots=True)
 class Yes:
-    """One person's yes to these arguments."""
+    """One person's yes to the arguments of that digest."""
 
     by: str
     authenticated_by: str
-    arguments: JsonObject
+    digest: str
 
 
-def binding(run_id: str, call_id: str, tool: Tool, arguments: JsonObject) -> str:
-    """Return the SHA-256 (hex) of what an approval is for."""
-    parts = [run_id, call_id, tool.server, tool.tool, tool.fingerprint, arguments]
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+def digest(value: object) -> str:
+    """Return the SHA-256 (hex) of a JSON value. As JSON has it, 1, 1.0 and true differ; the order
+    of an object's members does not count."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def same_json(one: JsonObject, other: JsonObject) -> bool:
-    """Compare as JSON does: to Python 1, 1.0 and true are equal, to a server they are not."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def binding(run_id: str, question: ApprovalRequested, shown: JsonObject, uses: int) -> str:
+    """Return the SHA-256 (hex) of what an approval is for. `shown`: the arguments as records show
+    them, which are the same in every process; `uses`: how often the call was approved before."""
+    terms = terms_of(question)
+    return digest(
+        [
+            run_id,
+            question.call_id,
+            question.server,
+            question.tool,
+            question.fingerprint,
+            shown,
+            question.in_doubt,
+            sorted(question.rules),
+            [sorted(terms.approvers), terms.needed, terms.self_approval, terms.seconds],
+            question.requester,
+            question.requester_from,
+            uses,
+        ]
+    )
 
 
 def terms_of(question: ApprovalRequested) -> ApprovalTerms:
@@ -46,7 +65,7 @@ def refused(
     question: ApprovalRequested, given: ApprovalGiven, before: Iterable[Yes] = ()
 ) -> str | None:
     """Return why an answer does not count, for people, or None. `before`: the yeses so far."""
-    if given.binding and question.binding and given.binding != question.binding:
+    if given.binding and given.binding != question.binding:
         return "the answer is to another question: the call, its arguments or its tool changed"
     if given.decision == "deny":
         return None
@@ -57,11 +76,8 @@ def refused(
         return reason
     if given.scope != "once" and not terms.anybody:
         return "this can be approved once only"
-    arguments = question.arguments if given.arguments is None else given.arguments
-    said = (given.by, given.authenticated_by)
-    if any(
-        (y.by, y.authenticated_by) == said and same_json(y.arguments, arguments) for y in before
-    ):
+    arguments = digest(question.arguments if given.arguments is None else given.arguments)
+    if Yes(given.by, given.authenticated_by, arguments) in before:
         return f"{given.by} has approved this already; another person has to"
     return None
 
@@ -70,6 +86,8 @@ def not_entitled(
     terms: ApprovalTerms, requester: str, requester_from: str, who: Principal
 ) -> str | None:
     """Return why this person may not approve, for people, or None."""
+    if not terms.anybody and not who.authenticated_by:
+        return "it takes a person of whom is known who they are"
     if terms.approvers and not set(terms.approvers) & set(who.roles):
         return f"it takes somebody with the role {' or '.join(terms.approvers)}"
     same = (who.id, who.authenticated_by) == (requester, requester_from)
@@ -80,4 +98,4 @@ def not_entitled(
 
 def counted(before: Iterable[Yes], yes: Yes) -> tuple[Yes, ...]:
     """The yeses that count together after one more: those to the same arguments."""
-    return (*(y for y in before if same_json(y.arguments, yes.arguments)), yes)
+    return (*(y for y in before if y.digest == yes.digest), yes)

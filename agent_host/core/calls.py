@@ -33,10 +33,11 @@ class CallState:
     """A call of the open turn and what became of it so far.
 
     `arguments` are those that would run: the model's, or a human's edit of them. `asked`: a human
-    is being asked. `in_doubt`: it was started by a process that is gone, so nobody knows.
+    is being asked, about the arguments of the digest `shown`. `in_doubt`: it was started by a
+    process that is gone, so nobody knows.
     `rules` are those that gave the decision, `terms` whose yes they want; `yeses` are those so
-    far, which may be fewer than it takes; `expired`: they came too late. `source`: server and own
-    name of the tool, once known.
+    far, which may be fewer than it takes; `approvals` counts how often there were enough;
+    `expired`: they came too late. `source`: server and own name of the tool, once known.
     `paused`: what the server asked for the last time it paused the call, with the `answers` by
     the requests' keys; `rounds`: how often it did; `unanswered`: why one gets no answer.
     """
@@ -51,7 +52,9 @@ class CallState:
     yeses: tuple[Yes, ...] = ()
     source: tuple[str, str] | None = None
     asked: bool = False
+    shown: str = ""
     approval: Literal["approve", "deny"] | None = None
+    approvals: int = 0
     feedback: str = ""
     expired: bool = False
     started: bool = False
@@ -65,14 +68,14 @@ class CallState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A human's "always" of this session: one definition of a tool, with exactly `arguments`, or
-    with any when None, and an answer to exactly those `rules` that asked (empty: of an older
-    record, any). `by` and `call_id` say who gave it and where."""
+    """A human's "always" of this session: one definition of a tool, with exactly the arguments of
+    that digest, or with any when None, and an answer to exactly those `rules` that asked (empty:
+    of an older record, any). `by` and `call_id` say who gave it and where."""
 
     server: str
     tool: str
     fingerprint: str
-    arguments: JsonObject | None
+    arguments: str | None
     by: str
     call_id: str
     rules: tuple[str, ...] = ()

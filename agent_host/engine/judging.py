@@ -2,10 +2,11 @@
 
 Theory of operation: policy is asked once the arguments are valid, and says allow, ask or deny. A
 question to a human is a fact with everything that its answer is bound to: the call, its arguments,
-the definition of its tool, the rules that ask, whose yes it takes and until when. The answer may
-come from the approver of this session or be told from outside; whichever is first counts. Where a
-question takes several people it is asked again until all have answered. What the time ran out for
-does not run.
+the definition of its tool, the rules that ask, whose yes it takes and until when. Another process
+that takes the run over asks the same question, which ends when the first one would have ended. The
+answer may come from the approver of this session or be told from outside; whichever is first
+counts. Where a question takes several people it is asked again until all have answered. What the
+time ran out for does not run. An answer of whom nobody vouches for is that of the run's own user.
 """
 
 import asyncio
@@ -13,10 +14,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from agent_host.core import loop
-from agent_host.core.approvals import binding, not_entitled, refused, same_json, terms_of
+from agent_host.core.approvals import binding, not_entitled, refused, terms_of
 from agent_host.core.calls import CallState
 from agent_host.core.context import DEPTH_LIMIT, deeper_than
-from agent_host.core.conversation import Conversation, granted, question_about
+from agent_host.core.conversation import Conversation
+from agent_host.core.decisions import granted, intact, question_about
 from agent_host.core.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -46,12 +48,7 @@ class Judge:
 
     def check_policy(self, state: CallState, tool: Tool) -> None:
         """Ask policy about a call, if its arguments are valid."""
-        session = self._session
-        problem = (
-            "the arguments are nested too deeply"
-            if deeper_than(state.arguments, DEPTH_LIMIT)
-            else session.rooms.tools.validate(tool, state.arguments)
-        )
+        problem = self._malformed(tool, state.arguments)
         if problem is not None:
             self.finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
             return
@@ -93,12 +90,19 @@ class Judge:
             return
         self._take(action, answer, asked)
 
-    def expired(self, state: CallState) -> bool:
-        """Whether a call's approval can no longer be used; that is then recorded."""
+    def may_run(self, state: CallState) -> bool:
+        """Whether an approval still holds when its call is about to start. What a server paused
+        has started in time."""
         question = question_about(self._session.conversation, state.call.id)
-        if state.approval != "approve" or question is None or self._left(question) > 0:
+        if state.approval != "approve" or state.paused is not None or question is None:
+            return True
+        if self._left(question) <= 0:
+            self._session.record(ApprovalExpired(call_id=state.call.id))
             return False
-        self._session.record(ApprovalExpired(call_id=state.call.id))
+        if not intact(state):
+            text = "not executed: the arguments changed after a human approved them"
+            self.finish(state.call.id, "changed", text)
+            return False
         return True
 
     # -- policy ------------------------------------------------------------------------------
@@ -152,18 +156,7 @@ class Judge:
 
     def _asked(self, state: CallState, tool: Tool) -> ApprovalRequested:
         """The question as it is recorded, now if it was not before."""
-        session = self._session
-        last = question_about(session.conversation, state.call.id)
-        # What some have approved with a change is put to the others as it would run.
-        if (
-            state.asked
-            and last is not None
-            and last.fingerprint == tool.fingerprint
-            and same_json(last.arguments, state.arguments)
-        ):
-            return last
-        principal, terms = session.principal, state.terms
-        shown = session.rooms.recorded(state.arguments)
+        session, principal = self._session, self._session.principal
         question = ApprovalRequested(
             call_id=state.call.id,
             server=tool.server,
@@ -173,12 +166,19 @@ class Judge:
             in_doubt=state.in_doubt,
             rules=state.rules,
             reason=state.reason,
-            terms=terms,
+            terms=state.terms,
             requester=principal.id,
             requester_from=principal.authenticated_by,
-            expires_at=self._expiry(terms),
-            binding=binding(session.conversation.run_id, state.call.id, tool, shown),
         )
+        shown = session.rooms.recorded(state.arguments)
+        bound = binding(session.conversation.run_id, question, shown, state.approvals)
+        last = question_about(session.conversation, state.call.id)
+        same = last is not None and last.binding == bound
+        if last is not None and same and state.asked:
+            return last
+        # What some have approved with a change is put to the others as it would run.
+        until = last.expires_at if last is not None and same else self._expiry(state.terms)
+        question = replace(question, binding=bound, expires_at=until)
         session.record(question)
         return question
 
@@ -191,7 +191,7 @@ class Judge:
             rule=state.rule,
             reason=state.reason,
             in_doubt=state.in_doubt,
-            invalid=lambda arguments: session.rooms.tools.validate(tool, arguments),
+            invalid=lambda arguments: self._unfit(state, tool, arguments),
             waiting=lambda: self._asking - 1,
             asked=asked,
             not_you=self._not_you(state, asked),
@@ -216,7 +216,10 @@ class Judge:
         """Seconds until a question expires."""
         if not question.expires_at:
             return float("inf")
-        until = datetime.fromisoformat(question.expires_at).timestamp()
+        try:
+            until = datetime.fromisoformat(question.expires_at).timestamp()
+        except ValueError:  # a record that somebody has changed
+            return 0.0
         return until - self._session.wall()
 
     def _take(
@@ -227,9 +230,10 @@ class Judge:
         now = session.conversation.call(state.call.id)
         if now is None or not _unanswered(session.conversation, state.call.id):
             return
-        if not answer.authenticated_by and answer.by == session.principal.id:
-            who = session.principal
-            answer = replace(answer, authenticated_by=who.authenticated_by, roles=who.roles)
+        answer = self._signed(answer, asked)
+        if answer.decision == "approve" and self._left(asked) <= 0:
+            session.record(ApprovalExpired(call_id=state.call.id))
+            return
         problem = refused(asked, answer, now.yeses)
         if problem is not None:
             session.feed.show(ServerLog(server="", level="warning", text=f"not taken: {problem}"))
@@ -239,10 +243,33 @@ class Judge:
         if answer.decision == "approve" and answer.arguments is not None:
             self._check_edited(state, tool, answer.arguments)
 
+    def _signed(self, answer: ApprovalGiven, asked: ApprovalRequested) -> ApprovalGiven:
+        """Whoever answers here without saying who vouches for that is the run's own user."""
+        who = self._session.principal
+        if answer.authenticated_by or (answer.by != who.id and terms_of(asked).anybody):
+            return answer
+        return replace(answer, by=who.id, authenticated_by=who.authenticated_by, roles=who.roles)
+
+    def _malformed(self, tool: Tool, arguments: JsonObject) -> str | None:
+        if deeper_than(arguments, DEPTH_LIMIT):
+            return "the arguments are nested too deeply"
+        return self._session.rooms.tools.validate(tool, arguments)
+
+    def _unfit(self, state: CallState, tool: Tool, arguments: JsonObject) -> str | None:
+        """Why edited arguments cannot run, whoever approves them."""
+        problem = self._malformed(tool, arguments)
+        if problem is not None:
+            return problem
+        answer = self._judge(state, tool, arguments)
+        if answer.decision != "deny":
+            return None
+        why = f": {answer.reason}" if answer.reason else ""
+        return f"policy denies this call (rule {answer.rule}){why}"
+
     def _check_edited(self, state: CallState, tool: Tool, arguments: JsonObject) -> None:
         """An edit may break the schema, or reach what policy denies to everybody, or what takes
         other people's yes."""
-        problem = self._session.rooms.tools.validate(tool, arguments)
+        problem = self._malformed(tool, arguments)
         if problem is not None:
             text = f"not executed: the user's edit of the arguments is not valid: {problem}"
             self.finish(state.call.id, "invalid_arguments", text)

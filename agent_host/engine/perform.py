@@ -84,7 +84,7 @@ class Performer:
     async def _run_tool(self, state: CallState, tool: Tool) -> None:
         session = self._session
         call_id = state.call.id
-        if self._judge.expired(state) or not self._counted(state, tool):
+        if not self._judge.may_run(state) or not self._counted(state, tool):
             return
         session.record(
             ToolStarted(

@@ -68,8 +68,9 @@ def started(call_id: str) -> ToolStarted:
     return ToolStarted(call_id=call_id, server="w", tool="pay", fingerprint="f", arguments={})
 
 
-def question(call_id: str) -> ApprovalRequested:
-    return ApprovalRequested(call_id=call_id, server="w", tool="pay", fingerprint="f", arguments={})
+def question(call_id: str, **more: object) -> ApprovalRequested:
+    fields = {"server": "w", "tool": "pay", "fingerprint": "f", "arguments": {}, **more}
+    return ApprovalRequested(call_id=call_id, **fields)
 
 
 def decided(call_id: str, decision: str) -> PolicyDecided:
@@ -218,7 +219,7 @@ def test_after_a_resume_what_was_started_is_in_doubt_and_what_was_approved_is_no
         decided("a", "allow"),
         started("a"),
         decided("b", "ask"),
-        question("b"),
+        question("b", fingerprint=TOOLS["w__pay"].fingerprint),
         yes,
         decided("c", "allow"),
         started("c"),

@@ -1,9 +1,13 @@
 """One record of every event type, with every optional field used once somewhere."""
 
+from dataclasses import replace
+
 from agent_host.core import events as e
 from agent_host.core.types import (
+    ApprovalTerms,
     Audio,
     Image,
+    LabelSeen,
     Message,
     Origin,
     Principal,
@@ -216,6 +220,90 @@ ASKING: tuple[e.Event, ...] = (
     finished("call-2", "refunded"),
 )
 """A legal run with everything that a server may ask for."""
+
+
+LEADS = ApprovalTerms(approvers=("lead", "owner"), needed=2, self_approval=False, seconds=3600.0)
+
+
+def large_refund(call_id: str, *, amount: float = 20.5) -> e.ApprovalRequested:
+    return e.ApprovalRequested(
+        call_id=call_id,
+        server="orders",
+        tool="refund",
+        fingerprint="f" * 64,
+        arguments={"order_id": "12345", "amount": amount},
+        rules=("large-refunds", "night"),
+        reason="more than 10",
+        terms=LEADS,
+        requester="ana",
+        requester_from="https://idp.example",
+        expires_at="2026-11-22T11:00:00Z",
+        binding="b" * 64,
+    )
+
+
+def approved(call_id: str, by: str, *, amount: float | None = None) -> e.ApprovalGiven:
+    return e.ApprovalGiven(
+        call_id=call_id,
+        decision="approve",
+        by=by,
+        arguments=None if amount is None else {"order_id": "12345", "amount": amount},
+        feedback="shipping only",
+        authenticated_by="https://idp.example",
+        roles=("lead",),
+        binding="b" * 64,
+        via="approvals",
+    )
+
+
+APPROVALS: tuple[e.Event, ...] = (
+    START,
+    e.UserSaid(
+        message=Message(role="user", content=(Text(text="Refund 12345"),)),
+        labels=(LabelSeen(label="private", server="crm", tool=""),),
+    ),
+    requested("r1"),
+    responded("r1", READ, REFUND, replace(REFUND, id="call-3"), stop="tool_use"),
+    e.PolicyDecided(call_id="call-1", decision="allow", rule="reads", policy="p" * 64),
+    started("call-1", "get_order", {"order_id": "12345"}),
+    e.ToolFinished(
+        result=ToolResult(
+            call_id="call-1",
+            content=(Text(text="shipped"),),
+            for_user=(Text(text="for your eyes"),),
+            labels=("private", "untrusted"),
+        )
+    ),
+    *(
+        e.PolicyDecided(
+            call_id=call_id,
+            decision="ask",
+            rule="large-refunds",
+            reason="more than 10",
+            rules=("large-refunds", "night"),
+            origin="servers.toml:12",
+            terms=LEADS,
+            server="orders",
+            tool="refund",
+            fingerprint="f" * 64,
+            principal_id="ana",
+            policy="p" * 64,
+        )
+        for call_id in ("call-2", "call-3")
+    ),
+    large_refund("call-2"),
+    large_refund("call-3"),
+    approved("call-2", "bob", amount=4.9),
+    large_refund("call-2", amount=4.9),
+    approved("call-2", "eve"),
+    started("call-2", "refund", {"order_id": "12345", "amount": 4.9}),
+    finished("call-2", "refunded"),
+    e.ApprovalExpired(call_id="call-3"),
+    finished("call-3", "nobody approved this call in time", "denied"),
+    requested("r2"),
+    responded("r2", Text(text="One is refunded.")),
+)
+"""A legal run with everything that an approval may have: roles, two people, an edit, an end."""
 
 
 def records(*events: e.Event, run_id: str = RUN) -> list[e.Record]:

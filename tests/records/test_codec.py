@@ -16,8 +16,10 @@ from agent_host.core.errors import RecordError
 from agent_host.core.types import ToolCall
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value
 from agent_host.records.decode import decode
-from tests.records.samples import ASKING, LEGAL, records, responded, started
+from tests.records.samples import APPROVALS, ASKING, LEGAL, records, responded, started
 from tests.records.strategies import RECORDS
+
+ALL = records(*LEGAL) + records(*ASKING) + records(*APPROVALS)
 
 
 def pairs_joined(value: object) -> object:
@@ -45,13 +47,11 @@ def test_surrogates_survive_and_pairs_come_back_as_their_character(text):
 
 
 def test_every_event_type_has_a_sample_and_the_sample_run_is_legal():
-    assert {type(event) for event in (*LEGAL, *ASKING)} == set(get_args(e.Event))
+    assert {type(event) for event in (*LEGAL, *ASKING, *APPROVALS)} == set(get_args(e.Event))
     assert fold(LEGAL).phase == "user"
 
 
-@pytest.mark.parametrize(
-    "record", records(*LEGAL) + records(*ASKING), ids=lambda r: f"{r.seq}-{r.event.type}"
-)
+@pytest.mark.parametrize("record", ALL, ids=lambda r: f"{r.seq}-{r.event.type}")
 def test_each_event_type_round_trips_and_says_its_type_first(record):
     line = encode(record)
     assert decode(line) == record
@@ -185,7 +185,7 @@ def test_fields_of_a_later_release_of_the_same_schema_are_ignored():
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_any_damage_to_a_line_is_an_error_or_a_record_never_a_crash(data):
-    line = bytearray(encode(data.draw(st.sampled_from(records(*LEGAL) + records(*ASKING)))))
+    line = bytearray(encode(data.draw(st.sampled_from(ALL))))
     place = data.draw(st.integers(0, len(line) - 1))
     line[place] ^= 1 << data.draw(st.integers(0, 7))
     with contextlib.suppress(RecordError):

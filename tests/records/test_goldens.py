@@ -10,11 +10,15 @@ from agent_host.core import events as e
 from agent_host.core.conversation import fold
 from agent_host.records.codec import encode
 from agent_host.records.reader import inspect
-from tests.records.samples import ASKING, LEGAL, records
+from tests.records.samples import APPROVALS, ASKING, LEGAL, records
 
 FOLDER = Path(__file__).parents[1] / "goldens"
 GOLDENS = sorted(FOLDER.glob("schema-*.jsonl"))
-MEANT = {"schema-1.jsonl": LEGAL, "schema-1-asking.jsonl": ASKING}
+MEANT = {
+    "schema-1.jsonl": LEGAL,
+    "schema-1-asking.jsonl": ASKING,
+    "schema-1-approvals.jsonl": APPROVALS,
+}
 """What each golden holds. Events that came later to a schema have a golden of their own."""
 
 
