@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from agent_host.cli.unpinned import warnings_of
 from agent_host.config import paths
 from agent_host.config.edit import checked, rendered, rewrite, with_server
 from agent_host.config.file import parse
-from agent_host.config.load import Loaded, load
-from agent_host.config.schema import Config
+from agent_host.config.load import Loaded, load, loaded_as
+from agent_host.config.organisation import read_organisation
 from agent_host.config.secrets import variables
 from agent_host.config.trust import TrustItem, TrustStore, is_demo, server_item, trust_these
 from agent_host.core.errors import UsageError
@@ -78,17 +78,9 @@ class Target:
     def trial(self, addition: Addition) -> Loaded:
         """Return the config as it would be with one server more; nothing is written."""
         text = addition.put_into(self.loaded.text if self.loaded else "", self.name)
-        config = Config.model_validate(parse(text, self.name))
-        if self.loaded is not None:
-            return replace(self.loaded, config=config, declared=config, text=text)
-        return Loaded(
-            config=config,
-            declared=config,
-            path=self.path,
-            name=self.name,
-            fingerprint="",
-            transcripts=self.folder / "transcripts",
-            text=text,
+        known = self.loaded.organisation if self.loaded else read_organisation()
+        return loaded_as(
+            text.encode(), self.path, os.environ, cwd=paths.working_folder(), organisation=known
         )
 
 

@@ -30,6 +30,11 @@ def read(path: Path, name: str) -> tuple[bytes, str]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a file name"
         raise ConfigError(f"{name}: cannot be read ({why}); check the path") from None
+    return data, decoded(data, name)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return the text of a file's bytes (at most SIZE_LIMIT + 1 of them); raise ConfigError."""
     if len(data) > SIZE_LIMIT:
         raise ConfigError(f"{name}: is larger than {SIZE_LIMIT} bytes; is it a config?")
     try:
@@ -37,7 +42,7 @@ def read(path: Path, name: str) -> tuple[bytes, str]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{name}:{line}: is not UTF-8 text; save it as UTF-8") from None
-    return data, text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n")
 
 
 def parse(text: str, name: str) -> dict[str, Any]:

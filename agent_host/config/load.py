@@ -5,7 +5,8 @@ tomllib and validated whole; what the environment and the command line say is la
 validated again, so one place knows what a value may be. `Loaded` keeps the text, so that the line
 of any key can be found when somebody asks, and costs nothing when nobody does. What the *file* says
 stays available as `declared`: trust is about the file, not about what its user typed. The user's
-own profiles.toml is read beside it: its tables of providers lie below those of the file.
+own profiles.toml is read beside it: its tables of providers lie below those of the file. The
+organisation's policy.toml and the user's own lie above it (`layers`, `organisation`).
 """
 
 import hashlib
@@ -18,10 +19,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from agent_host.config import paths, rows
-from agent_host.config.file import parse, read
-from agent_host.config.layers import Layer
-from agent_host.config.lines import KeyPath, line_of, locate
+from agent_host.config.file import decoded, parse, read
+from agent_host.config.layers import Layer, Source
+from agent_host.config.lines import KeyPath
 from agent_host.config.near import nearest
+from agent_host.config.organisation import (
+    Organisation,
+    clashes,
+    read_organisation,
+    read_own,
+    under,
+)
 from agent_host.config.problems import dotted, explain, explain_override, sentences
 from agent_host.config.resolve import problems
 from agent_host.config.schema import Config
@@ -103,8 +111,9 @@ class Loaded:
     `config` is in effect; `declared` is what the file alone says. `path` is absolute, `name` is
     it for people. `fingerprint` is the SHA-256 (hex) of the file's bytes. `origins` names the
     variable or flag of each value that did not come from the file. `transcripts` is the absolute
-    folder of transcripts. `own_profiles` are the tables of the user's own profiles.toml. `above`
-    are the files of policy that hold whatever this one says.
+    folder of transcripts. `own_profiles` are the tables of the user's own profiles.toml.
+    `organisation` is what the organisation's file says, if there is one; `above` are the files of
+    policy that hold whatever this one says.
     """
 
     config: Config
@@ -115,6 +124,7 @@ class Loaded:
     transcripts: Path
     text: str = field(repr=False)
     own_profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    organisation: Organisation | None = None
     above: tuple[Layer, ...] = ()
     origins: Mapping[KeyPath, str] = field(default_factory=dict)
 
@@ -133,7 +143,7 @@ class Loaded:
         """What each file says of policy, the strictest first: the organisation's, the user's, and
         this one."""
         policy = self.declared.policy
-        own = Layer(level="project", name=self.name, policy=policy, where=self.where)
+        own = Layer(level="project", name=self.name, policy=policy, where=self._own.where)
         return (*self.above, own)
 
     @cached_property
@@ -142,12 +152,17 @@ class Loaded:
         return Profiles(self.own_profiles, self.config.providers)
 
     @cached_property
-    def _lines(self) -> Mapping[KeyPath, int]:
-        return locate(self.text)
+    def _own(self) -> Source:
+        return Source(name=self.name, text=self.text)
+
+    def _source(self, key: KeyPath) -> Source:
+        above = self.organisation
+        return above.source if above and above.decides(key, self.declared) else self._own
 
     def where(self, *key: str | int) -> str:
-        """Return `servers.toml:12` for a key, or the line of what would hold it."""
-        return f"{self.name}:{line_of(self._lines, key)}"
+        """Return `servers.toml:12` for a key, or the line of what would hold it; of what the
+        organisation's file says, the place there."""
+        return self._source(key).where(*key)
 
     def at(self, *key: str | int) -> str:
         """Return `servers.toml:12: servers.crm.env.TOKEN`: the start of an error's sentence."""
@@ -157,7 +172,8 @@ class Loaded:
         """Return where a value came from: a flag, a variable, `servers.toml:12`, or `default`."""
         if key in self.origins:
             return self.origins[key]
-        return self.where(*key) if key in self._lines else "default"
+        source = self._source(key)
+        return source.where(*key) if key in source.lines else "default"
 
 
 def load(
@@ -167,44 +183,78 @@ def load(
     *,
     cwd: Path | None = None,
     needed: bool = True,
+    organisation: Path = paths.ORGANISATION_FILE,
+    root: int = 0,
 ) -> Loaded:
     """Find, read and validate the config.
 
     `path`: what `--config` names, or None. `overrides`: dotted key -> text, from flags. `cwd`:
     where to look, by default the working folder. `needed`: false for a command that can do
-    without a config; where there is none it gets an empty one. Raises ConfigError (one line:
-    where, what, what to do) and nothing else.
+    without a config; where there is none it gets an empty one. `organisation`: the organisation's
+    file of policy, which has to belong to the user with the number `root`. Raises ConfigError (one
+    line: where, what, what to do) and nothing else.
     """
     cwd = cwd or paths.working_folder()
     if needed or paths.anything_to_use(path, environ, cwd):
         found = paths.find(path, environ, cwd)
-        name = paths.shown(found, cwd)
-        data, text = read(found, name)
+        data = read(found, paths.shown(found, cwd))[0]
     else:
-        found, name, data, text = cwd / paths.FILE, paths.FILE, b"", ""
+        found, data = cwd / paths.FILE, b""
+    above = read_organisation(organisation, root=root)
+    return loaded_as(data, found, environ, overrides, cwd=cwd, organisation=above)
+
+
+def loaded_as(
+    data: bytes,
+    path: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
+    *,
+    cwd: Path,
+    organisation: Organisation | None,
+) -> Loaded:
+    """Return the config that these bytes are as the servers.toml at `path`; see `load`."""
+    name = paths.shown(path, cwd)
+    text = decoded(data, name)
     table = parse(text, name)
     declared = _validated(table, text, name)
     own = _own_profiles(cwd)
-    if wrong := [*_wrong_models(declared, own), *_wrong_servers(declared)]:
+    layers = _above(organisation, cwd)
+    merged = under(organisation, declared)
+    wrong = [
+        *_wrong_models(declared, own),
+        *_wrong_servers(merged),
+        *clashes(layers, organisation, declared),
+    ]
+    if wrong:
         raise explain(wrong, text, name)
     config, origins = _overridden(table, declared, environ, overrides or {})
     flag = (overrides or {}).get("transcripts")
     folder = (
         cwd / Path(flag).expanduser()
         if flag
-        else paths.transcripts_folder(found, declared.transcripts, environ, cwd)
+        else paths.transcripts_folder(path, declared.transcripts, environ, cwd)
     )
     return Loaded(
-        config=config,
+        config=under(organisation, config),
         declared=declared,
-        path=found,
+        path=path,
         name=name,
         fingerprint=hashlib.sha256(data).hexdigest(),
         transcripts=folder,
         text=text,
         origins=origins,
         own_profiles=own,
+        organisation=organisation,
+        above=layers,
     )
+
+
+def _above(organisation: Organisation | None, cwd: Path) -> tuple[Layer, ...]:
+    """Return the layers above servers.toml: the organisation's and the user's own."""
+    first = () if organisation is None else (organisation.layer,)
+    own = read_own(paths.user_policy_file(), first, cwd)
+    return first if own is None else (*first, own)
 
 
 def _validated(table: dict[str, Any], text: str, name: str) -> Config:

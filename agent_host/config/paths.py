@@ -5,8 +5,9 @@ Theory of operation: one servers.toml is used, the first of: `--config`, `$AGENT
 the working folder are not searched on purpose: a file decides which programs start and what they
 may do, so it is either named or in plain sight. Relative paths inside the file start from the
 file's own folder. Beside the user's own servers.toml may be a `profiles.toml`: what it says of
-providers holds whatever servers.toml is used. The user's folders come from platformdirs, which
-reads the process environment (XDG_CONFIG_HOME, XDG_DATA_HOME).
+providers holds whatever servers.toml is used; so does the user's own `policy.toml` there. The
+organisation's `policy.toml` is at one place that no variable moves. The user's folders come from
+platformdirs, which reads the process environment (XDG_CONFIG_HOME, XDG_DATA_HOME).
 """
 
 import os
@@ -21,6 +22,9 @@ from agent_host.core.text import clean_line
 APP = "agent-host"
 FILE = "servers.toml"
 PROFILES_FILE = "profiles.toml"
+POLICY_FILE = "policy.toml"
+ORGANISATION_FILE = Path("/etc/agent-host/policy.toml")
+"""The organisation's file of policy: one fixed place, whatever the environment says."""
 CONFIG_VARIABLE = "AGENT_HOST_CONFIG"
 TRANSCRIPTS_VARIABLE = "AGENT_HOST_TRANSCRIPTS"
 STATE_VARIABLE = "AGENT_HOST_STATE"
@@ -34,6 +38,11 @@ def user_config_file() -> Path:
 def user_profiles_file() -> Path:
     """Return the place of the user's own tables of providers, there or not."""
     return user_config_file().with_name(PROFILES_FILE)
+
+
+def user_policy_file() -> Path:
+    """Return the place of the user's own policy for every project, there or not."""
+    return user_config_file().with_name(POLICY_FILE)
 
 
 def user_data_folder() -> Path:
