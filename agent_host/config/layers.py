@@ -8,7 +8,7 @@ wins, so no layer can loosen what another asks or denies. Of what only one can s
 one that is further up; of roles, see `roles_of`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -46,12 +46,15 @@ class Layer:
 
     `level`: whose file it is; `project` is the servers.toml in use, also the user's own. `name`:
     the file, for people. `where("policy", "rules", 0)`: the place of a key, as `servers.toml:12`.
+    `tokens`: its users are those of an issuer of ID tokens that it names, not those of the
+    operating system.
     """
 
     level: Level
     name: str
     policy: PolicyConfig
     where: Callable[..., str] = field(repr=False, compare=False)
+    tokens: bool = False
 
 
 def default_of(layers: Iterable[Layer]) -> tuple[Decision, str]:
@@ -88,15 +91,22 @@ def totals_of(layers: Iterable[Layer]) -> dict[str, tuple[TotalConfig, Layer]]:
     return found
 
 
-def roles_of(layers: Sequence[Layer]) -> dict[str, tuple[str, ...]]:
-    """Return who has which role, role -> ids and `group:NAME`s.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who has a role: an id or `group:NAME`. `of_system`: the id is one of the operating system's
+    users; else one of the users of ID tokens."""
+
+    name: str
+    of_system: bool
+
+
+def roles_of(layers: Sequence[Layer]) -> Iterator[tuple[str, tuple[Member, ...]]]:
+    """Yield who has which role, role by role and file by file.
 
     With an organisation's file only that one's count: else a user could give themselves the role
     that one of its rules asks for.
     """
     above = [layer for layer in layers if layer.level == "organisation"]
-    found: dict[str, tuple[str, ...]] = {}
     for layer in above or layers:
         for role, who in layer.policy.roles.items():
-            found[role] = (*found.get(role, ()), *who)
-    return found
+            yield role, tuple(Member(name, not layer.tokens) for name in who)

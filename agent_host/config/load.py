@@ -142,8 +142,13 @@ class Loaded:
     def layers(self) -> tuple[Layer, ...]:
         """What each file says of policy, the strictest first: the organisation's, the user's, and
         this one."""
-        policy = self.declared.policy
-        own = Layer(level="project", name=self.name, policy=policy, where=self._own.where)
+        own = Layer(
+            level="project",
+            name=self.name,
+            policy=self.declared.policy,
+            where=self._own.where,
+            tokens=self.declared.identity.token is not None,
+        )
         return (*self.above, own)
 
     @cached_property
@@ -224,6 +229,7 @@ def loaded_as(
     wrong = [
         *_wrong_models(declared, own),
         *_wrong_servers(merged),
+        *_wrong_identity(merged),
         *clashes(layers, organisation, declared),
     ]
     if wrong:
@@ -321,6 +327,13 @@ def _wrong_servers(config: Config) -> Iterator[tuple[KeyPath, str]]:
         if server.forward_user.exchange and config.identity.token is None:
             path = ("servers", name, "forward_user", "exchange")
             yield path, f'{dotted(path)} needs the key "token" in [identity]: whose to exchange'
+
+
+def _wrong_identity(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is missing beside a token, if no file says it."""
+    said = config.identity
+    if said.token is not None and (said.issuer is None or said.audience is None):
+        yield ("identity",), 'identity has a "token", so it needs "issuer" and "audience"'
 
 
 def _overridden(

@@ -80,6 +80,7 @@ class Organisation:
             name=self.source.name,
             policy=self.config.policy,
             where=self.source.where,
+            tokens=self.config.identity is not None,
         )
 
     def decides(self, key: KeyPath, below: Config) -> bool:

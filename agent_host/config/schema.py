@@ -217,12 +217,6 @@ class IdentityConfig(BaseModel):
         default="roles", description="The claim that lists the user's roles; dots go deeper."
     )
 
-    @model_validator(mode="after")
-    def _whole(self) -> "IdentityConfig":
-        if self.token is not None and (self.issuer is None or self.audience is None):
-            raise ValueError('has a "token", so it needs "issuer" and "audience"')
-        return self
-
 
 class SamplingConfig(BaseModel):
     """What servers that may ask for the model (`sampling = true`) get of it."""

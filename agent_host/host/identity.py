@@ -1,11 +1,22 @@
-"""Who a run acts for: the user of the system, or the verified user of an ID token."""
+"""Who a run acts for, and in which roles: the user of the system, or the verified one of a token.
 
-import getpass
+Theory of operation: the user of the system is who the process runs as, by number: a variable such
+as LOGNAME says nothing. Roles are those of the token and those that `[policy.roles]` gives. An id
+there is one of the users that its own file is about: those of the issuer that it names, else those
+of the operating system; so that nobody gets the roles of another kind of user with the same name.
+A group (`group:NAME`) is one of the operating system, and so are its members.
+"""
+
+import grp
 import os
+import pwd
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from agent_host.config.layers import Member, roles_of
 from agent_host.config.load import Loaded
 from agent_host.config.paths import user_data_folder
 from agent_host.core.errors import ConfigError
@@ -13,6 +24,11 @@ from agent_host.core.types import Principal
 from agent_host.host.secrets import Secrets
 
 OIDC = "agent_host.identity"
+SYSTEM = "os"
+"""What `Principal.authenticated_by` is for a user of the operating system."""
+
+
+GROUP = "group:"
 
 
 async def identify(loaded: Loaded, secrets: Secrets) -> Principal:
@@ -21,8 +37,22 @@ async def identify(loaded: Loaded, secrets: Secrets) -> Principal:
     Raises ConfigError, or the error of the room of identities (AgentHostError) for a token that
     is not believed.
     """
+    principal = await _user(loaded, secrets)
+    given = [role for role, who in roles_of(loaded.layers) if _is_one(principal, who)]
+    roles = tuple(dict.fromkeys((*principal.roles, *given)))
+    return replace(principal, roles=roles)
+
+
+async def _user(loaded: Loaded, secrets: Secrets) -> Principal:
     identity = loaded.config.identity
     if identity.token is None:
+        above = loaded.organisation
+        if above is not None and above.config.identity is not None:
+            raise ConfigError(
+                f"{above.source.where('identity')}: users are those of an issuer here, so it takes "
+                'an ID token: set token = "${env:NAME}" (or "${file:PATH}") in the table '
+                f"[identity] of {loaded.name}"
+            )
         return Principal(id=user_name())
 
     def value(key: str) -> str:
@@ -49,7 +79,34 @@ async def identify(loaded: Loaded, secrets: Secrets) -> Principal:
 
 def user_name() -> str:
     """Return the name of this process's user, or its number where it has none."""
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid-{number}"
+
+
+def _is_one(principal: Principal, who: Iterable[Member]) -> bool:
+    """Return whether a role's line is about this user."""
+    of_system = principal.authenticated_by == SYSTEM
+    for member in who:
+        if member.name.startswith(GROUP):
+            if of_system and member.name.removeprefix(GROUP) in _groups():
+                return True
+        elif member.name == principal.id and member.of_system == of_system:
+            return True
+    return False
+
+
+def _groups() -> Iterator[str]:
+    """Yield the names of the groups that this process's user belongs to."""
+    try:
+        user = pwd.getpwuid(os.getuid())
+        numbers = os.getgrouplist(user.pw_name, user.pw_gid)
+    except KeyError:
+        numbers = os.getgroups()
+    for number in dict.fromkeys(numbers):
+        try:
+            yield grp.getgrgid(number).gr_name
+        except KeyError:
+            continue

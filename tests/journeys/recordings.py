@@ -7,12 +7,12 @@ recorded by an older program must stay readable (tests/goldens).
 """
 
 import json
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_host.host import user_name
 from tests.fakes.programs import ROOT, Ended, agent_host, environment
 from tests.fakes.ptys import Terminal
 
@@ -192,7 +192,7 @@ def play(folder: Path, scene: Scene, model: str = "") -> Ended:
         *("--model", model or own, scene.prompt),
     )
     if not scene.edit:
-        return agent_host(*arguments, folder=folder, LOGNAME=USER, USER=USER)
+        return agent_host(*arguments, folder=folder)
     out = folder / "out"
     with (
         out.open("wb") as stream,
@@ -200,7 +200,7 @@ def play(folder: Path, scene: Scene, model: str = "") -> Ended:
             *arguments,
             cwd=folder,
             stdout=stream.fileno(),
-            environ=environment(folder, LOGNAME=USER, USER=USER),
+            environ=environment(folder),
         ) as terminal,
     ):
         terminal.wait(_ASKED)
@@ -224,7 +224,8 @@ def record() -> None:
             if ended.status != scene.status:
                 sys.exit(f"{scene.name}: status {ended.status}\n{ended.err}")
             [transcript] = (folder / "transcripts").glob("*.jsonl")
-            shutil.copyfile(transcript, FOLDER / transcript.name)
+            said = transcript.read_text().replace(f'"{user_name()}"', f'"{USER}"')
+            (FOLDER / transcript.name).write_text(said)
             sys.stdout.write(f'    "{scene.name}": "{transcript.stem}",\n')
 
 
