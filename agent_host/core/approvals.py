@@ -65,7 +65,8 @@ def refused(
     question: ApprovalRequested, given: ApprovalGiven, before: Iterable[Yes] = ()
 ) -> str | None:
     """Return why an answer does not count, for people, or None. `before`: the yeses so far."""
-    if given.binding and given.binding != question.binding:
+    other = given.binding and given.binding != question.binding
+    if other or given.call_id != question.call_id:
         return "the answer is to another question: the call, its arguments or its tool changed"
     if given.decision == "deny":
         return None

@@ -41,7 +41,6 @@ def judged(c: Conversation, s: CallState, event: Judged) -> tuple[Conversation, 
             s = replace(s, asked=True, arguments=event.arguments, shown=digest(event.arguments))
             return replace(c, questions=(*c.questions, event), asks=c.asks + 1), s
         case ApprovalGiven():
-            require(s.asked and s.approval is None, f"{s.call.id!r} awaits no approval")
             return _answered_by(c, s, event)
         case ApprovalExpired():
             asked = question_about(c, s.call.id) is not None and not s.started
@@ -77,7 +76,7 @@ def _answered_by(
     c: Conversation, s: CallState, event: ApprovalGiven
 ) -> tuple[Conversation, CallState]:
     question = question_about(c, event.call_id)
-    if question is None:  # asked by a process that is gone
+    if question is None or not s.asked or s.approval is not None:
         raise UsageError(f"{event.call_id!r} awaits no approval")
     problem = refused(question, event, s.yeses)
     if problem is not None:

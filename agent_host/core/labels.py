@@ -14,9 +14,11 @@ MAX_LABELS = 200
 
 
 def with_labels(seen: tuple[LabelSeen, ...], new: Iterable[LabelSeen]) -> tuple[LabelSeen, ...]:
-    """Return the labels of a context after more data came."""
-    fresh = [one for one in dict.fromkeys(new) if one not in seen]
+    """Return the labels of a context after more data came; `seen` itself if nothing is new."""
+    sources = dict.fromkeys(seen)
     known = {one.label for one in seen}
-    room = MAX_LABELS - len(seen)
-    kept = [one for place, one in enumerate(fresh) if place < room or one.label not in known]
-    return (*seen, *kept) if kept else seen
+    for one in new:
+        if len(sources) < MAX_LABELS or one.label not in known:
+            sources.setdefault(one)
+            known.add(one.label)
+    return tuple(sources) if len(sources) > len(seen) else seen
