@@ -50,16 +50,7 @@ def _value(key: str, text: str) -> str:
 
 def _extension(entry: Fields) -> list[tuple[str, str]]:
     """Pairs of keys and values, in the order of the format's dictionary."""
-    shown = next((entry[k] for k in ("arguments", "approved", "proposed") if k in entry), None)
-    digest = next(
-        (
-            entry[k]
-            for k in ("arguments_sha256", "approved_sha256", "proposed_sha256")
-            if k in entry
-        ),
-        "",
-    )
-    pairs = [
+    pairs: list[tuple[str, str]] = [
         ("rt", str(unix_microseconds(entry["time"]) // 1000)),
         ("externalId", str(entry["seq"])),
         ("act", _ACTIONS.get(entry.get("decision", ""), entry.get("decision", ""))),

@@ -23,13 +23,39 @@ from agent_host.audit.files import files, lines, lines_backwards
 _TIME = re.compile(rb'\{"seq":\d+,"prev":"[0-9a-f]{64}","time":"([^"]+)"')
 _WILD = re.compile(r"[*?\[]")
 _LISTS = frozenset(
-    "rules roles approvers approver_roles approver_roles_needed labels fields asked added removed "
-    "changed".split()
+    {
+        "rules",
+        "roles",
+        "approvers",
+        "approver_roles",
+        "approver_roles_needed",
+        "labels",
+        "fields",
+        "asked",
+        "added",
+        "removed",
+        "changed",
+    }
 )
 _OBJECTS = frozenset({"arguments", "approved", "proposed"})
 _NUMBERS = frozenset(
-    "seq duration_ms size value of last expected_seq input_tokens output_tokens cost format "
-    "approvals_needed arguments_size approved_size proposed_size".split()
+    {
+        "seq",
+        "duration_ms",
+        "size",
+        "value",
+        "of",
+        "last",
+        "expected_seq",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "format",
+        "approvals_needed",
+        "arguments_size",
+        "approved_size",
+        "proposed_size",
+    }
 )
 _FLAGS = frozenset({"simulated", "in_doubt", "edited", "will_restart", "self_approval", "by_hand"})
 
@@ -37,7 +63,7 @@ _FLAGS = frozenset({"simulated", "in_doubt", "edited", "will_restart", "self_app
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What to look for; empty: anything. `who`, `server`, `tool`, `rule`, `approver` may be globs;
-    `since` and `until` are RFC 3339 times in UTC, `until` excluded. `project`: the config's path."""
+    `since` and `until` are RFC 3339 times in UTC, `until` excluded. `project`: the config."""
 
     who: str = ""
     server: str = ""
