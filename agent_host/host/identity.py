@@ -11,7 +11,7 @@ import grp
 import os
 import pwd
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -37,7 +37,11 @@ async def identify(loaded: Loaded, secrets: Secrets) -> Principal:
     Raises ConfigError, or the error of the room of identities (AgentHostError) for a token that
     is not believed.
     """
-    principal = await _user(loaded, secrets)
+    return in_roles(loaded, await _user(loaded, secrets))
+
+
+def in_roles(loaded: Loaded, principal: Principal) -> Principal:
+    """Return a user with the roles that the files of policy give them, besides their own."""
     given = [role for role, who in roles_of(loaded.layers) if _is_one(principal, who)]
     roles = tuple(dict.fromkeys((*principal.roles, *given)))
     return replace(principal, roles=roles)
@@ -54,27 +58,39 @@ async def _user(loaded: Loaded, secrets: Secrets) -> Principal:
                 f"[identity] of {loaded.name}"
             )
         return Principal(id=user_name())
-
-    def value(key: str) -> str:
-        text = getattr(identity, key)
-        return secrets.resolve(text, loaded.folder, loaded.at("identity", key))
-
-    token = value("token")
+    token = secrets.resolve(identity.token, loaded.folder, loaded.at("identity", "token"))
     if not token.isascii():
         raise ConfigError(f"{loaded.at('identity', 'token')} is no ID token")
+    principal, kept = await _verified(loaded, secrets, token, time.time)
+    secrets.user_tokens[principal.authenticated_by, principal.id] = kept
+    return principal
+
+
+async def vouched(loaded: Loaded, secrets: Secrets, token: str, at: float) -> Principal:
+    """Return the user of an ID token that was valid `at` that time (seconds since the epoch), with
+    their roles. Raises as `identify`."""
+    principal, _ = await _verified(loaded, secrets, token, lambda: at)
+    return in_roles(loaded, principal)
+
+
+async def _verified(
+    loaded: Loaded, secrets: Secrets, token: str, now: Callable[[], float]
+) -> tuple[Principal, str]:
+    identity = loaded.config.identity
     room: Any = import_module(OIDC)
-    verified = await room.verify(
+    found = await room.verify(
         token,
-        issuer=value("issuer"),
+        issuer=secrets.resolve(
+            identity.issuer or "", loaded.folder, loaded.at("identity", "issuer")
+        ),
         audience=identity.audience or "",
         user_claim=identity.user,
         roles_claim=identity.roles,
         cache=user_data_folder() / "identity",
-        now=time.time,
+        now=now,
     )
-    principal: Principal = verified.principal
-    secrets.user_tokens[principal.authenticated_by, principal.id] = verified.token
-    return principal
+    principal: Principal = found.principal
+    return principal, found.token
 
 
 def user_name() -> str:
@@ -91,20 +107,19 @@ def _is_one(principal: Principal, who: Iterable[Member]) -> bool:
     of_system = principal.authenticated_by == SYSTEM
     for member in who:
         if member.name.startswith(GROUP):
-            if of_system and member.name.removeprefix(GROUP) in _groups():
+            if of_system and member.name.removeprefix(GROUP) in _groups(principal.id):
                 return True
         elif member.name == principal.id and member.of_system == of_system:
             return True
     return False
 
 
-def _groups() -> Iterator[str]:
-    """Yield the names of the groups that this process's user belongs to."""
+def _groups(name: str) -> Iterator[str]:
+    """Yield the names of the groups that a user of the system belongs to."""
     try:
-        user = pwd.getpwuid(os.getuid())
-        numbers = os.getgrouplist(user.pw_name, user.pw_gid)
+        numbers = os.getgrouplist(name, pwd.getpwnam(name).pw_gid)
     except KeyError:
-        numbers = os.getgroups()
+        numbers = os.getgroups() if name == user_name() else []
     for number in dict.fromkeys(numbers):
         try:
             yield grp.getgrgid(number).gr_name

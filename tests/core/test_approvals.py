@@ -52,8 +52,8 @@ QUESTION = ApprovalRequested(
 
 
 def yes(by: str, *roles: str, **more: object) -> ApprovalGiven:
-    fields = {"authenticated_by": "os", "roles": roles or ("lead",), **more}
-    return ApprovalGiven(call_id="a", decision="approve", by=by, **fields)
+    fields = {"call_id": "a", "authenticated_by": "os", "roles": roles or ("lead",), **more}
+    return ApprovalGiven(decision="approve", by=by, **fields)
 
 
 def no(by: str = "anybody", **more: object) -> ApprovalGiven:
@@ -344,3 +344,23 @@ def test_labels_are_bounded_and_no_new_label_is_lost():
     assert len(many) == MAX_LABELS
     assert with_labels(many, [seen("private", "other")]) is many
     assert with_labels(many, [seen("untrusted")])[-1] == seen("untrusted")
+
+
+def test_a_call_that_nobody_asks_about_is_not_approved_while_another_one_is():
+    two = (call("a", "pay", **ARGUMENTS), call("b", "pay"))
+    c = fold(
+        [
+            RunStarted(run_id="r", principal=TESTER, provider="p", model="m", adapter="a"),
+            UserSaid(message=said("hi")),
+            ModelRequested(request_id="1", provider="p", model="m"),
+            ModelResponded(
+                request_id="1",
+                message=Message(role="assistant", content=two),
+                stop_reason="tool_use",
+            ),
+            asked(),
+            QUESTION,
+        ]
+    )
+    with pytest.raises(UsageError, match="'b' awaits no approval"):
+        apply(c, yes("bob", call_id="b"))
