@@ -5,10 +5,11 @@ from it. Each method's contract is in its docstring. What goes wrong in the worl
 value; an exception through a port is a bug of ours and ends the session with a report.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent_host.core.approvals import Yes
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import (
     ApprovalGiven,
@@ -235,9 +236,10 @@ class ApprovalQuestion:
     """What a human is asked. `waiting` counts the questions behind this one. `invalid` says
     what is wrong with edited arguments (as `ToolSource.validate`), so that they can be asked
     again; None means that they may run. `asked` is the question as it is recorded: its terms, its
-    rules, when it expires, what an answer from outside is bound to. `not_you`: why the run's own
-    user cannot approve it, None if they can. `yeses`: who has approved so far. `labels`: of the
-    data in the conversation, and where it came from."""
+    rules, when it expires, what an answer from outside is bound to. `origin`: where the rule
+    stands, as `servers.toml:12`. `not_you`: why the run's own user cannot approve it, None if they
+    can. `yeses`: those so far. `labels`: of the data in the conversation, and where it came
+    from."""
 
     call_id: str
     tool: Tool
@@ -249,8 +251,9 @@ class ApprovalQuestion:
     waiting: Callable[[], int]
     asked: ApprovalRequested | None = None
     not_you: str | None = None
-    yeses: tuple[str, ...] = ()
+    yeses: tuple[Yes, ...] = ()
     labels: tuple[LabelSeen, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +307,41 @@ class Approver(Protocol):
         """Ask, and return the answer. Must never answer yes by itself unless it was configured
         to; end of input means no. May be called for several calls at once and must then ask
         them one after another. Must stop asking when cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confined:
+    """How a program is started in its sandbox: `argv` stands before its own (executable, argv[0],
+    arguments), `environ` is changed in its environment. `scratch`: a folder of its own, removed
+    once all its processes ended; empty for none. `shields`: how many processes stand between the
+    one that is started and the program, each of which ends as the one below it does."""
+
+    argv: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    scratch: str = ""
+    shields: int = 0
+
+
+class Sandbox(Protocol):
+    """What one server's program is confined to."""
+
+    @property
+    def kind(self) -> str:
+        """What it is made of, for people (`bubblewrap`, `landlock`), or `none`."""
+
+    @property
+    def warning(self) -> str:
+        """What it does not enforce though it was asked for; empty if nothing."""
+
+    def wrap(
+        self, executable: str, args: Sequence[str], environ: Mapping[str, str], cwd: str
+    ) -> Confined | str:
+        """Return how to start a program (its absolute path) in `cwd`, or why it must not be
+        started, for people. Must never put a value of `environ` into a command line."""
+
+    def grant(self, said: str) -> str:
+        """Return which line of the config would grant what a server says that it was refused, or
+        empty. `said` is cleaned, and may be anything."""
 
 
 class Journal(Protocol):

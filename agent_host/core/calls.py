@@ -35,9 +35,10 @@ class CallState:
     `arguments` are those that would run: the model's, or a human's edit of them. `asked`: a human
     is being asked, about the arguments of the digest `shown`. `in_doubt`: it was started by a
     process that is gone, so nobody knows.
-    `rules` are those that gave the decision, `terms` whose yes they want; `yeses` are those so
-    far, which may be fewer than it takes; `approvals` counts how often there were enough;
-    `expired`: they came too late. `source`: server and own name of the tool, once known.
+    `rules` are those that gave the decision, `origin` is where `rule` stands, `terms` whose yes
+    they want; `yeses` are those so far, which may be fewer than it takes; `approvals` counts how
+    often there were enough; `expired`: they came too late. `source`: server and own name of the
+    tool, once known.
     `paused`: what the server asked for the last time it paused the call, with the `answers` by
     the requests' keys; `rounds`: how often it did; `unanswered`: why one gets no answer.
     """
@@ -48,6 +49,7 @@ class CallState:
     rule: str = ""
     reason: str = ""
     rules: tuple[str, ...] = ()
+    origin: str = ""
     terms: ApprovalTerms | None = None
     yeses: tuple[Yes, ...] = ()
     source: tuple[str, str] | None = None

@@ -11,7 +11,7 @@ back into the pair by the table only, never by splitting the text.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from agent_host.core.text import clean_line
@@ -20,6 +20,9 @@ from agent_host.core.types import Tool
 NAME_LIMIT = 64
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 _SAME = str.maketrans("1i0", "llo")
+_SEPARATORS = re.compile(r"[_-]+")
+_TELLING = 8
+"""Characters of a name that is not one everyday word, so that two of the kind are no accident."""
 _LEGAL_START = re.compile(r"[A-Za-z_]")
 
 
@@ -76,20 +79,51 @@ def build_catalogue(tools: Iterable[Tool]) -> tuple[dict[str, Tool], tuple[str, 
 
 def look_alikes(tools: Iterable[Tool]) -> tuple[str, ...]:
     """Say which names of servers, or of tools of two servers, differ only in what an eye or a
-    model takes for the same: `l` `I` `1`, `O` `0`, `rn` `m`, `vv` `w`; of servers also in case,
-    which for tools is a matter of taste."""
+    model takes for the same (see `alike`)."""
+    tools = tuple(tools)
     servers: dict[str, str] = {}
-    names: dict[str, Tool] = {}
     found: dict[str, None] = {}
     for tool in tools:
         first = servers.setdefault(_looks(tool.server), tool.server)
         if first != tool.server:
             found[f"the names of the servers {first} and {tool.server} look alike"] = None
-        other = names.setdefault(_looks(tool.tool), tool)
-        if other.server != tool.server and other.tool.lower() != tool.tool.lower():
-            pair = f"{other.tool} of {other.server} and {tool.tool} of {tool.server}"
-            found[f"{clean_line(pair)} look alike"] = None
+    for one, other in _pairs(tools):
+        pair = f"{one.tool} of {one.server} and {other.tool} of {other.server}"
+        found[f"{clean_line(pair)} look alike"] = None
     return tuple(found)
+
+
+def alike(tools: Iterable[Tool]) -> dict[tuple[str, str], str]:
+    """Return, by server and own name, which other server's tool a tool could be taken for, clean.
+
+    Their names differ in `l` `I` `1`, `O` `0`, `rn` `m`, `vv` `w`, or, if they are more than one
+    everyday word, only in case (except all capitals) or in `-` `_` between words. A dot makes
+    another name, of a namespace. Names are ASCII by then.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for one, other in _pairs(tools):
+        found.setdefault((one.server, one.tool), clean_line(f"{other.tool} of {other.server}"))
+        found.setdefault((other.server, other.tool), clean_line(f"{one.tool} of {one.server}"))
+    return found
+
+
+def _pairs(tools: Iterable[Tool]) -> Iterator[tuple[Tool, Tool]]:
+    """The first tool of each look, and every tool of another server that has the same look under
+    another name."""
+    first: dict[str, Tool] = {}
+    for tool in tools:
+        one = first.setdefault(_looks(_SEPARATORS.sub("_", tool.tool)), tool)
+        if one.server == tool.server or one.tool == tool.tool:
+            continue
+        if one.tool.lower() == tool.tool.lower() and not _telling(one.tool, tool.tool):
+            continue
+        yield one, tool
+
+
+def _telling(one: str, other: str) -> bool:
+    """Whether two names that differ in case only are no accident."""
+    words = one.isalpha() or len(one) < _TELLING
+    return not (words or one.isupper() or other.isupper())
 
 
 def _looks(name: str) -> str:

@@ -58,6 +58,7 @@ def _decided(c: Conversation, s: CallState, event: PolicyDecided) -> CallState:
         rule=event.rule,
         reason=event.reason,
         rules=event.rules,
+        origin=event.origin,
         terms=event.terms,
     )
     question = question_about(c, s.call.id)

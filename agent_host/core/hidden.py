@@ -33,6 +33,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(_kept, _BREAKS.sub("\n", text))
 
 
+def hides(text: str) -> bool:
+    """Whether a text has what is not seen; line breaks of any kind hide nothing."""
+    return visible(text) != _BREAKS.sub("\n", text)
+
+
 def without_smuggled(text: str) -> str:
     """Return `text` with each run of characters that can hide a text replaced by a note."""
     if text.isascii():

@@ -195,7 +195,8 @@ class Judge:
             waiting=lambda: self._asking - 1,
             asked=asked,
             not_you=self._not_you(state, asked),
-            yeses=tuple(yes.by for yes in state.yeses),
+            yeses=state.yeses,
+            origin=state.origin,
             labels=session.conversation.labels,
         )
 

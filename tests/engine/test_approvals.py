@@ -139,7 +139,7 @@ def test_two_of_two_people_make_a_call_run():
         terms=TWO,
     )
     assert errors(s) == [None]
-    assert [q.yeses for q in approver.questions] == [(), ("bob",)]
+    assert [[y.by for y in q.yeses] for q in approver.questions] == [[], ["bob"]]
     assert len(events(s, ApprovalRequested)) == 1
     assert world.done == [("a", "ask_me")]
 
