@@ -32,6 +32,7 @@ from agent_host.engine.feed import Feed
 from agent_host.engine.rooms import Retry, Rooms, Sampling
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
+from agent_host.host.approvals import Approvals
 from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
@@ -46,6 +47,7 @@ from agent_host.records.reader import find
 from agent_host.records.redact import RedactedSink
 from agent_host.records.transcript import Transcript
 from agent_host.servers.pool import Pool, Replaced
+from agent_host.state.approvals import Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,10 @@ class HostSession:
         before."""
         return await self.pool.replace(startable_specs(loaded, self._held.secrets, only))
 
+    def waiting(self) -> list[tuple[str, Waiting]]:
+        """Return the calls that wait for somebody's approval, each with its short id."""
+        return self._held.approvals.waiting()
+
     def resume_options(self) -> str:
         """Return the options that go on with this run, with the model that answers now."""
         try:
@@ -139,16 +145,17 @@ async def open_session(
     try:
         policy = make_policy(loaded)
         pool = _begun(loaded, options, begin, asks=respondent is not None)
-        principal, file = await _opened(loaded, options.resume, secrets, pool)
-        with file as transcript:
-            async with pool:
+        principal, file, audit = await _opened(loaded, options.resume, secrets, pool)
+        with file as transcript, Approvals(approver, loaded, secrets, transcript.path) as approvals:
+            async with audit, pool:
                 _, model = await models.make(options.model)
                 fallback = Fallbacks(models)
                 rooms = Rooms(
                     model=model,
                     tools=WithHostTools(pool, transcript.artifacts),
                     policy=policy,
-                    approver=approver,
+                    approver=approvals,
+                    recorded=secrets.redactor.value,
                     fallback=fallback,
                     prices=models.prices,
                     respondent=respondent,
@@ -157,11 +164,11 @@ async def open_session(
                 telemetry = Telemetry(loaded, secrets, loader)
                 watching = [*sinks, *filter(None, [telemetry.sink])]
                 shown = [RedactedSink(sink, secrets.redactor) for sink in watching]
-                opened = _Opened(rooms, principal, _retry(models.choice), (*shown, gate))
+                opened = _Opened(rooms, principal, _retry(models.choice), (*shown, approvals, gate), audit)
                 session, notices = _session(loaded, transcript, opened, options)
                 begin.relay.connect(session.observe)
                 pool.answer_with(session.answer)
-                fallback.tell = _teller(session)
+                fallback.tell = approvals.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 telemetry.start()
                 yield HostSession(
@@ -171,9 +178,11 @@ async def open_session(
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
                     notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
-                    _held=_Held(models, fallback, secrets),
+                    _held=_Held(models, fallback, secrets, approvals),
                 )
                 if problem := await telemetry.close():
+                    fallback.tell(problem)
+                if problem := await asyncio.to_thread(audit.finish):
                     fallback.tell(problem)
     finally:
         for adapter in models.made:
@@ -188,6 +197,7 @@ class _Held:
     models: Models
     fallback: Fallbacks
     secrets: Secrets
+    approvals: Approvals
 
 
 def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
@@ -305,7 +315,7 @@ def _session(
     principal = opened.principal
     feed = Feed(
         run_id=transcript.run_id,
-        journal=transcript,
+        journal=opened.audit.around(transcript, opened.rooms.policy.fingerprint, conversation),
         sinks=opened.sinks,
         clock=_now,
         next_seq=transcript.seq,
@@ -316,6 +326,7 @@ def _session(
         rooms=opened.rooms,
         principal=principal,
         monotonic=time.monotonic,
+        wall=time.time,
         new_id=_Counter(transcript.seq),
         limits=Limits(
             max_turns=config.limits.max_turns,
@@ -323,6 +334,7 @@ def _session(
             max_tokens=config.limits.max_tokens,
             max_seconds=config.limits.max_seconds,
             max_cost=config.limits.max_cost,
+            max_asks=config.policy.max_asks,
         ),
         retry=opened.retry,
         sampling=_sampling(config),

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
-from agent_host.core.types import ApprovalTerms, JsonObject, LabelSeen
+from agent_host.core.types import ApprovalTerms, JsonObject, LabelSeen, Tool
 from agent_host.state.database import connect, transaction
 
 KEPT_SECONDS = 30 * 86400
@@ -57,7 +57,8 @@ CREATE INDEX IF NOT EXISTS approval_answers_binding ON approval_answers (binding
 class Waiting:
     """A question that waits for an answer. `folder` holds the run's transcript, `config` is its
     servers.toml; `arguments` are as records show them; `asked_at` is in seconds since the epoch;
-    else as in `ApprovalRequested` and `ApprovalQuestion`."""
+    `definition` is the tool that was asked about, where that is known; else as in
+    `ApprovalRequested` and `ApprovalQuestion`."""
 
     binding: str
     folder: str
@@ -80,6 +81,7 @@ class Waiting:
     yeses: tuple[tuple[str, str], ...] = ()
     labels: tuple[LabelSeen, ...] = ()
     expires_at: str = ""
+    definition: Tool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
