@@ -53,7 +53,7 @@ def _extension(entry: Fields) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = [
         ("rt", str(unix_microseconds(entry["time"]) // 1000)),
         ("externalId", str(entry["seq"])),
-        ("act", _ACTIONS.get(entry.get("decision", ""), entry.get("decision", ""))),
+        ("act", _action(_text(entry, "decision"))),
         ("outcome", _text(entry, "outcome")),
         ("suser", _text(entry, "who")),
         ("sourceServiceName", "agent-host"),
@@ -75,6 +75,10 @@ def _extension(entry: Fields) -> list[tuple[str, str]]:
     if "duration_ms" in entry:
         pairs += _labelled("cn1", "durationMs", str(entry["duration_ms"]))
     return pairs
+
+
+def _action(decision: str) -> str:
+    return _ACTIONS.get(decision, decision)
 
 
 def _arguments(entry: Fields) -> str:

@@ -77,6 +77,10 @@ class Projection:
         self._asking: dict[str, tuple[str, str]] = {}
         self.called = False
 
+    def act_for(self, who: Principal) -> None:
+        """Say for whom what follows is done."""
+        self._who = who
+
     def resume(self, conversation: Conversation) -> None:
         """Go on with a run whose records were taken before."""
         if conversation.origin is not None:

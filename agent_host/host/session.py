@@ -33,6 +33,7 @@ from agent_host.engine.rooms import Retry, Rooms, Sampling
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.approvals import Approvals
+from agent_host.host.audit import Auditing
 from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
 from agent_host.host.secrets import Secrets
@@ -162,9 +163,11 @@ async def open_session(
                     offering=_offering(loaded),
                 )
                 telemetry = Telemetry(loaded, secrets, loader)
-                watching = [*sinks, *filter(None, [telemetry.sink])]
-                shown = [RedactedSink(sink, secrets.redactor) for sink in watching]
-                opened = _Opened(rooms, principal, _retry(models.choice), (*shown, approvals, gate), audit)
+                tracing = filter(None, [telemetry.sink])
+                shown = [RedactedSink(sink, secrets.redactor) for sink in (*sinks, *tracing)]
+                opened = _Opened(
+                    rooms, principal, _retry(models.choice), (*shown, approvals, gate), audit
+                )
                 session, notices = _session(loaded, transcript, opened, options)
                 begin.relay.connect(session.observe)
                 pool.answer_with(session.answer)
@@ -244,6 +247,7 @@ class _Opened:
     principal: Principal
     retry: Retry
     sinks: Sequence[EventSink]
+    audit: Auditing
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +288,18 @@ def _begun(loaded: Loaded, options: SessionOptions, begin: _Beginning, *, asks: 
 
 async def _opened(
     loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool
-) -> tuple[Principal, Transcript]:
-    """Establish the user, then make or open the file; if one of these cannot be, end the servers
+) -> tuple[Principal, Transcript, Auditing]:
+    """Establish the user, then make or open the files; if one of these cannot be, end the servers
     that are starting already."""
+    audit: Auditing | None = None
     try:
-        return await identify(loaded, secrets), _transcript(loaded, resume, secrets)
+        principal = await identify(loaded, secrets)
+        audit = Auditing(loaded, secrets)
+        return principal, _transcript(loaded, resume, secrets), audit
     except BaseException:
         pool.discard()
+        if audit is not None:
+            audit.close()
         raise
 
 
