@@ -109,6 +109,9 @@ def with_servers(
         async with pool_of as pool:
             for note in pool.notes():
                 sys.stderr.write(f"{clean_line(note, 600)}\n")
+            for health in pool.health():
+                if health.warning:
+                    sys.stderr.write(f"{clean_line(f'{health.name} {health.warning}', 600)}\n")
             try:
                 return await use(pool)
             except AgentHostError as error:

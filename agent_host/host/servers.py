@@ -17,7 +17,7 @@ from agent_host.core.errors import ConfigError
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.identity import identify
 from agent_host.host.secrets import Secrets
-from agent_host.ports import Observer
+from agent_host.ports import Observer, Sandbox
 from agent_host.records.redact import Redactor
 from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
@@ -221,7 +221,24 @@ def _spec(
         args = tuple(rest)
     folder = loaded.folder / Path(server.cwd).expanduser() if server.cwd else loaded.folder
     env = {k: value(("env", k), text) for k, text in server.env.items()}
-    return StdioSpec(command=command, args=args, env=env, cwd=str(folder), **common)
+    return StdioSpec(
+        command=command,
+        args=args,
+        env=env,
+        cwd=str(folder),
+        sandbox=_sandbox(name, server, loaded, secrets.environ),
+        **common,
+    )
+
+
+def _sandbox(
+    name: str, server: ServerConfig, loaded: Loaded, environ: Mapping[str, str]
+) -> Sandbox | None:
+    if server.sandbox.mode == "off":
+        return None
+    from agent_host.host.sandboxes import sandbox_of
+
+    return sandbox_of(name, server, loaded, environ)
 
 
 def _auth(

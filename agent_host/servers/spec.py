@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agent_host.core.types import JsonObject, Principal, ServerRequest
-from agent_host.ports import Answer, Answers, RequestRefused
+from agent_host.ports import Answer, Answers, RequestRefused, Sandbox
 
 ServerState = Literal["starting", "connected", "failed", "needs_login", "stopped"]
 """`failed`: not connected now; the next call, or time, tries again. `needs_login`: the same, and
@@ -91,7 +91,8 @@ class StdioSpec:
     references and paths are resolved, which is the same on every machine; empty: the values.
     `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model.
     `resources`: the model may read its resources. `unusable`: why the config does not say enough
-    to start it, for people; such a server is failed, and is not started."""
+    to start it, for people; such a server is failed, and is not started. `sandbox`: what it is
+    confined to; None for the user's own rights. It does not make it another server."""
 
     name: str
     command: str
@@ -111,6 +112,7 @@ class StdioSpec:
     resources: bool = True
     user: UserSpec = UserSpec()
     unusable: str = ""
+    sandbox: Sandbox | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class ServerHealth:
     calls. `breaker`: `open` while
     calls fail at once, because it keeps failing, `half-open` while one attempt may show otherwise.
     `since_seconds`: how long it has been in this state; `retry_seconds`: until it is tried again.
+    `sandbox`: what a program is confined by, as `bubblewrap`, or `unsandboxed`; empty for a URL.
+    `warning`: what its sandbox does not enforce though the config asks for it.
     """
 
     name: str
@@ -179,6 +183,8 @@ class ServerHealth:
     since_seconds: float = 0.0
     retry_seconds: float | None = None
     transport: Literal["stdio", "http", "sse"] = "stdio"
+    sandbox: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

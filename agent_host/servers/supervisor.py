@@ -23,6 +23,7 @@ from agent_host.core.types import JsonObject, Principal, Tool
 from agent_host.ports import Answer, Answers, Observer
 from agent_host.servers.breaker import QUICK
 from agent_host.servers.changes import Changes
+from agent_host.servers.confinement import Confinement
 from agent_host.servers.health import Health
 from agent_host.servers.offer import Offer
 from agent_host.servers.reasons import explained, flat, with_last_words
@@ -100,6 +101,7 @@ class Supervisor:
         self._process: ServerProcess | SpawnFailure | None = None
         self._life: _Life | None = None
         self._health = Health(spec.name, world.monotonic)
+        self._confinement = Confinement(spec, lambda text: self._log("warning", text))
         self._attempts = 0
         self._failures = 0
         self._over = False
@@ -142,7 +144,12 @@ class Supervisor:
         if isinstance(self.spec, StdioSpec) and self._process is None:
             began = self._world.monotonic()
             self._process = start(self.spec, self._world.environ)
-            self._health.note(start_seconds=self._world.monotonic() - began)
+            held = self._confinement
+            self._health.note(
+                start_seconds=self._world.monotonic() - began,
+                sandbox=held.kind,
+                warning=held.warning,
+            )
 
     def discard(self) -> None:
         """End a process that was started but is not in use; blocks for a moment."""
@@ -262,6 +269,7 @@ class Supervisor:
             if reply is None or reply.kind in ("refused", "lost"):
                 calls.over()
         self._health.count(reply, now() - began)
+        self._confinement.heard(reply)
         if reply.kind in ("result", "error", "paused"):
             calls.answered()
             if life is not None:
@@ -441,6 +449,7 @@ class Supervisor:
             )
         )
         self._world.connected(self)
+        self._confinement.started()
 
     async def _lost(self, end: str | ConnectFailedError) -> None:
         """Tell that the attempt is over, once; closing the server may still go on after it."""
@@ -451,6 +460,7 @@ class Supervisor:
         why = str(end)
         if login:  # what failed does not matter: everything would
             why = why.removeprefix("handshake failed: ").removeprefix("tools/list failed: ")
+        why = self._confinement.explained(why, self._health.now.stderr)
         self._count_failure(end, login=login)
         if not self._was_up:
             self._failures += 1

@@ -1,12 +1,15 @@
 """The parent of one server process: it sees to it that nothing of the server outlives the host.
 
-Run as a script with a bare interpreter (`python -I -S keeper.py LIFELINE EXECUTABLE ARGV0 ...`),
-never imported; start-up time is all that matters, so it imports next to nothing. LIFELINE is the
-read end of a pipe whose only write end the host holds: it reads as ended when the host closes it
-or is gone, however it went (also by SIGKILL). Then, and when the server exits, every descendant
-gets SIGTERM, shortly after SIGKILL, until none is left. As a child subreaper (prctl(2)) it stays
-the ancestor also of those that called setsid or forked twice. Elsewhere than on Linux the process
-group is all that can be reached. Exits with the server's status, or 128 + the signal that ended it.
+Run as a script with a bare interpreter (`python -I -S keeper.py LIFELINE SHIELDS SCRATCH EXECUTABLE
+ARGV0 ...`), never imported; start-up time is all that matters, so it imports next to nothing.
+LIFELINE is the read end of a pipe whose only write end the host holds: it reads as ended when the
+host closes it or is gone, however it went (also by SIGKILL). Then, and when the server exits, every
+descendant gets SIGTERM, shortly after SIGKILL, until none is left. As a child subreaper (prctl(2))
+it stays the ancestor also of those that called setsid or forked twice. Elsewhere than on Linux the
+process group is all that can be reached. The first SHIELDS processes between it and the server are
+a sandbox, which ends as the server does, and would take it along at once: they get no SIGTERM.
+SCRATCH, unless empty, is the server's folder for temporary files: it is removed at the end. Exits
+with the server's status, or 128 + the signal that ended it.
 """
 
 import _signal as signal  # type: ignore[import-not-found]  # `signal` costs an `enum` import
@@ -47,8 +50,8 @@ def run_server(keeper: int, lifeline: int, executable: str, argv: list[str]) -> 
         os._exit(127)
 
 
-def descendants(root: int) -> list[int]:
-    """The processes below `root` that are not zombies."""
+def descendants(root: int, skip: int = 0) -> list[int]:
+    """The processes below `root` that are not zombies, without the first `skip` generations."""
     children: dict[int, list[tuple[int, bytes]]] = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208  # pathlib costs more than all this
         if not entry.isdigit():
@@ -60,23 +63,24 @@ def descendants(root: int) -> list[int]:
             continue
         children.setdefault(int(parent), []).append((int(entry), state))
     found: list[int] = []
-    stack = [root]
+    stack = [(root, 0)]
     while stack:
-        for pid, state in children.get(stack.pop(), ()):
-            stack.append(pid)
-            if state != b"Z":
+        parent_pid, depth = stack.pop()
+        for pid, state in children.get(parent_pid, ()):
+            stack.append((pid, depth + 1))
+            if state != b"Z" and depth >= skip:
                 found.append(pid)
     return found
 
 
-def signal_all(number: int) -> None:
+def signal_all(number: int, shields: int = 0) -> None:
     """Send a signal to every descendant, and wake those that are stopped."""
     if not LINUX:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if number == signal.SIGTERM:
             os.killpg(0, number)
         return
-    for pid in descendants(os.getpid()):
+    for pid in descendants(os.getpid(), shields if number == signal.SIGTERM else 0):
         try:
             os.kill(pid, number)
             if number == signal.SIGTERM:
@@ -88,8 +92,9 @@ def signal_all(number: int) -> None:
 class Keeper:
     """Waits for the server and for the host, whichever ends first."""
 
-    def __init__(self, lifeline: int, server: int) -> None:
+    def __init__(self, lifeline: int, server: int, shields: int) -> None:
         self.server = server
+        self.shields = shields
         self.status: int | None = None
         self.lifeline = lifeline
         self.wake, write_end = os.pipe()
@@ -131,7 +136,7 @@ class Keeper:
         """SIGTERM, and after the grace SIGKILL, until nothing is left or nothing helps."""
         if self.reap():
             return
-        signal_all(signal.SIGTERM)
+        signal_all(signal.SIGTERM, self.shields)
         start = time.monotonic()
         while not self.reap():
             waited = time.monotonic() - start
@@ -155,19 +160,25 @@ class Keeper:
 
 def main() -> None:
     """Fork the server and keep it."""
-    lifeline, executable, argv = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    lifeline, shields, scratch = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    executable, argv = sys.argv[4], sys.argv[5:]
     keeper = os.getpid()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     server = os.fork()
     if server == 0:
         run_server(keeper, lifeline, executable, argv)
-    watch = Keeper(lifeline, server)
+    watch = Keeper(lifeline, server, shields)
     for number in (*FORWARDED, signal.SIGCHLD):
         signal.signal(number, watch.on_signal)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)
-    os._exit(watch.run())
+    status = watch.run()
+    if scratch:
+        import shutil  # noqa: PLC0415  # only for a server that has such a folder
+
+        shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(status)
 
 
 if __name__ == "__main__":

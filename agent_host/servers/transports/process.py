@@ -7,7 +7,8 @@ systems the keeper can only reach the server's process group (a descendant that 
 survive); on Windows, and where there is no interpreter to run the keeper, the server is started
 directly and only it is killed. Starting is synchronous and imports neither asyncio nor any SDK, so
 that servers start before the host has even finished importing. A server gets a minimal environment
-(the variables of `INHERITED`) plus what its config names.
+(the variables of `INHERITED`) plus what its config names. A server with a sandbox is started by
+what that puts before its command; the keeper stands above both.
 """
 
 import os
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_host.ports import Confined
 from agent_host.servers.spec import StdioSpec
 
 INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "TZ", "TMPDIR")
@@ -151,11 +153,28 @@ def start(spec: StdioSpec, environ: Mapping[str, str]) -> ServerProcess | SpawnF
     found = _resolve(spec, env)
     if isinstance(found, SpawnFailure):
         return found
+    confined = _confined(spec, found, env)
+    if isinstance(confined, str):
+        return SpawnFailure(confined)
+    env |= confined.environ
     try:
-        return _start_kept(spec, found, env) if _can_keep() else _start_alone(spec, found, env)
+        if _can_keep():
+            return _start_kept(spec, found, env, confined)
+        return _start_alone(spec, found, env)
     except (OSError, ValueError) as error:
+        if confined.scratch:
+            Path(confined.scratch).rmdir()
         reason = getattr(error, "strerror", None) or str(error)
         return SpawnFailure(f"cannot start {spec.command!r}: {reason}")
+
+
+def _confined(spec: StdioSpec, executable: str, env: Mapping[str, str]) -> Confined | str:
+    """How the sandbox wants the server started, or why it must not be."""
+    if spec.sandbox is None:
+        return Confined()
+    if not _can_keep():
+        return "a sandbox needs the interpreter that agent-host runs in, and there is none"
+    return spec.sandbox.wrap(executable, spec.args, env, str(Path(spec.cwd or ".").absolute()))
 
 
 def _resolve(spec: StdioSpec, env: Mapping[str, str]) -> str | SpawnFailure:
@@ -181,11 +200,14 @@ def _can_keep() -> bool:
     return not WINDOWS and bool(sys.executable) and _KEEPER.is_file()
 
 
-def _start_kept(spec: StdioSpec, executable: str, env: Mapping[str, str]) -> ServerProcess:
+def _start_kept(
+    spec: StdioSpec, executable: str, env: Mapping[str, str], confined: Confined
+) -> ServerProcess:
     read_end, write_end = os.pipe()
-    keeper = [sys.executable, "-I", "-S", str(_KEEPER), str(read_end), executable]
+    keeper = [sys.executable, "-I", "-S", str(_KEEPER), str(read_end)]
+    keeper += [str(confined.shields), confined.scratch, *confined.argv[:1], *confined.argv]
     try:
-        popen = _popen([*keeper, spec.command, *spec.args], spec, env, (read_end,))
+        popen = _popen([*keeper, executable, spec.command, *spec.args], spec, env, (read_end,))
     except BaseException:
         os.close(write_end)
         raise

@@ -1,0 +1,93 @@
+"""A sandbox of namespaces: bubblewrap's arguments.
+
+Theory of operation: the server sees a file system of its own, in which there is only what is bound
+into it: the system and its program to read, what the config grants, a private /tmp in memory, and
+its own /proc and /dev. Everything else is not there, which also hides sockets. Its processes have
+numbers of their own and end with the first of them. A server without network has a network of its
+own, with nothing on it. Mounts go from the outer folder to the inner, so that what is granted in a
+folder is what counts there; guarded files come last.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agent_host.sandbox import system
+from agent_host.sandbox.machine import Machine
+from agent_host.sandbox.wish import Grant, Wish, beside, inside, reached
+
+TMP = "/tmp"  # noqa: S108  # the sandbox's own
+TMP_BYTES = 512 * 1024 * 1024
+"""What a private /tmp may hold, in memory, where no `memory` is set."""
+
+
+def arguments(wish: Wish, machine: Machine, parts: Iterable[str], cwd: str) -> list[str]:
+    """Return bubblewrap's path and its arguments, without the program. `parts`: what belongs to
+    the program; `cwd`: where it starts."""
+    argv = [machine.bubblewrap, "--unshare-all", "--die-with-parent", "--new-session"]
+    argv += ["--cap-drop", "ALL"]
+    if wish.network != "none":
+        argv.append("--share-net")
+    whole = any(grant.real == "/" for grant in wish.read)
+    argv += ["--ro-bind", "/", "/"] if whole else [*_links()]
+    argv += ["--proc", "/proc", "--dev", "/dev"]
+    if machine.sized_tmpfs:
+        size = TMP_BYTES if wish.memory is None else wish.memory << 20
+        argv += ["--size", str(size)]
+    argv += ["--tmpfs", TMP]
+    if not whole:
+        for folder in (wish.home, cwd):
+            if folder not in ("", "/"):
+                argv += ["--dir", folder]
+    for option, real, named in _mounts(wish, parts, whole=whole):
+        argv += [option, real, named]
+    argv += _kept(wish)
+    if not whole:
+        argv += ["--remount-ro", "/"]
+    return [*argv, "--chdir", cwd]
+
+
+def _kept(wish: Wish) -> Iterator[str]:
+    """What is kept from a server in folders that it is granted."""
+    for path in wish.guarded:
+        if reached(path, wish.write) and Path(path).exists():
+            yield from ("--ro-bind", path, path)
+    for path in wish.hidden:
+        if beside(path, (*wish.read, *wish.write)) and Path(path).is_dir():
+            yield from ("--tmpfs", path, "--remount-ro", path)
+
+
+def _links() -> Iterator[str]:
+    for root, target in system.links():
+        yield from ("--symlink", target, root)
+
+
+def _mounts(wish: Wish, parts: Iterable[str], *, whole: bool) -> list[tuple[str, str, str]]:
+    """Every mount (option, source, place), the outer before the inner; one for each place."""
+    readable = [*system.readable(network=wish.network == "all"), *system.folders()]
+    readable += [*parts, *wish.program]
+    mounts: dict[str, tuple[str, str]] = {}
+    if not whole:
+        for path in readable:
+            mounts[path] = ("--ro-bind", path)
+    for option, grants in (("--ro-bind", wish.read), ("--bind", wish.write)):
+        for grant in grants:
+            for place in _places(grant):
+                mounts[place] = (option, grant.real)
+    kept = {p: m for p, m in mounts.items() if not _is_shown(p, m, mounts)}
+    ordered = sorted(kept.items(), key=lambda mount: mount[0].count("/"))
+    return [(option, real, place) for place, (option, real) in ordered if place != "/"]
+
+
+def _places(grant: Grant) -> set[str]:
+    return {grant.named, grant.real}
+
+
+def _is_shown(place: str, mount: tuple[str, str], mounts: dict[str, tuple[str, str]]) -> bool:
+    """Whether a folder that is mounted the same way shows this place already."""
+    option, real = mount
+    if real != place:
+        return False
+    outer = max((p for p in mounts if p != place and inside(place, p)), key=len, default=None)
+    if outer is None:
+        return False
+    return mounts[outer] == (option, outer)
