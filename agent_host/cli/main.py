@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tools": ("agent_host.cli.tools", "list, show, check and call the servers' tools"),
     "prompts": ("agent_host.cli.prompts", "list the servers' prompts and fill them in"),
     "resources": ("agent_host.cli.resources", "list and read the servers' resources"),
+    "policy": ("agent_host.cli.policy", "check, explain, test and simulate the rules of policy"),
     "models": ("agent_host.cli.models", "list the models that can answer"),
     "transcripts": ("agent_host.cli.transcripts", "list and show recorded runs"),
     "config": ("agent_host.cli.config", "show the config, or make a first one"),

@@ -14,7 +14,7 @@ from typing import Literal
 from agent_host.core.types import Tool
 from agent_host.policy.conditions import Checked, Part, condition, near
 from agent_host.policy.covering import glob_matches, shadows
-from agent_host.policy.ground import Ground, RuleText, TotalText
+from agent_host.policy.ground import Ground, Key, RuleText, TotalText
 
 Severity = Literal["error", "warning", "note"]
 
@@ -54,18 +54,20 @@ class _Checking:
     def __init__(self, ground: Ground, totals: dict[str, TotalText]) -> None:
         self._ground = ground
         self._totals = totals
-        self._checked: dict[tuple[str, str, tuple[str, ...]], Checked] = {}
+        self._checked: dict[tuple[str, str, str, tuple[str, ...]], Checked] = {}
 
     def key(self, rule: RuleText) -> object:
         """What two rules with the same condition have in common."""
-        return None if rule.when is None else self._condition(rule, rule.when).key
+        return None if rule.when is None else self._condition(rule, "when", rule.when).key
 
     def always(self, rule: RuleText) -> bool:
         """Whether a rule's condition never keeps it from matching."""
         if rule.when is None:
             return True
-        found = self._condition(rule, rule.when).anyhow
-        return not found.false and (rule.effect != "allow" or not found.undefined)
+        found = self._condition(rule, "when", rule.when)
+        if found.anyhow.false:
+            return False
+        return rule.effect != "allow" or not (found.anyhow.undefined or found.unsound)
 
     # -- rules -----------------------------------------------------------------------------------
 
@@ -75,16 +77,17 @@ class _Checking:
         yield from self._approvers(rule)
         if rule.when is None:
             return
-        found = self._condition(rule, rule.when)
+        found = self._condition(rule, "when", rule.when)
         yield from self._parts(rule, _rule(rule.id), "when", found.parts)
         yield from self._words(rule, found)
         yield from self._outcome(rule, found)
 
-    def _condition(self, rule: RuleText | TotalText, text: str) -> Checked:
-        key = (text, rule.server, rule.tools)
-        if key not in self._checked:
-            self._checked[key] = condition(text, self._matched(rule), self._ground.compiled)
-        return self._checked[key]
+    def _condition(self, rule: RuleText | TotalText, key: Key, text: str) -> Checked:
+        known = (key, text, rule.server, rule.tools)
+        if known not in self._checked:
+            tree = self._ground.compiled(key, text)
+            self._checked[known] = condition(text, tree, self._matched(rule))
+        return self._checked[known]
 
     def _matched(self, rule: RuleText | TotalText) -> list[Tool]:
         return [
@@ -206,9 +209,10 @@ class _Checking:
         """Yield what is wrong with one total."""
         subject = f'total "{total.name}"'
         yield from self._globs(total, subject)
-        texts = [("value", total.value), *(("per", text) for text in total.per)]
+        texts: list[tuple[Key, str]] = [("value", total.value)]
+        texts += [("per", text) for text in total.per]
         for key, text in texts:
-            found = self._condition(total, text)
+            found = self._condition(total, key, text)
             yield from self._parts(total, subject, key, found.parts)
             if key == "value" and found.kinds and "number" not in found.kinds:
                 said = f"`{text}` is no number, so nothing can be counted; write what a call adds"

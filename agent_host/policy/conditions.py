@@ -7,7 +7,7 @@ over arguments that may be anything: contradictions show all the same.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,8 @@ from agent_host.policy.syntax import Call, Node, path_of, position, start, walk,
 
 _NAMED = 4
 _CLOSE = 0.55
+_BROUGHT = ("args", "signed")
+"""Variables of which a condition sees nothing that is not sound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,8 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """A condition that was read. `never`: why it is true for no call (`undefined`: but may be
-    undefined); `always`: it is true for all; `anyhow`: what it can come to for any tool at all;
+    undefined; `unsound`: it reads what is not looked at where it is not sound, see `facts`);
+    `always`: it is true for all; `anyhow`: what it can come to for any tool at all;
     `words`: roles, labels and totals; `claims`: it looks at the claims of the user; `kinds` of
     its value; `key`: what it has in common with conditions that say the same."""
 
@@ -56,6 +59,7 @@ class Checked:
     words: tuple[Part, ...] = ()
     never: Part | None = None
     undefined: bool = False
+    unsound: bool = False
     always: bool = False
     anyhow: Outcomes = EVERYTHING
     claims: bool = False
@@ -72,12 +76,13 @@ class _Seen:
     found: tuple[Note, ...]
 
 
-def condition(text: str, tools: Sequence[Tool], compiled: Callable[[str], Node | Fault]) -> Checked:
-    """Read a condition for the tools of its rule."""
-    tree = compiled(text)
+def condition(text: str, tree: Node | Fault, tools: Sequence[Tool]) -> Checked:
+    """Read a condition, as it was written and compiled, for the tools of its rule."""
     if isinstance(tree, Fault):
         part = Part(kind="syntax", text=tree.text, line=tree.line, column=tree.column)
         return Checked(parts=(part,), key=("no condition", text))
+    roots = {path[0] for node in walk(tree) if (path := path_of(node))}
+    priced = any(path_of(node) == ("run", "cost") for node in walk(tree))
     seen = [_read(tree, tool) for tool in tools] or [_read(tree, None)]
     parts = tuple(_parts(text, seen))
     words = {(one.kind, one.word): one for each in seen for one in each.found if _is_word(one)}
@@ -86,6 +91,7 @@ def condition(text: str, tools: Sequence[Tool], compiled: Callable[[str], Node |
         words=tuple(_placed(text, one) for one in words.values()),
         never=_never(text, tree, seen),
         undefined=any(one.came.undefined for one in seen),
+        unsound=priced or not roots.isdisjoint(_BROUGHT),
         always=all(not one.came.false and not one.came.undefined for one in seen),
         anyhow=Reading(variables(None)).outcomes(tree),
         claims=any(path_of(node) == ("user", "claims") for node in walk(tree)),

@@ -15,6 +15,8 @@ from agent_host.policy.shapes import shape_of as shape_of_schema
 from agent_host.policy.syntax import Node
 
 Level = Literal["organisation", "user", "project"]
+Key = Literal["when", "value", "per"]
+"""Which key of a rule or total a text stands at, which decides what it has to come to."""
 Place = Callable[..., str]
 """The place of a key of a table, as `servers.toml:12`; without a key, of the table itself."""
 
@@ -57,6 +59,10 @@ class Fault:
     column: int = 0
 
 
+Compiler = Callable[[Key, str], Node | Fault]
+"""Returns the tree of a text, or why it is none. Never raises."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What there is. `servers`: the tools of each configured server, None where nobody has seen
@@ -70,7 +76,7 @@ class Ground:
     roles: Mapping[str, frozenset[str] | None]
     more_roles: bool = False
     identified: bool = False
-    compiled: Callable[[str], Node | Fault]
+    compiled: Compiler
 
 
 def variables(tool: Tool | None) -> dict[str, Shape]:

@@ -1,0 +1,42 @@
+"""Commands that are a table of actions, one file each.
+
+Theory of operation: as with the commands themselves, only the module of the action that was asked
+for is imported: its options are read when its parser first parses.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+Actions = Mapping[str, tuple[str, str]]
+"""Name -> (module with `configure` and `execute`, one line of help)."""
+
+
+class _ActionParser(argparse.ArgumentParser):
+    """Asks the action's module for its options once they are needed."""
+
+    module = ""
+
+    def parse_known_args(  # type: ignore[override]  # the namespace is what was handed in
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """See argparse."""
+        if self.module:
+            import_module(self.module).configure(self)
+        return super().parse_known_args(args, namespace)
+
+
+def configure_actions(parser: argparse.ArgumentParser, table: Actions) -> None:
+    """Add the actions of a command."""
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, parser_class=_ActionParser
+    )
+    for name, (module, text) in table.items():
+        said = f"{text[0].upper()}{text[1:]}."
+        actions.add_parser(name, help=text, description=said).module = module
+
+
+def execute_action(options: argparse.Namespace, table: Actions) -> int:
+    """Run the chosen action and return its exit status."""
+    return int(import_module(table[options.action][0]).execute(options))
