@@ -12,10 +12,10 @@ arguments: an edit starts the count anew. A no of anybody ends the question. Pur
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_host.core.events import ApprovalGiven, ApprovalRequested
-from agent_host.core.types import ApprovalTerms, JsonObject, Principal
+from agent_host.core.types import ApprovalTerms, JsonObject, Principal, RolesNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Yes:
     by: str
     authenticated_by: str
     digest: str
+    roles: tuple[str, ...] = ()
 
 
 def digest(value: object) -> str:
@@ -49,6 +50,7 @@ def binding(run_id: str, question: ApprovalRequested, shown: JsonObject, uses: i
             question.in_doubt,
             sorted(question.rules),
             [sorted(terms.approvers), terms.needed, terms.self_approval, terms.seconds],
+            *([sorted(one.roles), one.needed] for one in terms.also),
             question.requester,
             question.requester_from,
             uses,
@@ -78,7 +80,8 @@ def refused(
     if given.scope != "once" and not terms.anybody:
         return "this can be approved once only"
     arguments = digest(question.arguments if given.arguments is None else given.arguments)
-    if Yes(given.by, given.authenticated_by, arguments) in before:
+    said = (given.by, given.authenticated_by, arguments)
+    if any((yes.by, yes.authenticated_by, yes.digest) == said for yes in before):
         return f"{given.by} has approved this already; another person has to"
     return None
 
@@ -89,12 +92,27 @@ def not_entitled(
     """Return why this person may not approve, for people, or None."""
     if not terms.anybody and not who.authenticated_by:
         return "it takes a person of whom is known who they are"
-    if terms.approvers and not set(terms.approvers) & set(who.roles):
-        return f"it takes somebody with the role {' or '.join(terms.approvers)}"
+    if not any(_meets(one, who.roles) for one in terms.demands):
+        roles = dict.fromkeys(role for one in terms.demands for role in one.roles)
+        return f"it takes somebody with the role {' or '.join(roles)}"
     same = (who.id, who.authenticated_by) == (requester, requester_from)
     if same and not terms.self_approval:
         return "whoever asks for it cannot approve it; another person has to"
     return None
+
+
+def lacking(terms: ApprovalTerms, yeses: Iterable[Yes]) -> tuple[RolesNeeded, ...]:
+    """Return what is still demanded after these yeses: how many more of which roles."""
+    given = tuple(yeses)
+    left = (
+        replace(one, needed=one.needed - sum(_meets(one, yes.roles) for yes in given))
+        for one in terms.demands
+    )
+    return tuple(one for one in left if one.needed > 0)
+
+
+def _meets(demand: RolesNeeded, roles: Iterable[str]) -> bool:
+    return not demand.roles or bool(set(demand.roles) & set(roles))
 
 
 def counted(before: Iterable[Yes], yes: Yes) -> tuple[Yes, ...]:

@@ -9,7 +9,7 @@ answer any more. `approvals` says whose yes counts.
 from dataclasses import replace
 from typing import assert_never
 
-from agent_host.core.approvals import Yes, counted, digest, refused, terms_of
+from agent_host.core.approvals import Yes, counted, digest, lacking, refused, terms_of
 from agent_host.core.calls import CallState, Grant
 from agent_host.core.errors import UsageError
 from agent_host.core.events import (
@@ -89,9 +89,9 @@ def _answered_by(
     if event.arguments is not None:
         approved = digest(event.arguments)
         s = replace(s, arguments=event.arguments)
-    yes = Yes(event.by, event.authenticated_by, approved)
+    yes = Yes(event.by, event.authenticated_by, approved, event.roles)
     s = replace(s, yeses=counted(s.yeses, yes))
-    if len(s.yeses) < terms_of(question).needed:
+    if lacking(terms_of(question), s.yeses):
         return c, s
     s = replace(s, approval="approve", approvals=s.approvals + 1)
     if event.scope == "once":

@@ -207,22 +207,37 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolesNeeded:
+    """How many different people with one of these roles (empty: anybody) have to approve."""
+
+    roles: tuple[str, ...] = ()
+    needed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalTerms:
     """Whose yes a question needs. `approvers`: roles, one of which whoever approves must have
     (empty: anybody); `needed`: how many different people; `self_approval`: whether the user for
     whom the run acts is one; `seconds`: how long the question can be answered, and the answer be
-    used (None: without end)."""
+    used (None: without end). `also`: what other rules demand beside that, where several ask; a
+    person with roles of several counts for each."""
 
     approvers: tuple[str, ...] = ()
     needed: int = 1
     self_approval: bool = True
     seconds: float | None = None
+    also: tuple[RolesNeeded, ...] = ()
 
     @property
     def anybody(self) -> bool:
         """Whether one yes of whoever sits there is enough; only then may it be for more than
         once."""
-        return not self.approvers and self.needed == 1 and self.self_approval
+        return not self.approvers and not self.also and self.needed == 1 and self.self_approval
+
+    @property
+    def demands(self) -> tuple[RolesNeeded, ...]:
+        """All that has to be met."""
+        return (RolesNeeded(roles=self.approvers, needed=self.needed), *self.also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
