@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Literal, Protocol
 
+from agent_host.core.approvals import terms_of
 from agent_host.core.events import ApprovalGiven, ApprovalScope
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
-from agent_host.ports import ApprovalQuestion, Deferred
+from agent_host.ports import ApprovalQuestion, Approver, Deferred
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.question import (
     BAR,
@@ -24,6 +25,7 @@ from agent_host.surfaces.question import (
     editable,
     grants,
     head,
+    lasting,
     parse_edited,
     tree,
     wrap_words,
@@ -41,6 +43,7 @@ _YES: dict[str, ApprovalScope] = {
     "t": "session_tool",
 }
 _FEEDBACK_LIMIT = 2000
+_ELSEWHERE = "another person answers with: agent-host approvals approve {}"
 
 
 class LineReader(Protocol):
@@ -57,14 +60,20 @@ class LineReader(Protocol):
 
 
 class FixedApprover:
-    """Answers without a human, as `--approve` says."""
+    """Answers without a human, as `--approve` says. `people`: who is asked all the same for what
+    takes particular people; without them that waits."""
 
-    def __init__(self, mode: ApprovalMode) -> None:
+    def __init__(self, mode: ApprovalMode, people: Approver | None = None) -> None:
         self._mode = mode
+        self._people = people
 
     async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
-        """Answer at once. What is in doubt is never run again without a human."""
-        if self._mode == "defer":
+        """Answer at once. What is in doubt is never run again without a human, and what takes
+        particular people never approved without them."""
+        particular = question.asked is not None and not terms_of(question.asked).anybody
+        if self._mode == "all" and particular and self._people is not None:
+            return await self._people.approve(question)
+        if self._mode == "defer" or (self._mode == "all" and particular):
             return Deferred()
         if self._mode == "all" and not question.in_doubt:
             return ApprovalGiven(call_id=question.call_id, decision="approve", by="--approve all")
@@ -91,7 +100,7 @@ class TerminalApprover:
 
     `screen` shows the question, `hold` are all the outlets of that terminal, `by` is who answers,
     `sign` a short text that no server or model knows, shown with every question. `turns`: the
-    line of all who ask at this terminal.
+    line of all who ask at this terminal. `leave`: the run can be left waiting for others.
     """
 
     def __init__(
@@ -103,18 +112,24 @@ class TerminalApprover:
         by: str,
         sign: str = "",
         turns: Turns | None = None,
+        leave: bool = False,
     ) -> None:
         self._reader = reader
         self._screen = screen
         self._by = by
         self._sign = sign
+        self._leave = leave
         self._turns = turns or Turns(screen=screen, hold=hold)
 
     async def approve(self, question: ApprovalQuestion) -> ApprovalGiven | Deferred:
         """Ask, after the questions that came before, and return the answer."""
         async with self._turns.take():
             dialogue = _Dialogue(
-                question, reader=self._reader, screen=self._screen, sign=self._sign
+                question,
+                reader=self._reader,
+                screen=self._screen,
+                sign=self._sign,
+                leave=self._leave,
             )
             try:
                 return await dialogue.run(self._by)
@@ -127,9 +142,16 @@ class _Dialogue:
     """One question until it is answered."""
 
     def __init__(
-        self, question: ApprovalQuestion, *, reader: LineReader, screen: Outlet, sign: str
+        self,
+        question: ApprovalQuestion,
+        *,
+        reader: LineReader,
+        screen: Outlet,
+        sign: str,
+        leave: bool,
     ) -> None:
         self._question = question
+        self._leave = leave and question.not_you is not None
         self._reader = reader
         self._screen = screen
         self._sign = sign
@@ -137,7 +159,7 @@ class _Dialogue:
         self._arguments: JsonObject = self._original
         self._unseen: list[str] = []
 
-    async def run(self, by: str) -> ApprovalGiven:
+    async def run(self, by: str) -> ApprovalGiven | Deferred:
         self._show()
         self._reader.discard_typed_ahead()
         while True:
@@ -149,13 +171,22 @@ class _Dialogue:
                 return answer
 
     def _prompt(self) -> str:
+        if self._question.not_you is not None:
+            more = f" ({len(self._unseen)} lines not shown yet)" if self._unseen else ""
+            left = "/l" if self._leave else ""
+            return f"waiting for another person{more} [{'m/' if more else ''}n/r{left}] "
         if self._unseen:
             return f"approve? ({len(self._unseen)} lines not shown yet) [m/n/r/e] "
-        return "approve? [y/n/r/e] " if self._question.in_doubt else "approve? [y/n/r/e/a/t] "
+        return f"approve? [y/n/r/e{'/a/t' if lasting(self._question) else ''}] "
 
-    async def _take(self, line: str, by: str) -> ApprovalGiven | None:
+    async def _take(self, line: str, by: str) -> ApprovalGiven | Deferred | None:
         word, _, rest = line.partition(" ")
         word = word.lower()
+        if word == "l" and self._leave and not rest:
+            return Deferred()
+        if self._question.not_you is not None and (word in _YES or word == "e"):
+            self._say(f"you cannot approve this: {clean_line(self._question.not_you, 300)}")
+            return None
         if word in {"n", "no"} and not rest:
             return self._deny(by, "")
         if word == "r":
@@ -177,8 +208,8 @@ class _Dialogue:
         if self._unseen:
             self._say("not everything was shown yet: m shows the next page, all shows the rest")
             return None
-        if self._question.in_doubt and scope != "once":
-            self._say("what is in doubt can be approved once only")
+        if scope != "once" and not lasting(self._question):
+            self._say("this can be approved once only")
             return None
         # Compared as text: to Python 1, 1.0 and true are equal, to a server they are not.
         edited = json.dumps(self._arguments) != json.dumps(self._original)
@@ -204,6 +235,11 @@ class _Dialogue:
         width = self._screen.width
         above = [header("approval", self._sign, self._screen), *rows(head(self._question), width)]
         below = keys(grants(self._question), width)
+        if self._leave:
+            below += keys([("l", "leave: the run waits, and you get this terminal back")], width)
+        if self._question.not_you is not None and self._question.asked is not None:
+            short = self._question.asked.binding[:8]
+            below += [f"  {part}" for part in wrap_words(_ELSEWHERE.format(short), width - 4)]
         room = max(self._screen.height - len(above) - len(below) - 3, 3)
         body = self._arguments_shown(width, room)
         self._screen.write_now("\n".join([*above, *body, *below]) + "\n")

@@ -71,7 +71,15 @@ def make_people(
 
     reader = forms if screen.movable else None
     return at_terminal(
-        mode, lines, by=by, screen=screen, hold=hold, sign=sign, browser=browser, forms=reader
+        mode,
+        lines,
+        by=by,
+        screen=screen,
+        hold=hold,
+        sign=sign,
+        browser=browser,
+        forms=reader,
+        leave=True,
     )
 
 
@@ -85,13 +93,18 @@ def at_terminal(
     sign: str,
     browser: OpenPage | None,
     forms: Callable[[], FieldReader] | None = None,
+    leave: bool = False,
 ) -> People:
     """Return who answers where there is a person: calls as the mode says, forms and pages always,
-    requests for the model unless the mode asks nobody."""
+    requests for the model unless the mode asks nobody. `leave`: a run can be left waiting; where
+    it cannot, what takes particular people is waited for whatever the mode."""
     turns = Turns(screen=screen, hold=hold)
-    approver: Approver = FixedApprover(mode)
+    asked = TerminalApprover(
+        reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns, leave=leave
+    )
+    approver: Approver = FixedApprover(mode, None if leave else asked)
     if mode == "ask":
-        approver = TerminalApprover(reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns)
+        approver = asked
     respondent = TerminalRespondent(
         reader,
         screen=screen,

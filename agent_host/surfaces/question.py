@@ -1,23 +1,25 @@
 """What a human is asked about a call, as lines of text.
 
 Theory of operation: arguments become an aligned tree, a line a value; every name and value is
-escaped (`clean`: also hidden characters are seen), wrapped to the screen, and set behind a bar
-that no content can leave. A long value is first cut, visibly; the whole tree is there for `m`. A
-tree that is deeper than a screen can show is written as JSON: shown whole all the same. What is
-shown is what runs: nothing is left out, reordered or rounded.
+escaped (`shown`: hidden characters are seen, and letters that only look like others), wrapped to
+the screen, and set behind a bar that no content can leave. A long value is first cut, visibly; the
+whole tree is there for `m`. A tree that is deeper than a screen can show is written as JSON: shown
+whole all the same. What is shown is what runs: nothing is left out, reordered or rounded.
 """
 
 import difflib
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
+from agent_host.core.approvals import lacking, terms_of
 from agent_host.core.text import clean, clean_line
-from agent_host.core.types import Json, JsonObject
+from agent_host.core.types import ApprovalTerms, Json, JsonObject, LabelSeen
 from agent_host.ports import ApprovalQuestion
 from agent_host.surfaces.cards import title
+from agent_host.surfaces.lookalikes import visible
 
 BAR = "│ "
 _LONG = 3
@@ -25,6 +27,11 @@ _LONG = 3
 _DEEPEST = 8
 _DIFFABLE = 2000
 _LABEL = 24
+_SOURCES = 3
+"""Sources of a label that are named."""
+_LETTERS = (
+    "some letters only look like others; they are written as \\u{...} below, and sent as they are"
+)
 _IN_DOUBT = (
     "this call was started before the host stopped, and nobody knows whether it took effect: "
     "yes may do it a second time"
@@ -37,6 +44,11 @@ class Shown:
 
     lines: tuple[str, ...]
     hidden: int
+
+
+def shown(text: str) -> str:
+    """Return text with everything visible that could hide, move, reorder or fake text."""
+    return visible(clean(text))
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -110,7 +122,7 @@ def _label(key: object) -> str:
     if isinstance(key, int):
         return f"[{key}]"
     name = str(key)
-    return name if name.isidentifier() and name.isascii() else clean(_json(name))
+    return name if name.isidentifier() and name.isascii() else shown(_json(name))
 
 
 def _value_lines(label: str, value: Json, room: int) -> list[str]:
@@ -118,9 +130,9 @@ def _value_lines(label: str, value: Json, room: int) -> list[str]:
         return wrap(f"{label}:", room)
     if isinstance(value, str) and "\n" in value:
         # Text of several lines reads as such; the bar keeps it apart from ours.
-        indented = [f"{BAR}{line}" for line in wrap(clean(value), room - 4)]
+        indented = [f"{BAR}{line}" for line in wrap(shown(value), room - 4)]
         return [*wrap(f"{label}: text of {value.count(chr(10)) + 1} lines", room), *indented]
-    return wrap(f"{label}  {clean(_json(value))}", room)
+    return wrap(f"{label}  {shown(_json(value))}", room)
 
 
 def _json(value: Json) -> str:
@@ -130,35 +142,92 @@ def _json(value: Json) -> str:
 def head(question: ApprovalQuestion) -> list[tuple[str, str]]:
     """Return what is asked and why, as rows of a name and clean text."""
     waiting = question.waiting()
+    where = f" ({clean_line(question.origin, 200)})" if question.origin else ""
     rows = [
-        ("server", clean_line(question.tool.server, 128)),
-        ("tool", clean_line(question.tool.tool, 128)),
-        ("rule", clean_line(question.rule, 200) or "none"),
+        ("server", shown(clean_line(question.tool.server, 128))),
+        ("tool", shown(clean_line(question.tool.tool, 128))),
+        ("rule", (clean_line(question.rule, 200) or "none") + where),
     ]
     if question.reason:
         rows.append(("reason", clean_line(question.reason, 500)))
+    if question.labels:
+        rows.append(("data", labelled(question.labels)))
     if question.in_doubt:
         rows.append(("IN DOUBT", _IN_DOUBT))
+    rows += _terms(question)
+    whole = _json(question.arguments)
+    if visible(whole) != whole:
+        rows.append(("LETTERS", _LETTERS))
     if waiting:
         rows.append(("waiting", f"{waiting} more question{'s' if waiting > 1 else ''}"))
     return rows
 
 
+def _terms(question: ApprovalQuestion) -> list[tuple[str, str]]:
+    """Whose yes it takes, and until when."""
+    asked = question.asked
+    if asked is None:
+        return []
+    terms = terms_of(asked)
+    rows: list[tuple[str, str]] = []
+    if not terms.anybody:
+        rows.append(("takes", demanded(terms)))
+        said = ", ".join(clean_line(yes.by, 80) for yes in question.yeses)
+        if said:
+            still = sum(one.needed for one in lacking(terms, question.yeses))
+            rows.append(("said yes", f"{said}; {still} more needed"))
+    if asked.expires_at:
+        rows.append(("until", f"{clean_line(asked.expires_at, 40)}, then it is refused"))
+    if question.not_you is not None:
+        rows.append(("NOT YOU", clean_line(question.not_you, 300)))
+    return rows
+
+
+def demanded(terms: ApprovalTerms) -> str:
+    """Return whose yes it takes, in words: `2 people: lead or owner; not the one who asks`."""
+    parts = []
+    for one in terms.demands:
+        people = "1 person" if one.needed == 1 else f"{one.needed} people"
+        roles = " or ".join(clean_line(role, 60) for role in one.roles)
+        parts.append(f"{people} with the role {roles}" if roles else people)
+    if not terms.self_approval:
+        parts.append("not the one for whom the run acts")
+    return "; ".join(parts)
+
+
+def labelled(labels: Iterable[LabelSeen]) -> str:
+    """Return the labels of a context, each with where it came from, in words."""
+    sources: dict[str, list[str]] = {}
+    for one in labels:
+        name = title(one.server, one.tool) if one.tool else clean_line(one.server, 64)
+        sources.setdefault(one.label, []).append(name)
+    return "; ".join(_sources(label, names) for label, names in sources.items())
+
+
+def _sources(label: str, names: list[str]) -> str:
+    more = f" and {len(names) - _SOURCES} more" if len(names) > _SOURCES else ""
+    return f"{clean_line(label, 60)} from {', '.join(names[:_SOURCES])}{more}"
+
+
 def grants(question: ApprovalQuestion) -> list[tuple[str, str]]:
     """Return the keys and what each of them does, in plain words."""
+    refusals = [("n", "no"), ("r", "no, with a reason for the model")]
+    if question.not_you is not None:
+        return refusals
     name = title(question.tool.server, question.tool.tool)
-    rows = [
-        ("y", "yes, run it once"),
-        ("n", "no"),
-        ("r", "no, with a reason for the model"),
-        ("e", "edit the arguments"),
-    ]
-    if not question.in_doubt:
+    rows = [("y", "yes, run it once"), *refusals, ("e", "edit the arguments")]
+    if lasting(question):
         rows += [
             ("a", "always in this session: this tool with exactly these arguments"),
             ("t", f"always in this session: {name} with ANY arguments, without asking"),
         ]
     return rows
+
+
+def lasting(question: ApprovalQuestion) -> bool:
+    """Whether a yes may be for more than once."""
+    asked = question.asked
+    return not question.in_doubt and (asked is None or terms_of(asked).anybody)
 
 
 def difference(before: JsonObject, after: JsonObject, width: int) -> tuple[str, ...]:
@@ -167,7 +236,7 @@ def difference(before: JsonObject, after: JsonObject, width: int) -> tuple[str, 
     if max(len(old), len(new)) > _DIFFABLE:
         return (f"{BAR}(too long to compare: the new arguments are shown below)",)
     changed = [
-        f"{line[0]} {clean(line[2:])}" for line in difflib.ndiff(old, new) if line[:1] in "-+"
+        f"{line[0]} {shown(line[2:])}" for line in difflib.ndiff(old, new) if line[:1] in "-+"
     ]
     room = width - len(BAR)
     return tuple(f"{BAR}{part}" for line in changed for part in wrap(line, room)) or (
@@ -180,9 +249,9 @@ def _json_lines(arguments: JsonObject) -> list[str]:
 
 
 def editable(arguments: JsonObject) -> str:
-    """Return arguments as JSON for an editor line: hidden characters as JSON escapes."""
+    """Return arguments as JSON for an editor line: what `shown` escapes as JSON escapes."""
     text = json.dumps(arguments, ensure_ascii=False, indent=2)
-    return text if clean(text) == text else json.dumps(arguments, indent=2)
+    return text if shown(text) == text else json.dumps(arguments, indent=2)
 
 
 def parse_edited(text: str) -> JsonObject | str:

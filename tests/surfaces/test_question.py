@@ -57,7 +57,7 @@ def test_values_that_look_alike_are_told_apart() -> None:
 
 def test_a_name_that_could_be_mistaken_is_quoted() -> None:
     assert shown({"a b  c": 1, "оrder": 2, "": 3})[0].startswith('"a b  c"')
-    assert [line.split("  ")[0].strip() for line in shown({"оrder": 2})] == ['"оrder"']
+    assert [line.split("  ")[0].strip() for line in shown({"оrder": 2})] == ['"\\u{43e}rder"']
 
 
 def test_text_of_several_lines_reads_as_such_and_stays_behind_the_bar() -> None:
