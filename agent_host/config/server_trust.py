@@ -25,7 +25,8 @@ _HARMLESS = {
     "protocol",
     "resources",
 }
-_TOLD = {"sse", "proxy", "tls", "auth", "roots", "sampling", "forward_user"}
+_TOLD = {"sse", "proxy", "tls", "auth", "roots", "sampling", "forward_user", "labels", "sandbox"}
+_REACH = {"none": "no network", "loopback": "this machine's loopback", "all": "every network"}
 _LOGINS = {
     "oauth": "a person logs in, and what they allow is used",
     "client-credentials": "with an id and a secret of its own",
@@ -63,9 +64,26 @@ def _lines(server: ServerConfig) -> Iterator[str]:
         yield "may ask for answers of the model (sampling)"
     if server.trust_annotations:
         yield "and its hints about its tools are believed"
+    for tools, labels in server.labels.items():
+        yield f"labelled: {json.dumps(tools)} as {', '.join(labels) or 'nothing'}"
+    yield from _sandbox(server)
     rest = server.model_dump(exclude=_ALWAYS | _HARMLESS | _TOLD, exclude_defaults=True)
     for key, value in rest.items():
         yield f"{key} = {json.dumps(mask((key,), value), default=str)}"
+
+
+def _sandbox(server: ServerConfig) -> Iterator[str]:
+    said = server.sandbox
+    if said.mode == "off":
+        return
+    yield "in a sandbox" + (", or not at all" if said.mode == "required" else " where there is one")
+    yield from (f"  where it may read: {path}" for path in said.read)
+    yield from (f"  where it may read and change: {path}" for path in said.write)
+    yield f"  where it may reach: {_REACH[said.network]}"
+    if said.memory is not None:
+        yield f"  with {said.memory} MB of memory"
+    if said.processes is not None:
+        yield f"  with {said.processes} processes"
 
 
 def _way(server: ServerConfig) -> Iterator[str]:

@@ -4,8 +4,8 @@ Theory of operation: a file that came with a project is inert until a human trus
 would start or contact. Each such thing is a `TrustItem`: a server (command line, variables, folder,
 URL, headers, whether its hints are believed), a model with a URL, header or key of its own or an
 adapter that an installed package brings, whatever is said of a provider (it could send a key
-elsewhere), where the user's identity is read and checked, and, in a file that holds any of these,
-what it allows without asking. An
+elsewhere), where the user's identity is read and checked, what is written down and where it is sent
+(`lax`), and, in a file that holds any of these, what it allows without asking. An
 item's digest covers every value of it, also those that are not shown. The store in the user's data
 folder (trust.json, mode 0600) keeps the digests by the file's real path; a new or changed digest
 asks again, a removed one does not. What a person has just typed or seen is trusted item by item,
@@ -24,6 +24,7 @@ from typing import Any
 
 from agent_host.config import paths
 from agent_host.config.choose import url_in
+from agent_host.config.lax import audit, policy, secrets, telemetry
 from agent_host.config.lines import KeyPath
 from agent_host.config.load import Loaded
 from agent_host.config.locked import locked
@@ -155,8 +156,10 @@ def items_of(loaded: Loaded) -> tuple[TrustItem, ...]:
     if url := url_in(config.model):
         lines = [f"model: {mask(('model',), config.model)}", *_whose_key(loaded, None, url)]
         items.append(_item("model", {"model": config.model}, lines))
-    if items and (lax := list(_lax_policy(config))):
-        items.append(_item("policy", {"lax": lax}, lax))
+    items += [_item(key, what, lines) for key, what, lines in _written_down(loaded)]
+    ruled = loaded.organisation is not None
+    if items and (said := list(policy(config, roles=not ruled))):
+        items.append(_item("policy", {"lax": said}, said))
     return tuple(items)
 
 
@@ -326,15 +329,16 @@ def _said(path: KeyPath, value: Any) -> Iterator[str]:
         yield f"{dotted(path)} = {text}"
 
 
-def _lax_policy(config: Config) -> Iterator[str]:
-    if config.policy.default == "allow":
-        yield "what no rule names runs without a question"
-    for rule in config.policy.rules:
-        if rule.effect == "allow":
-            tools = ", ".join(rule.tools)
-            yield f"runs without a question ({rule.id}): {tools} of {rule.server}"
-    if config.sampling.approve == "always":
-        yield "servers that may ask for the model get its answers without a question"
+def _written_down(loaded: Loaded) -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
+    """Yield what the file says of records, if it is not the default: key, values, lines."""
+    config, above = loaded.declared, loaded.organisation
+    if lines := list(secrets(config.secrets)):
+        yield "secrets", config.secrets.model_dump(exclude_defaults=True), lines
+    ruled = above is not None and above.config.audit is not None
+    if not ruled and (lines := list(audit(config.audit))):
+        yield "audit", config.audit.model_dump(exclude_defaults=True), lines
+    if lines := list(telemetry(config.telemetry)):
+        yield "telemetry", config.telemetry.model_dump(exclude_defaults=True), lines
 
 
 def _identity(config: Config) -> Iterator[TrustItem]:
