@@ -150,22 +150,25 @@ def select(folder: Path, query: Query) -> Iterator[Fields]:
 
 
 def _needles(query: Query) -> Iterator[bytes]:
-    """What a line that matches holds as text. An approver or a rule may stand in a list."""
-    for key in ("who", "server", "tool", "decision", "type", "run", "project"):
+    """What a line that matches holds as text. An approver or a rule may stand in a list,
+    and a tool that nobody knows has only the name that the model used."""
+    for key in ("who", "server", "decision", "type", "run", "project"):
         value = getattr(query, key)
         if value:
             start = _WILD.split(value, maxsplit=1)[0]
             text = f'"{key}":{canonical(start)[:-1]}'
             yield (text if start != value else f'{text}"').encode("ascii")
-    for value in (query.rule, query.approver):
+    for value in (query.tool, query.rule, query.approver):
         if value:
             yield canonical(_WILD.split(value, maxsplit=1)[0])[1:-1].encode("ascii")
 
 
 def _tests(query: Query) -> Iterator[tuple[tuple[str, ...], str]]:
-    for key in ("who", "server", "tool", "decision", "type", "run", "project"):
+    for key in ("who", "server", "decision", "type", "run", "project"):
         if value := getattr(query, key):
             yield (key,), value
+    if query.tool:
+        yield ("tool", "name"), query.tool
     if query.rule:
         yield ("rule", "rules"), query.rule
     if query.approver:

@@ -23,6 +23,7 @@ from agent_host.audit.retention import retire
 from agent_host.audit.sender import Background, Sender
 from agent_host.audit.spool import Spool, acknowledged
 from agent_host.config import paths
+from agent_host.config.audit_place import key_file, usual_folder
 from agent_host.config.load import Loaded
 from agent_host.config.record_tables import AuditConfig
 from agent_host.config.values import seconds
@@ -34,8 +35,6 @@ from agent_host.host.secrets import Secrets
 from agent_host.ports import Journal
 from agent_host.records.redact import Redactor
 
-FOLDER = "audit"
-KEY = "audit.key"
 END_SECONDS = 2.0
 """How long the end of a run waits for a collector."""
 
@@ -45,12 +44,12 @@ def audit_folder(loaded: Loaded, environ: Mapping[str, str]) -> Path:
     named = loaded.config.audit.folder
     if named:
         return loaded.folder / Path(named).expanduser()
-    return paths.state_file(environ).with_name(FOLDER)
+    return usual_folder(environ)
 
 
 def signer(environ: Mapping[str, str]) -> Signer:
     """Return who signs for this user."""
-    return Signer(paths.state_file(environ).with_name(KEY))
+    return Signer(key_file(environ))
 
 
 def open_log(loaded: Loaded, environ: Mapping[str, str]) -> AuditLog:
