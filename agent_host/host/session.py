@@ -45,7 +45,7 @@ from agent_host.ports import Approver, EventSink, Respondent
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
-from agent_host.records.redact import RedactedSink
+from agent_host.records.streamed import RedactedSink
 from agent_host.records.transcript import Transcript
 from agent_host.servers.pool import Pool, Replaced
 from agent_host.state.approvals import Waiting

@@ -8,7 +8,8 @@ from agent_host.core import events as e
 from agent_host.core.types import Message, Text, ToolCall
 from agent_host.records.codec import MAX_DEPTH, encode
 from agent_host.records.decode import decode
-from agent_host.records.redact import RedactedSink, Redactor
+from agent_host.records.redact import Redactor
+from agent_host.records.streamed import RedactedSink
 from tests.records.samples import LEGAL, finished, records, responded, started, user
 
 PLAIN = records(*LEGAL)
