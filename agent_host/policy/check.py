@@ -78,7 +78,7 @@ class _Checking:
         if rule.when is None:
             return
         found = self._condition(rule, "when", rule.when)
-        yield from self._parts(rule, _rule(rule.id), "when", found.parts)
+        yield from self._parts(rule, _rule(rule.id), "when", found)
         yield from self._words(rule, found)
         yield from self._outcome(rule, found)
 
@@ -181,19 +181,21 @@ class _Checking:
             yield _finding("warning", rule, _rule(rule.id), "when", _NOT_IDENTIFIED)
 
     def _parts(
-        self, rule: RuleText | TotalText, subject: str, key: str, parts: Sequence[Part]
+        self, rule: RuleText | TotalText, subject: str, key: str, found: Checked
     ) -> Iterator[Finding]:
         effect = rule.effect if isinstance(rule, RuleText) else "ask"
-        for part in parts:
+        for part in found.parts:
             if part.kind == "syntax":
                 yield _of_part("error", rule, subject, key, part)
             elif part.everywhere:
-                what = "" if part.kind == "value" else _UNDEFINED[effect]
+                what = _UNDEFINED[effect]
+                if part.kind == "value":
+                    what = "" if found.true or isinstance(rule, TotalText) else _never(rule, found)
                 yield _of_part("error", rule, subject, key, replace(part, text=part.text + what))
             elif part.kind != "field" or (part.undefined and effect != "allow"):
-                severity: Severity = "warning" if part.kind == "field" else "error"
                 hint = _GUARD.format(part.path) if part.kind == "field" else ""
-                yield _of_part(severity, rule, subject, key, replace(part, text=part.text + hint))
+                said = replace(part, text=part.text + hint)
+                yield _of_part("warning", rule, subject, key, said)
 
     def _outcome(self, rule: RuleText, found: Checked) -> Iterator[Finding]:
         if found.never:
@@ -213,7 +215,7 @@ class _Checking:
         texts += [("per", text) for text in total.per]
         for key, text in texts:
             found = self._condition(total, key, text)
-            yield from self._parts(total, subject, key, found.parts)
+            yield from self._parts(total, subject, key, found)
             if key == "value" and found.kinds and "number" not in found.kinds:
                 said = f"`{text}` is no number, so nothing can be counted; write what a call adds"
                 yield _finding("error", total, subject, key, said)

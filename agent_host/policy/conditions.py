@@ -49,15 +49,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A condition that was read. `never`: why it is true for no call (`undefined`: but may be
-    undefined; `unsound`: it reads what is not looked at where it is not sound, see `facts`);
-    `always`: it is true for all; `anyhow`: what it can come to for any tool at all;
-    `words`: roles, labels and totals; `claims`: it looks at the claims of the user; `kinds` of
-    its value; `key`: what it has in common with conditions that say the same."""
+    """A condition that was read. `true`: it may be true for some call; `never`: why it is not,
+    unless the parts say that. `undefined`: it may be undefined; `unsound`: it reads what is not
+    looked at where it is not sound (see `facts`). `always`: it is true for all calls; `anyhow`:
+    what it can come to for any tool at all. `words`: roles, labels and totals; `claims`: it looks
+    at the claims of the user; `kinds` of its value; `key`: what it has in common with conditions
+    that say the same."""
 
     parts: tuple[Part, ...] = ()
     words: tuple[Part, ...] = ()
     never: Part | None = None
+    true: bool = True
     undefined: bool = False
     unsound: bool = False
     always: bool = False
@@ -90,6 +92,7 @@ def condition(text: str, tree: Node | Fault, tools: Sequence[Tool]) -> Checked:
         parts=parts,
         words=tuple(_placed(text, one) for one in words.values()),
         never=_never(text, tree, seen),
+        true=any(one.came.true for one in seen),
         undefined=any(one.came.undefined for one in seen),
         unsound=priced or not roots.isdisjoint(_BROUGHT),
         always=all(not one.came.false and not one.came.undefined for one in seen),
@@ -142,14 +145,15 @@ def _parts(text: str, seen: Sequence[_Seen]) -> Iterator[Part]:
         for note in one.found:
             if not _is_word(note):
                 about.setdefault((note.offset, note.kind, note.text), []).append((one, note))
+    guarded = {one.text for each in seen for one in each.found if one.asked}
     for (offset, kind, said), those in sorted(about.items(), key=lambda pair: pair[0][:2]):
         note = those[0][1]
         everywhere = len(those) == len(seen)
         where = _tools([one.tool for one, _ in those if one.tool], len(seen))
         known = list(dict.fromkeys(name for _, each in those for name in each.known))
+        if not everywhere and (note.of_tool or (kind == "field" and said in guarded)):
+            continue  # that is what tells tools apart
         if kind == "field":
-            if not everywhere and note.asked:
-                continue
             told = f"`{said}` is no argument of {where}" if where else f"there is no `{said}`"
             if not said.startswith("args"):
                 told = f"there is no `{said}`"

@@ -38,13 +38,15 @@ _ABOUT: dict[tuple[str | int, ...], NoteKind] = {
     ("tool", "labels"): "label",
 }
 _LISTED = 8
+_MANY = 2.0**53
+"""A bound that is none for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """One thing about one part. `node` is its id, `offset` where it begins. `word`: the member,
     role, label or total that is named; `known`: those that there are, of a member; `asked`: it
-    is only asked whether the member is there."""
+    is only asked whether the member is there; `of_tool`: it is about the tool itself."""
 
     kind: NoteKind
     node: int
@@ -53,6 +55,7 @@ class Note:
     word: str = ""
     known: tuple[str, ...] = ()
     asked: bool = False
+    of_tool: bool = False
 
 
 _OF_KIND: dict[Kind, str] = {
@@ -94,7 +97,7 @@ def _described(one: Alternative) -> str:
     text = _OF_KIND[one.kind]
     if one.low != -INFINITE:
         text += f" {'above' if one.low_open else 'of at least'} {one.low:g}"
-    if one.high != INFINITE:
+    if one.high < _MANY:
         text += " and" if one.low != -INFINITE else ""
         text += f" {'below' if one.high_open else 'of at most'} {one.high:g}"
     return text
@@ -232,7 +235,8 @@ class _Noting:
         text = f"`{written(node)}` is {always} true: `{written(one[0])}` is {described(one[1])}"
         word = _only_text(other[1]) if same else ""
         known = tuple(v for v in one[1].values or () if isinstance(v, str)) if word else ()
-        yield _note("value", place, text, word=word, known=known)
+        of_tool = (path_of(one[0]) or ("",))[0] == "tool"
+        yield _note("value", place, text, word=word, known=known, of_tool=of_tool)
 
     def _contained(
         self, node: Call, left: Shape, right: Shape, place: dict[str, int]
@@ -263,7 +267,9 @@ class _Noting:
         text = f"`{written(subject)}` is {described(shape)}, never {written(one)}"
         word = _only_text(wanted)
         known = tuple(v for v in shape.values or () if isinstance(v, str)) if word else ()
-        yield _note(kind, {"node": id(one), "offset": one.offset}, text, word=word, known=known)
+        of_tool = (path_of(subject) or ("",))[0] == "tool"
+        place = {"node": id(one), "offset": one.offset}
+        yield _note(kind, place, text, word=word, known=known, of_tool=of_tool)
 
 
 _LOGIC = frozenset({"_&&_", "_||_", "!_", "_?_:_"})

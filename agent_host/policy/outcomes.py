@@ -225,6 +225,7 @@ class Reading:
             one = isinstance(node.start, Const)
             return Seen(plain("bool") if one else plain("list"), undefined=True)
         inner = env.inside(node, Seen(element_of(over.shape)))
+        tested = self.see(body[1], inner)
         values = set()
         every, test = body
         if self.assume(test, True, inner) or every:
@@ -232,7 +233,7 @@ class Reading:
         if self.assume(test, False, inner) or not every:
             values.add(False)
         wrong = bool(over.shape.kinds - {"list", "map"})
-        return Seen(only(*values), over.undefined or wrong or self.see(test, inner).undefined)
+        return Seen(only(*values), over.undefined or wrong or _doubtful(tested))
 
     # -- logic ---------------------------------------------------------------------------------
 
