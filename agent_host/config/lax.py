@@ -25,6 +25,8 @@ def policy(config: Config, *, roles: bool) -> Iterator[str]:
     said = config.policy
     if said.default == "allow":
         yield "what no rule names runs without a question"
+    if said.flow == "off":
+        yield "nobody is asked before private data can go where strangers' text says"
     for rule in said.rules:
         if rule.effect == "allow":
             yield f"runs without a question ({rule.id}): {_tools(rule)}{_condition(rule)}"

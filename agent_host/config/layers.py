@@ -4,7 +4,7 @@ Theory of operation: up to three files say who may do what: the organisation's p
 only root can write; the user's own policy.toml; and the servers.toml in use, which may have come
 with a project. Each is a `Layer`. Every rule of every layer counts, and the strictest that matches
 wins, so no layer can loosen what another asks or denies. Of what only one can say (`default`,
-`expires`, `max_asks`) the strictest that was *said* holds; of a total that two layers define, the
+`expires`, `max_asks`, `flow`) the strictest that was *said* holds; of a total that two layers define, the
 one that is further up; of roles, see `roles_of`.
 """
 
@@ -20,7 +20,10 @@ from agent_host.core.types import Decision
 
 Level = Literal["organisation", "user", "project"]
 
+Flow = Literal["ask", "deny", "off"]
+
 _STRICTEST: tuple[Decision, ...] = ("deny", "ask", "allow")
+_STRICTEST_FLOW: tuple[Flow, ...] = ("deny", "ask", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,17 @@ def default_of(layers: Iterable[Layer]) -> tuple[Decision, str]:
         if "default" in layer.policy.model_fields_set
     ]
     return min(said, key=lambda one: _STRICTEST.index(one[0]), default=("ask", ""))
+
+
+def flow_of(layers: Iterable[Layer]) -> tuple[Flow, str]:
+    """Return what `policy.flow` is, the strictest that a layer says, and its place; `ask` and ""
+    where none says it."""
+    said: list[tuple[Flow, str]] = [
+        (layer.policy.flow, layer.where("policy", "flow"))
+        for layer in layers
+        if "flow" in layer.policy.model_fields_set
+    ]
+    return min(said, key=lambda one: _STRICTEST_FLOW.index(one[0]), default=("ask", ""))
 
 
 def expires_of(layers: Sequence[Layer]) -> float:

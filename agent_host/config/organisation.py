@@ -255,6 +255,8 @@ def _loosening(policy: PolicyConfig) -> Iterator[_Problem]:
     only = 'must be "ask" or "deny" here: an organisation\'s file can only tighten'
     if policy.default == "allow":
         yield ("policy", "default"), f"policy.default {only}"
+    if policy.flow == "off":
+        yield ("policy", "flow"), f"policy.flow {only}"
     for index, rule in enumerate(policy.rules):
         if rule.effect == "allow":
             place = ("policy", "rules", index, "effect")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from agent_host.config.values import Count, Duration, Glob, Line, Name
 
-RESERVED_RULES = ("default", "trusted-read-only")
+RESERVED_RULES = ("default", "trusted-read-only", "flow")
 """Ids of rules that policy has by itself."""
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -109,6 +109,11 @@ class PolicyConfig(BaseModel):
         default=50,
         description="Questions to a human for one message; what would be asked after that is "
         "refused.",
+    )
+    flow: Literal["ask", "deny", "off"] = Field(
+        default="ask",
+        description="What happens before a tool with the label `egress` runs once both `private` "
+        "and `untrusted` data are in the conversation: a human is asked, it is denied, or nothing.",
     )
     rules: list[RuleConfig] = Field(default=[], description="")
     totals: dict[Name, TotalConfig] = Field(default={}, description="")

@@ -262,6 +262,7 @@ def test_no_variable_moves_the_organisations_file(file, project, tmp_path, monke
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
+        ('[policy]\nflow = "off"\n', 2, 'policy.flow must be "ask" or "deny" here'),
         ('[policy]\ndefault = "allow"\n', 2, 'policy.default must be "ask" or "deny" here'),
         (
             "policy.rules = [\n{ id = 'a', effect = 'deny' },\n{ id = 'b', effect = 'allow' }]",

@@ -117,6 +117,7 @@ def test_every_thing_that_loosens_policy_is_a_line(tmp_path, store):
         ("500\n", "501\n"),
         ('"90d"', '"91d"'),
         ("[policy]\n", '[policy]\ndefault = "allow"\n'),
+        ("[policy]\n", '[policy]\nflow = "off"\n'),
     ],
 )
 def test_a_change_that_loosens_policy_asks_again(old, new, tmp_path, store):
