@@ -27,11 +27,7 @@ def policy(config: Config, *, roles: bool) -> Iterator[str]:
         yield "what no rule names runs without a question"
     if said.flow == "off":
         yield "nobody is asked before private data can go where strangers' text says"
-    for rule in said.rules:
-        if rule.effect == "allow":
-            yield f"runs without a question ({rule.id}): {_tools(rule)}{_condition(rule)}"
-        elif rule.expires is not None and seconds(rule.expires) > seconds(_USUAL.expires):
-            yield f"a question can be answered for {rule.expires} ({rule.id}): {_tools(rule)}"
+    yield from _rules(said)
     if seconds(said.expires) > seconds(_USUAL.expires):
         yield f"a question can be answered for {said.expires}"
     if said.max_asks > _USUAL.max_asks:
@@ -46,6 +42,14 @@ def policy(config: Config, *, roles: bool) -> Iterator[str]:
         yield f"has the role {role}: {', '.join(map(_word, who)) or 'nobody'}"
     if config.sampling.approve == "always":
         yield "servers that may ask for the model get its answers without a question"
+
+
+def _rules(said: PolicyConfig) -> Iterator[str]:
+    for rule in said.rules:
+        if rule.effect == "allow":
+            yield f"runs without a question ({rule.id}): {_tools(rule)}{_condition(rule)}"
+        elif rule.expires is not None and seconds(rule.expires) > seconds(_USUAL.expires):
+            yield f"a question can be answered for {rule.expires} ({rule.id}): {_tools(rule)}"
 
 
 def secrets(said: SecretsConfig) -> Iterator[str]:

@@ -4,8 +4,8 @@ Theory of operation: up to three files say who may do what: the organisation's p
 only root can write; the user's own policy.toml; and the servers.toml in use, which may have come
 with a project. Each is a `Layer`. Every rule of every layer counts, and the strictest that matches
 wins, so no layer can loosen what another asks or denies. Of what only one can say (`default`,
-`expires`, `max_asks`, `flow`) the strictest that was *said* holds; of a total that two layers define, the
-one that is further up; of roles, see `roles_of`.
+`expires`, `max_asks`, `flow`) the strictest that was *said* holds; of a total that two layers
+define, the one that is further up; of roles, see `roles_of`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
