@@ -22,13 +22,14 @@ from typing import Literal
 from agent_host import __version__
 from agent_host.cli.commands import resolve_command
 from agent_host.cli.facts import ModelFacts, facts_of, known_prices
+from agent_host.cli.sandboxed import machine_sandboxes
 from agent_host.config import paths
 from agent_host.config.choose import ModelChoice, available, choose_model
 from agent_host.config.load import OVERRIDES, Loaded, load
 from agent_host.config.local import local_hint
 from agent_host.config.near import nearest
 from agent_host.config.secrets import is_reference, resolve
-from agent_host.config.trust import TrustStore, items_of, needs_trust
+from agent_host.config.trust import TrustStore, is_demo, items_of, needs_trust
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean, clean_line
 
@@ -183,6 +184,28 @@ def _servers(facts: Facts) -> Iterator[Finding]:
         else:
             fix, text = resolve_command(facts.loaded, server)
             yield Finding(level="problem" if fix else "ok", text=f"{where}: {text}", fix=fix)
+
+
+def _sandboxes(facts: Facts) -> Iterator[Finding]:
+    found = machine_sandboxes()
+    yield Finding(level="ok" if found.ok else "note", text=found.text, fix=found.fix)
+    if facts.loaded is None:
+        return
+    servers = facts.loaded.config.servers.items()
+    bare = [
+        name
+        for name, server in servers
+        if server.enabled
+        and server.command
+        and server.sandbox.mode == "off"
+        and not is_demo(server)
+    ]
+    if bare:
+        yield Finding(
+            level="note",
+            text=f"unsandboxed, with all of the user's rights: {', '.join(bare)}",
+            fix="`sandbox = true` in a server's table confines it",
+        )
 
 
 def _pins(facts: Facts) -> Iterator[Finding]:
@@ -362,6 +385,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
     ("config", _config),
     ("environment", _environment),
     ("servers", _servers),
+    ("sandbox", _sandboxes),
     ("versions", _pins),
     ("secrets", _secrets),
     ("trust", _trust),

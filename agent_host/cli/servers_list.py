@@ -40,8 +40,8 @@ async def _health(pool: Pool) -> tuple[ServerHealth, ...]:
 
 
 _HEADERS = (
-    "name", "transport", "state", "version", "protocol", "tools", "connect", "answer", "calls",
-    "restarts", "",
+    "name", "transport", "sandbox", "state", "version", "protocol", "tools", "connect", "answer",
+    "calls", "restarts", "",
 )  # fmt: skip
 _KEPT = ("name", "transport", "state", "tools", "")
 """Columns that stay also when they hold nothing."""
@@ -105,10 +105,11 @@ def _facts(server: ServerConfig, health: ServerHealth | None) -> dict[str, objec
 def _row(name: str, server: ServerConfig, health: ServerHealth | None) -> tuple[object, ...]:
     transport = _transport(server, health)
     if health is None:
-        return (name, transport, "disabled", *[""] * (len(_HEADERS) - 3))
+        return (name, transport, "", "disabled", *[""] * (len(_HEADERS) - 4))
     return (
         name,
         transport,
+        health.sandbox,
         health.state.replace("_", " "),
         clean_line(health.version, 24),
         health.protocol,

@@ -21,6 +21,7 @@ from typing import Any
 from agent_host.cli.advice import advice
 from agent_host.cli.commands import resolve_command
 from agent_host.cli.live import enabled, with_servers
+from agent_host.cli.sandboxed import server_sandbox
 from agent_host.cli.steps import Diagnosis, Found
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
@@ -104,7 +105,9 @@ def _before(loaded: Loaded, name: str, diagnosis: Diagnosis) -> bool:
     if not diagnosis.step("references", partial(_references, loaded, name, server)):
         return False
     if server.command is not None:
-        return diagnosis.step("command", partial(_command, loaded, server))
+        return diagnosis.step("command", partial(_command, loaded, server)) and diagnosis.step(
+            "sandbox", partial(server_sandbox, loaded, name, server)
+        )
     where = partial(loaded.where, "servers", name)
     steps = import_module(_REACH).reach(_spec(loaded, name), where)
     return all(diagnosis.step(step, check) for step, check in steps)

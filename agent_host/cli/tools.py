@@ -290,6 +290,9 @@ async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
     else:
         out = sys.stderr if result.error else sys.stdout
         out.write(_shown(result) + "\n")
+    for health in pool.health() if result.error else ():
+        if health.name == tool.server and health.hint:
+            sys.stderr.write(f"{clean_line(health.name)}: {clean_line(health.hint, 600)}\n")
     match result.error:
         case None:
             return ExitStatus.DONE

@@ -54,6 +54,7 @@ def sandbox_of(
     return Sandbox(
         wish=Wish(
             server=name,
+            command=server.command or "",
             mode=table.mode,
             read=granted("read", table.read, write),
             write=write,

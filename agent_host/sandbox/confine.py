@@ -54,7 +54,7 @@ class Sandbox:
                 why = f"seccomp filters cannot be had on {machine.processor}"
             elif not machine.landlock:
                 why = f"{why}; Landlock is not there either"
-            return (f"what confines programs ({why})",)
+            return (f"a way to confine programs ({why})",)
         found = []
         if wish.network == "loopback" and not machine.loopback:
             found.append('network = "loopback" (the kernel does not let a process stay between)')
@@ -67,23 +67,27 @@ class Sandbox:
         """Why the server must not be started, for people; empty if it may."""
         if self.wish.mode != "required" or not self.missing:
             return ""
-        what = "; ".join(self.missing)
-        fix = f"{INSTALL}, or " if self.kind != "bubblewrap" else ""
-        where = self.wish.where("mode")
-        return (
-            f'{where}: its sandbox is required, and this machine lacks {what}: {fix}mode = "auto"'
-        )
+        lacks = "; ".join(self.missing)
+        return f"its sandbox is required, and this machine lacks {lacks}: {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """What would make it enforce more, for people; empty if nothing would."""
+        install = INSTALL if self.kind != "bubblewrap" else ""
+        if self.wish.mode == "required" and self.missing:
+            weaker = f'put mode = "auto" into {self.wish.where("mode")}'
+            return f"{install}, or {weaker}" if install else weaker
+        return install
 
     @property
     def warning(self) -> str:
         """What to tell aloud of a server that is started with less than was asked for."""
         if not self.missing or self.wish.mode == "required":
             return ""
-        what = "; ".join(self.missing)
+        lacks = "; ".join(self.missing)
         if self.kind == "none":
-            why = what.partition("(")[2].rpartition(")")[0]
-            return f"runs WITHOUT a sandbox, with all of the user's rights: {why}; {INSTALL}"
-        return f"its sandbox ({self.kind}) does not enforce {what}"
+            return f"runs WITHOUT a sandbox, with all of the user's rights; missing: {lacks}"
+        return f"runs in a sandbox ({self.kind}) that does not enforce {lacks}"
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -172,7 +176,7 @@ class Sandbox:
 
     def _limits(self) -> list[str]:
         """The options that limit. Where the kernel counts a user's processes in all, the limit is
-        what runs now and what is granted."""
+        what runs now, the keeper, and what is granted."""
         options = ["core=0"]
         if self.wish.memory is not None:
             options.append(f"data={self.wish.memory << 20}")
@@ -180,7 +184,7 @@ class Sandbox:
             if self.kind == "bubblewrap" and self.machine.counts_inside:
                 options.append(f"inside={self.wish.processes + 1}")  # and bubblewrap's own
             else:
-                options.append(f"nproc={_running() + self.wish.processes}")
+                options.append(f"nproc={_running() + 1 + self.wish.processes}")
         return options
 
 

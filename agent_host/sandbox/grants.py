@@ -10,6 +10,7 @@ container engine's socket) is named but not offered.
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,17 @@ _SECRET = (
     "docker.sock", "podman.sock", "containerd.sock", "keyrings", ".config/gcloud",
 )  # fmt: skip
 _CACHES = (".npm", ".cache", ".local/share/uv", ".bun", ".deno")
+RUNNERS = {
+    "npx": ("~/.npm",),
+    "npm": ("~/.npm",),
+    "uvx": ("~/.cache/uv", "~/.local/share/uv"),
+    "uv": ("~/.cache/uv", "~/.local/share/uv"),
+    "pipx": ("~/.local/share/pipx", "~/.cache/pip"),
+    "bunx": ("~/.bun",),
+    "bun": ("~/.bun",),
+    "deno": ("~/.cache/deno",),
+}
+"""Programs that fetch the server before they run it -> where they keep it."""
 LONGEST = 4000
 """Characters of what a server said that are searched."""
 
@@ -64,6 +76,8 @@ class _Refusal:
 def grant(wish: Wish, said: str) -> str:
     """Return what to add to the config, and where; empty where nothing says that it would help."""
     said = said[-LONGEST:]
+    if runner := _runner(wish):
+        return runner
     refusal = _refused(wish, said)
     if refusal is not None:
         return _line(wish, refusal)
@@ -80,6 +94,31 @@ def grant(wish: Wish, said: str) -> str:
             f'read = ["FOLDER"] to {_table(wish)}'
         )
     return ""
+
+
+def _runner(wish: Wish) -> str:
+    """What a program lacks that has to fetch the server first; it often does not say so."""
+    name = Path(wish.command).name
+    lacks = [path for path in RUNNERS.get(name, ()) if not reached(_whole(wish, path), wish.write)]
+    if name not in RUNNERS or (not lacks and wish.network == "all"):
+        return ""
+    parts = [f"write = {_listed(wish, wish.write, lacks)}"] if lacks else []
+    parts += ['network = "all"'] if wish.network != "all" else []
+    return (
+        f"{name} fetches what it runs, which its sandbox refuses: install the server and name its "
+        f"own program, or put {' and '.join(parts)} into {_table(wish)}"
+    )
+
+
+def _whole(wish: Wish, path: str) -> str:
+    return wish.home + path[1:] if path.startswith("~/") else path
+
+
+def _listed(wish: Wish, now: Iterable[Grant], more: Iterable[str]) -> str:
+    """A list for the config: what stands there and what comes to it."""
+    paths = [*(_short(wish, grant.named) for grant in now), *more]
+    quoted = (json.dumps(clean_line(path, 200), ensure_ascii=False) for path in paths)
+    return f"[{', '.join(quoted)}]"
 
 
 def _network(wish: Wish, said: str) -> str:
@@ -109,10 +148,8 @@ def _line(wish: Wish, refusal: _Refusal) -> str:
         parent = str(Path(path).parent)
         path = path if parent in ("/", wish.home) else parent
     now: tuple[Grant, ...] = wish.write if key == "write" else wish.read
-    listed = [_short(wish, g.named) for g in now] + [_short(wish, path)]
-    value = ", ".join(json.dumps(clean_line(item, 200), ensure_ascii=False) for item in listed)
-    verb = "put" if now else "add"
-    return f"if it should have {shown}: {verb} {key} = [{value}]{network} to {_table(wish)}"
+    value = _listed(wish, now, [_short(wish, path)])
+    return f"if it should have {shown}: put {key} = {value}{network} into {_table(wish)}"
 
 
 def _short(wish: Wish, path: str) -> str:

@@ -25,7 +25,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What one server is granted, and what not.
+    """What one server is granted, and what not. `command`: as the config names it.
 
     `memory`: megabytes (2**20 bytes) of private memory for each process; `processes`: how many
     there may be, threads included. `program`: files and folders that belong to the program beside
@@ -36,6 +36,7 @@ class Wish:
     """
 
     server: str
+    command: str = ""
     mode: Mode = "auto"
     read: tuple[Grant, ...] = ()
     write: tuple[Grant, ...] = ()

@@ -32,8 +32,9 @@ class Confinement:
         """As `ServerHealth.sandbox`."""
         if not self._is_program:
             return ""
-        kind = "none" if self._sandbox is None else self._sandbox.kind
-        return UNSANDBOXED if kind == "none" else kind
+        if self._sandbox is None or (self._sandbox.kind == "none" and self.warning):
+            return UNSANDBOXED
+        return self._sandbox.kind
 
     @property
     def warning(self) -> str:
@@ -52,14 +53,16 @@ class Confinement:
         line = self._sandbox.grant(f"{logged}\n{why}")
         return f"{why}; {line}" if line and line not in why else why
 
-    def heard(self, reply: Reply) -> None:
-        """Look at what came of a call: an error may be the sandbox's."""
+    def heard(self, reply: Reply) -> str:
+        """Look at what came of a call, and tell what would mend an error that may be the
+        sandbox's; return it, or empty."""
         if self._sandbox is None or not _is_error(reply):
-            return
+            return ""
         text = reply.text or json.dumps(reply.raw.get("content"), ensure_ascii=False, default=str)
         line = self._sandbox.grant(clean(text[:HEARD]))
         if line:
             self._once(line)
+        return line
 
     def _once(self, line: str) -> None:
         if line not in self._told:

@@ -159,7 +159,8 @@ class ServerHealth:
     calls fail at once, because it keeps failing, `half-open` while one attempt may show otherwise.
     `since_seconds`: how long it has been in this state; `retry_seconds`: until it is tried again.
     `sandbox`: what a program is confined by, as `bubblewrap`, or `unsandboxed`; empty for a URL.
-    `warning`: what its sandbox does not enforce though the config asks for it.
+    `warning`: what its sandbox does not enforce though the config asks for it. `hint`: which line
+    of the config would grant what the last call was refused by it, if that seems so.
     """
 
     name: str
@@ -185,6 +186,7 @@ class ServerHealth:
     transport: Literal["stdio", "http", "sse"] = "stdio"
     sandbox: str = ""
     warning: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,7 +269,7 @@ class Supervisor:
             if reply is None or reply.kind in ("refused", "lost"):
                 calls.over()
         self._health.count(reply, now() - began)
-        self._confinement.heard(reply)
+        self._health.note(hint=self._confinement.heard(reply))
         if reply.kind in ("result", "error", "paused"):
             calls.answered()
             if life is not None:
