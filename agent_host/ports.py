@@ -230,6 +230,10 @@ class Vault(Protocol):
         """Return a call's arguments with the secrets that this tool may get where the model wrote
         their placeholders. Must never raise."""
 
+    def missing(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """Return why a call cannot run with these arguments (they hold the placeholder of a secret
+        that is not known any more), for the model, or None. Must never raise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalQuestion:

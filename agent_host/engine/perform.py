@@ -84,7 +84,9 @@ class Performer:
     async def _run_tool(self, state: CallState, tool: Tool) -> None:
         session = self._session
         call_id = state.call.id
-        if not self._judge.may_run(state) or not self._counted(state, tool):
+        if not self._judge.may_run(state) or self._lacks(state, tool):
+            return
+        if not self._counted(state, tool):
             return
         session.record(
             ToolStarted(
@@ -127,6 +129,14 @@ class Performer:
         if vault is not None:
             whole = vault.conceal(whole)
         session.record(ToolFinished(result=bounded(whole, session.feed.journal.keep)))
+
+    def _lacks(self, state: CallState, tool: Tool) -> bool:
+        """Whether a secret is missing that stands in the arguments; such a call does not run."""
+        vault = self._session.rooms.vault
+        problem = vault.missing(tool, state.arguments) if vault is not None else None
+        if problem is not None:
+            self._judge.finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
+        return problem is not None
 
     def _counted(self, state: CallState, tool: Tool) -> bool:
         """Count the call in the running totals; one that cannot be counted does not run."""

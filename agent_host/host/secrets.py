@@ -1,11 +1,20 @@
-"""References to secrets, resolved at the last moment."""
+"""Secrets of a run: references, resolved at the last moment, and what is found by its form."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent_host.config.load import Loaded
+from agent_host.config.paths import user_data_folder
 from agent_host.config.secrets import references, resolve
+from agent_host.core.errors import ConfigError
 from agent_host.core.types import Principal
+from agent_host.records.detect import Detector
+from agent_host.records.marks import Marks, user_key
 from agent_host.records.redact import Redactor
+from agent_host.records.vault import Vault
+
+KEY_FILE = "secrets.key"
+"""Keys the marks of secrets that were found; in the user's data folder."""
 
 
 class Secrets:
@@ -17,6 +26,32 @@ class Secrets:
         self.redactor = redactor or Redactor({})
         self._tokens: set[str] = set()
         self.user_tokens: dict[tuple[str, str], str] = {}
+
+    def look(self, loaded: Loaded) -> None:
+        """Look for secrets by their form as well, as a config says. Raises ConfigError."""
+        said = loaded.config.secrets
+        for place, glob in enumerate(said.reveal):
+            if not all(glob.partition("/")):
+                raise ConfigError(
+                    f"{loaded.at('secrets', 'reveal', place)} is no glob over `server/tool`; "
+                    'write it as "crm/send_*"'
+                )
+        marks = Marks(lambda: user_key(user_data_folder() / KEY_FILE), keep=said.hide_from_model)
+        self.redactor.marks = marks
+        if not said.detect:
+            return
+        try:
+            self.redactor.finder = Detector(said.patterns)
+        except ConfigError as error:
+            name, _, why = str(error).partition(" ")
+            raise ConfigError(f"{loaded.at('secrets', 'patterns', name)} {why}") from None
+
+    def vault(self, loaded: Loaded, *, resumed: bool) -> Vault | None:
+        """Return what keeps secrets from the model, None where there is nothing to do."""
+        said = loaded.config.secrets
+        if not (said.hide_from_model or resumed):
+            return None
+        return Vault(self.redactor, said.reveal, hide=said.hide_from_model, resumed=resumed)
 
     def resolve(self, text: str, base: Path, key: str) -> str:
         """Return `text` with its references resolved. Raises ConfigError."""

@@ -45,7 +45,7 @@ from agent_host.ports import Approver, EventSink, Respondent
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
-from agent_host.records.streamed import RedactedSink
+from agent_host.records.streamed import redacted
 from agent_host.records.transcript import Transcript
 from agent_host.servers.pool import Pool, Replaced
 from agent_host.state.approvals import Waiting
@@ -144,6 +144,7 @@ async def open_session(
     begin = _Beginning(secrets, loader, Relay(), Gate(), Models(loaded, secrets, loader))
     models, gate = begin.models, begin.gate
     try:
+        secrets.look(loaded)
         policy = make_policy(loaded)
         pool = _begun(loaded, options, begin, asks=respondent is not None)
         principal, file, audit = await _opened(loaded, options.resume, secrets, pool)
@@ -157,6 +158,7 @@ async def open_session(
                     policy=policy,
                     approver=approvals,
                     recorded=secrets.redactor.value,
+                    vault=secrets.vault(loaded, resumed=options.resume is not None),
                     fallback=fallback,
                     prices=models.prices,
                     respondent=respondent,
@@ -164,7 +166,7 @@ async def open_session(
                 )
                 telemetry = Telemetry(loaded, secrets, loader)
                 tracing = filter(None, [telemetry.sink])
-                shown = [RedactedSink(sink, secrets.redactor) for sink in (*sinks, *tracing)]
+                shown = redacted((*sinks, *tracing), secrets.redactor)
                 opened = _Opened(
                     rooms, principal, _retry(models.choice), (*shown, approvals, gate), audit
                 )

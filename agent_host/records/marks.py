@@ -27,9 +27,12 @@ FOUND = re.compile(r"\[secret:[A-Za-z0-9._-]{1,64}:[0-9a-f]{6,64}\]")
 
 
 class Marks:
-    """Marks of one run. `key` is asked once, when the first secret is found."""
+    """Marks of one run. `key` is asked once, when the first secret is found. `keep`: `values` has
+    the secret of each mark, in memory."""
 
-    def __init__(self, key: Callable[[], bytes] | None = None) -> None:
+    def __init__(self, key: Callable[[], bytes] | None = None, *, keep: bool = False) -> None:
+        self.keep = keep
+        self.values: dict[str, str] = {}
         self._make_key = key or (lambda: secrets.token_bytes(KEY_BYTES))
         self._key = b""
         self._by_digest: dict[str, str] = {}
@@ -48,6 +51,8 @@ class Marks:
         self._taken.add(digest[:size])
         mark = f"[secret:{_KIND.sub('-', kind)[:64]}:{digest[:size]}]"
         self._by_digest[digest] = mark
+        if self.keep:
+            self.values[mark] = value
         return mark
 
 

@@ -10,6 +10,7 @@ costs time in proportion to its length. A value that is split over two streams (
 answer) is not put together again.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from agent_host.core.events import (
@@ -88,34 +89,66 @@ class Stream:
         return "".join((*parts, whole[done:stop])), stop
 
 
-class RedactedSink:
-    """Shows another sink everything without secrets."""
+class _Redacting:
+    """What becomes of each item; computed once, however many sinks are shown it."""
 
-    def __init__(self, sink: EventSink, redactor: Redactor) -> None:
-        self._sink = sink
+    def __init__(self, redactor: Redactor) -> None:
+        self.count = 0
+        self.shown: tuple[Record | Ephemeral, ...] = ()
         self._redactor = redactor
         self._stream = Stream(redactor)
         self._last: _Delta | None = None
 
-    def emit(self, item: Record | Ephemeral) -> None:
-        """Take one item. Raises what the sink raises."""
+    def take(self, item: Record | Ephemeral) -> None:
+        """Take the next item."""
+        self.count += 1
         if isinstance(item, TextDelta | ReasoningDelta | ToolArgumentsDelta):
-            if self._last is not None and not _continues(self._last, item):
-                self._release()
-            self._last = item
-            text = self._stream.take(item.text)
-            if text:
-                self._sink.emit(item if text == item.text else replace(item, text=text))
-            return
-        if isinstance(item, Record):
-            self._release()
-        self._sink.emit(self._redactor.item(item))
+            self.shown = self._piece(item)
+        elif isinstance(item, Record):
+            self.shown = (*self._rest(), self._redactor.item(item))
+        else:
+            self.shown = (self._redactor.item(item),)
 
-    def _release(self) -> None:
+    def _piece(self, item: _Delta) -> tuple[Record | Ephemeral, ...]:
+        rest: tuple[_Delta, ...] = ()
+        if self._last is not None and not _continues(self._last, item):
+            rest = self._rest()
+        self._last = item
+        text = self._stream.take(item.text)
+        if not text:
+            return rest
+        return (*rest, item if text == item.text else replace(item, text=text))
+
+    def _rest(self) -> tuple[_Delta, ...]:
+        """What was held back of the last stream."""
         last, self._last = self._last, None
         text = self._stream.end()
-        if last is not None and text:
-            self._sink.emit(replace(last, text=text))
+        return (replace(last, text=text),) if last is not None and text else ()
+
+
+class RedactedSink:
+    """Shows another sink everything without secrets; made by `redacted`."""
+
+    def __init__(self, sink: EventSink, redacting: _Redacting) -> None:
+        self._sink = sink
+        self._redacting = redacting
+        self._count = redacting.count
+
+    def emit(self, item: Record | Ephemeral) -> None:
+        """Take one item. Raises what the sink raises."""
+        redacting = self._redacting
+        if self._count == redacting.count:  # the first of the sinks that is shown it
+            redacting.take(item)
+        self._count = redacting.count
+        for shown in redacting.shown:
+            self._sink.emit(shown)
+
+
+def redacted(sinks: Iterable[EventSink], redactor: Redactor) -> list[EventSink]:
+    """Return sinks that show these ones everything without secrets. All of them must be emitted
+    each item before the next one."""
+    redacting = _Redacting(redactor)
+    return [RedactedSink(sink, redacting) for sink in sinks]
 
 
 def _continues(last: _Delta, item: _Delta) -> bool:

@@ -439,6 +439,9 @@ class Masks:
     def reveal(self, tool: Any, arguments: JsonObject) -> JsonObject:
         return {k: "4711" if v == "[hidden]" else v for k, v in arguments.items()}
 
+    def missing(self, tool: Any, arguments: JsonObject) -> str | None:
+        return "[gone] is gone" if "[gone]" in arguments.values() else None
+
 
 def test_secrets_reach_the_tool_and_neither_model_nor_record():
     world = World(
@@ -452,6 +455,21 @@ def test_secrets_reach_the_tool_and_neither_model_nor_record():
     assert world.arguments == {"a": {"pin": "4711"}}
     assert events(s, ToolStarted)[0].arguments == {"pin": "[hidden]"}
     assert events(s, ToolFinished)[0].result.content[0].text == "the pin is [hidden]"
+
+
+def test_a_call_that_lacks_a_secret_does_not_run_and_the_model_is_told():
+    world = World(results={})
+    plan = [answer("", call("a", "ask_me", pin="[gone]"))]
+    approver, policy = Scripted(always(yes("tester"))), asking()
+    s = session(MemoryJournal(), plan=plan, world=world, approver=approver, policy=policy)
+    s.rooms = replace(s.rooms, vault=Masks())
+    play(s)
+    assert world.arguments == {}
+    assert events(s, ToolStarted) == []
+    [finished] = events(s, ToolFinished)
+    assert finished.result.error == "invalid_arguments"
+    assert finished.result.content[0].text == "not executed: [gone] is gone"
+    assert policy.taken_back == ["a"]
 
 
 def test_a_tools_labels_come_with_what_it_returns():

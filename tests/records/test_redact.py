@@ -9,7 +9,7 @@ from agent_host.core.types import Message, Text, ToolCall
 from agent_host.records.codec import MAX_DEPTH, encode
 from agent_host.records.decode import decode
 from agent_host.records.redact import Redactor
-from agent_host.records.streamed import RedactedSink
+from agent_host.records.streamed import redacted
 from tests.records.samples import LEGAL, finished, records, responded, started, user
 
 PLAIN = records(*LEGAL)
@@ -105,7 +105,7 @@ class Seen(list):
 
 def shown(redactor, *items):
     seen = Seen()
-    sink = RedactedSink(seen, redactor)
+    [sink] = redacted([seen], redactor)
     for item in items:
         sink.emit(item)
     return seen
