@@ -259,8 +259,9 @@ class Projection:
     def _tool_finished(self, event: e.ToolFinished, at: str) -> Fields:
         result = event.result
         call = self._call(result.call_id)
+        ran = bool(call.started_at) or result.error == "outcome_unknown"
         entry = {
-            "type": "call_finished" if call.started_at else "call_refused",
+            "type": "call_finished" if ran else "call_refused",
             "outcome": result.error or "ok",
             "result_sha256": digest(self._redact([list(result.content), result.error])),
             "artifact": result.artifact,
@@ -270,7 +271,7 @@ class Projection:
         }
         if call.started_at:
             entry["duration_ms"] = _milliseconds(call.started_at, at)
-        else:
+        if not ran:
             entry |= self._shown("arguments", call.asked or call.proposed)
         self._calls.pop(result.call_id, None)
         return entry

@@ -52,19 +52,34 @@ class Tail:
 
 def read_tail(fd: int, size: int) -> Tail:
     """Read the end of an open file. Cost: that of its last entry, unless that is damaged."""
-    tail = Tail(size, size, None)
+    tail = Tail(size, 0, None)
     for reach in _REACHES:
         start = max(size - reach, 0)
         data = os.pread(fd, size - start, start)
         tail = _tail(data, start, size)
         if tail.link is not None or start == 0:
-            break
-    return tail
+            return tail
+    if tail.whole < size:
+        return tail
+    end = _last_newline(fd, size)  # a torn end that is longer than any entry
+    before = read_tail(fd, end) if end else Tail(0, 0, None)
+    return Tail(size, end, before.link, before.damaged)
+
+
+def _last_newline(fd: int, size: int) -> int:
+    """Return the place behind the last newline; 0 if there is none."""
+    while size:
+        start = max(size - _BLOCK, 0)
+        found = os.pread(fd, size - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        size = start
+    return 0
 
 
 def _tail(data: bytes, start: int, size: int) -> Tail:
     cut = data.rfind(b"\n") + 1
-    whole = start + cut if cut or not start else size
+    whole = start + cut if cut or not start else size  # no newline in reach: nobody knows yet
     lines = data[:cut].split(b"\n")[: -1 if cut else 0]
     damaged = 0
     for line in reversed(lines[1:] if start else lines):

@@ -34,6 +34,7 @@ WAIT = 5.0
 """Seconds to wait for another process that is writing; it needs microseconds."""
 
 LOCK_FILE = "lock"
+_SEEN = 80
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -68,6 +69,7 @@ class AuditLog:
         self._lock_fd = self._fd = -1
         self._path = folder
         self._size = 0
+        self._seen = b""
         self._last_type = ""
         self._unsynced: list[int] = []
         self._dirty = self._new_name = False
@@ -195,15 +197,18 @@ class AuditLog:
         if self._fd < 0:
             return False
         facts = os.fstat(self._fd)
-        return facts.st_size == self._size and facts.st_nlink > 0
+        return facts.st_size == self._size and facts.st_nlink > 0 and self._is_there()
 
     def _is_there(self) -> bool:
         """Whether the last entry that was seen stands where it stood. A file that is gone may have
         been too old to be kept."""
         if self._fd < 0 or not os.fstat(self._fd).st_nlink:
             return True
-        end = f'"hash":"{self.last[1]}"}}\n'.encode("ascii")
-        return os.pread(self._fd, len(end), max(self._size - len(end), 0)) == end
+        return self._end() == self._seen
+
+    def _end(self) -> bytes:
+        """The last bytes, which hold the last entry's hash."""
+        return os.pread(self._fd, min(_SEEN, self._size), max(self._size - _SEEN, 0))
 
     def _open_end(self) -> None:
         if self._fd >= 0 and os.fstat(self._fd).st_nlink and self._read_end() != "file_ended":
@@ -236,6 +241,7 @@ class AuditLog:
         """Read the end of the open file, set aside what is torn, return the last entry's type."""
         tail = read_tail(self._fd, os.fstat(self._fd).st_size)
         self._size = tail.whole
+        self._seen = self._end()
         if tail.link is None:
             self.last = first_seq(self._path) - 1 + tail.damaged, ZERO
             self._last_type = ""
@@ -249,13 +255,17 @@ class AuditLog:
     def _set_aside(self, tail: Tail) -> Fields:
         """Move a torn end to `<file>.torn`; on disk there before it is cut off here."""
         aside = self._path.with_name(f"{self._path.name}.torn")
-        data = os.pread(self._fd, tail.size - tail.whole, tail.whole)
+        torn = hashlib.sha256()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(aside, flags, 0o600)
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._disk.write(fd, rest) :]
+            place = tail.whole
+            while data := os.pread(self._fd, 1 << 20, place):
+                place += len(data)
+                torn.update(data)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[self._disk.write(fd, rest) :]
             self._disk.sync(fd)
         finally:
             os.close(fd)
@@ -263,8 +273,8 @@ class AuditLog:
         return {
             "type": "torn_end",
             "time": self._clock(),
-            "size": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "size": tail.size - tail.whole,
+            "sha256": torn.hexdigest(),
             "kept": aside.name,
         }
 
@@ -339,6 +349,7 @@ class AuditLog:
                 else self._cannot("the entry cannot be written", problem)
             )
         self._size += len(data)
+        self._seen = data[-_SEEN:]
         self._dirty = True
 
     def _cut_back(self) -> None:

@@ -123,7 +123,7 @@ def _lines(report: Report, kept: list[Anchor], known: list[str]) -> Iterator[str
 
 def _signed(report: Report, known: list[str]) -> str:
     if not report.signed:
-        return "no checkpoint is signed"
+        return "no checkpoint is signed" if report.finding is None else "none of them is signed for"
     whose = "this user's key" if known and set(report.keys) <= set(known) else "key"
     keys = ", ".join(map(key_id, report.keys))
     rest = f", {report.unsigned} not signed" if report.unsigned else ""
