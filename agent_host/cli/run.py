@@ -28,12 +28,14 @@ from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.ports import EventSink
 from agent_host.records.codec import encode_value
 from agent_host.surfaces.browser import open_page
+from agent_host.surfaces.cards import title
 from agent_host.surfaces.jsonl import JsonLines, JsonSummary
 from agent_host.surfaces.notes import Notes
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.people import People, make_people
 from agent_host.surfaces.plain import PlainText
 from agent_host.surfaces.purpose import purpose
+from agent_host.surfaces.question import demanded
 
 STATUS: Mapping[EndReason | None, ExitStatus] = {
     "done": ExitStatus.DONE,
@@ -71,7 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="ask",
         help="what happens to calls that policy wants a human for: ask at this terminal (the "
         "default; refused where there is none), leave it to policy or none (refused), all "
-        "(allowed), defer (the run parks, exit status 7)",
+        "(allowed, but for what takes particular people), defer (the run parks, exit status 7; "
+        "`agent-host approvals` answers)",
     )
     parser.add_argument(
         "--output",
@@ -283,6 +286,13 @@ def _say_cost(notes: Outlet, host: HostSession) -> None:
 def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None) -> None:
     if reason is None:
         wants = "input" if host.session.conversation.awaiting == "input" else "approval"
+        for short, one in host.waiting():
+            name = title(one.server, one.tool)
+            whom = "" if one.terms.anybody else f" ({demanded(one.terms)})"
+            notes.write(
+                f"agent-host: {name} waits for approval{whom}: agent-host approvals show {short}, "
+                f"then agent-host approvals approve {short}\n"
+            )
         what = f"waits for {wants}; go on with"
     elif reason in {"limit", "interrupted", "model_unavailable"}:
         what = "can go on with"

@@ -209,7 +209,7 @@ class Approvals:
             terms=terms_of(asked),
             requester=asked.requester,
             requester_from=asked.requester_from,
-            yeses=tuple((yes.by, yes.authenticated_by) for yes in question.yeses),
+            yeses=question.yeses,
             labels=question.labels,
             expires_at=asked.expires_at,
             definition=question.tool,

@@ -174,10 +174,17 @@ class Show:
             case PolicyDecided():
                 name, rule = self._name(event.call_id), clean_line(event.rule, 100)
                 reason = f": {clean_line(event.reason)}" if event.reason else ""
-                yield f"policy, {event.decision} {name} by rule {rule}{reason}"
+                where = f" ({clean_line(event.origin, 200)})" if event.origin else ""
+                yield f"policy, {event.decision} {name} by rule {rule}{where}{reason}"
             case ApprovalRequested():
                 doubt = " (outcome of an earlier start unknown)" if event.in_doubt else ""
-                yield f"approval asked, {self._name(event.call_id)}{doubt}"
+                until = f", until {clean_line(event.expires_at, 40)}" if event.expires_at else ""
+                yield f"approval asked, {self._name(event.call_id)}{doubt}{until}"
+                terms = event.terms
+                if terms is not None and not terms.anybody:
+                    people = sum(one.needed for one in terms.demands)
+                    roles = dict.fromkeys(role for one in terms.demands for role in one.roles)
+                    yield f"    takes {people} of: {clean_line(', '.join(roles)) or 'anybody'}"
                 yield from self._arguments(event.call_id, event.arguments)
             case ApprovalGiven():
                 yield from self._approval(event)
@@ -200,7 +207,11 @@ class Show:
             "session_tool": ", always for this tool in this session",
         }[event.scope]
         answer = "approved" if event.decision == "approve" else "refused"
-        yield f"{answer} {self._name(event.call_id)}{scope}, by {clean_line(event.by, 60)}"
+        who = clean_line(event.by, 60)
+        if event.authenticated_by:
+            who = f"{who} ({clean_line(event.authenticated_by, 200)})"
+        elsewhere = ", from elsewhere" if event.via else ""
+        yield f"{answer} {self._name(event.call_id)}{scope}, by {who}{elsewhere}"
         if event.arguments is not None:
             yield "    with edited arguments:"
             yield from self._arguments(event.call_id, event.arguments)
@@ -209,6 +220,8 @@ class Show:
     def _result(self, result: ToolResult) -> Iterator[str]:
         what = f"error {result.error}" if result.error else "result"
         yield f"{what} of {self._name(result.call_id)}{self._took(result.call_id)}"
+        if result.labels:
+            yield f"    labels: {clean_line(', '.join(result.labels))}"
         for block in (*result.for_user, *result.content):
             yield from self._block(block)
         if result.artifact:

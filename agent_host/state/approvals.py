@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from agent_host.core.approvals import Yes
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
 from agent_host.core.types import ApprovalTerms, JsonObject, LabelSeen, Tool
@@ -78,7 +79,7 @@ class Waiting:
     terms: ApprovalTerms = ApprovalTerms()
     requester: str = ""
     requester_from: str = ""
-    yeses: tuple[tuple[str, str], ...] = ()
+    yeses: tuple[Yes, ...] = ()
     labels: tuple[LabelSeen, ...] = ()
     expires_at: str = ""
     definition: Tool | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, assert_never
 
+from agent_host.core.approvals import Yes, counted, digest, lacking, terms_of
 from agent_host.core.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -43,7 +44,16 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.text import clean_line, clip
-from agent_host.core.types import Content, Json, JsonObject, StopReason, Text, ToolCall, ToolResult
+from agent_host.core.types import (
+    ApprovalTerms,
+    Content,
+    Json,
+    JsonObject,
+    StopReason,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 Kind = Literal["call", "result", "failure", "notice"]
 
@@ -79,6 +89,9 @@ class _Call:
     title: str
     started: str = ""
     refused: bool = False
+    terms: ApprovalTerms = ApprovalTerms()
+    arguments: str = ""
+    yeses: tuple[Yes, ...] = ()
 
 
 def brief(value: Json, limit: int = _VALUE) -> str:
@@ -246,6 +259,8 @@ class Narrator:
         match event:
             case ApprovalRequested():
                 call.title = title(event.server, event.tool)
+                call.terms = terms_of(event)
+                call.arguments = digest(event.arguments)
             case PolicyDecided(decision="deny"):
                 call.refused = True
                 reason = f": {clean_line(event.reason)}" if event.reason else ""
@@ -261,12 +276,32 @@ class Narrator:
                 said = f": {clean_line(event.feedback)}" if event.feedback else ""
                 yield Card(
                     kind="failure",
-                    text=f"{call.title}  refused by {clean_line(event.by, 64)}{said}",
+                    text=f"{call.title}  refused by {_who(event)}{said}",
                 )
-            case PolicyDecided() | ApprovalGiven():
+            case ApprovalGiven():
+                yield from _tell_yes(call, event)
+            case PolicyDecided():
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
+
+
+def _tell_yes(call: _Call, event: ApprovalGiven) -> Iterator[Card]:
+    """A yes from elsewhere, or of one of several people; one's own was typed a moment ago."""
+    what = call.arguments if event.arguments is None else digest(event.arguments)
+    yes = Yes(event.by, event.authenticated_by, what, event.roles)
+    call.yeses = counted(call.yeses, yes)
+    missing = sum(one.needed for one in lacking(call.terms, call.yeses))
+    edited = " with other arguments" if event.arguments is not None else ""
+    if missing:
+        more = f"; {missing} more needed"
+        yield Card(kind="notice", text=f"{call.title}  approved by {_who(event)}{edited}{more}")
+    elif event.via or len(call.yeses) > 1:
+        yield Card(kind="notice", text=f"{call.title}  approved by {_who(event)}{edited}")
+
+
+def _who(event: ApprovalGiven) -> str:
+    return clean_line(event.by, 64) + (", from elsewhere" if event.via else "")
 
 
 def _tell_sampled(event: SamplingFinished, server: str) -> Card:

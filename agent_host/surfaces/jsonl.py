@@ -11,6 +11,7 @@ injected: surfaces and records are neighbours. Its lines are ASCII, so a termina
 from collections.abc import Callable
 
 from agent_host.core.events import (
+    ApprovalRequested,
     EndReason,
     Ephemeral,
     LimitReached,
@@ -113,7 +114,8 @@ class JsonSummary:
     reason, or "parked"), `detail`, `exit_status`, `provider`, `model`, `simulated`, `usage` (sum
     over the model calls of this process), `cost` (US dollars of them, null where the price of any
     is not known), `calls` (each `id`, `name`, `server`, `tool`,
-    `arguments`, `error`, `content`, `artifact`), `transcript` (path, or null).
+    `arguments`, `error`, `content`, `artifact`), `waiting` (the calls that wait for approval, each
+    as its `approval_requested` says it), `transcript` (path, or null).
     """
 
     def __init__(self, out: Outlet, *, encode: Encode) -> None:
@@ -124,6 +126,7 @@ class JsonSummary:
         self._cost: float | None = 0.0
         self._calls: dict[str, JsonObject] = {}
         self._closed: list[JsonObject] = []
+        self._waiting: dict[str, ApprovalRequested] = {}
         self._started: RunStarted | ModelChanged | None = None
         self._outcome: EndReason | None = None
         self._detail = ""
@@ -146,6 +149,8 @@ class JsonSummary:
                 self._detail = f"{event.kind}: {event.message}"
             case LimitReached():
                 self._detail = f"{event.name} limit of {event.limit:g}"
+            case ApprovalRequested():
+                self._waiting[event.call_id] = event
             case ToolStarted() | ToolFinished():
                 self._take_call(event)
             case RunEnded():
@@ -166,6 +171,7 @@ class JsonSummary:
 
     def _take_call(self, event: ToolStarted | ToolFinished) -> None:
         call_id = event.call_id if isinstance(event, ToolStarted) else event.result.call_id
+        self._waiting.pop(call_id, None)
         call = self._calls.setdefault(call_id, {"id": call_id, "name": "", "arguments": {}})
         if isinstance(event, ToolStarted):
             call |= {"server": event.server, "tool": event.tool, "arguments": event.arguments}
@@ -197,6 +203,7 @@ class JsonSummary:
             "usage": self._usage,
             "cost": self._cost,
             "calls": [absent | call for call in [*self._closed, *self._calls.values()]],
+            "waiting": list(self._waiting.values()),
             "transcript": transcript,
         }
         self._out.write(_line(self._encode, summary))
