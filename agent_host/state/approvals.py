@@ -28,6 +28,9 @@ from agent_host.state.database import connect, transaction
 KEPT_SECONDS = 30 * 86400
 """How long an answer is kept after it was given."""
 
+CHANGED = "what is asked has changed: the arguments, the tool, or the rules that ask"
+"""Why an answer to an earlier question about a call does not count."""
+
 SHORT = 8
 """Letters of a short id, at least."""
 
@@ -135,7 +138,8 @@ class Inbox:
     # -- questions ---------------------------------------------------------------------------
 
     def publish(self, question: Waiting) -> None:
-        """Let others see a question; it takes the place of any other about that call."""
+        """Let others see a question; it takes the place of any other about that call, and what
+        was answered to that one does not count."""
         with self._sound(), transaction(self._db):
             self._db.execute(
                 "DELETE FROM approval_questions WHERE folder = ? AND run_id = ? AND call_id = ?",
@@ -152,6 +156,13 @@ class Inbox:
                     _written(question),
                 ),
             )
+            for answer in self._answers(
+                "state = 'given' AND run_id = ? AND call_id = ? AND binding <> ?",
+                question.run_id,
+                question.call_id,
+                question.binding,
+            ):
+                self._settle(answer, "refused", CHANGED)
 
     def withdraw(self, run_id: str, call_id: str | None = None) -> None:
         """Nobody asks about that call (None: any call) of a run any more; answers that nobody has
