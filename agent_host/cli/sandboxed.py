@@ -17,10 +17,8 @@ def server_sandbox(loaded: Loaded, name: str, server: ServerConfig) -> Found:
     """What a program that is a server is confined to."""
     if server.sandbox.mode == "off":
         where = loaded.where("servers", name)
-        return Found(
-            text="unsandboxed: it has all of the user's rights",
-            fix=f"`sandbox = true` ({where}) confines it",
-        )
+        text = f"unsandboxed: all of the user's rights; `sandbox = true` ({where}) confines it"
+        return Found(text=text)
     try:
         sandbox: Any = import_module(_HOST).sandbox_of(name, server, loaded, os.environ)
     except ConfigError as error:

@@ -40,7 +40,7 @@ async def _health(pool: Pool) -> tuple[ServerHealth, ...]:
 
 
 _HEADERS = (
-    "name", "transport", "sandbox", "state", "version", "protocol", "tools", "connect", "answer",
+    "name", "transport", "state", "sandbox", "version", "protocol", "tools", "connect", "answer",
     "calls", "restarts", "",
 )  # fmt: skip
 _KEPT = ("name", "transport", "state", "tools", "")
@@ -105,12 +105,12 @@ def _facts(server: ServerConfig, health: ServerHealth | None) -> dict[str, objec
 def _row(name: str, server: ServerConfig, health: ServerHealth | None) -> tuple[object, ...]:
     transport = _transport(server, health)
     if health is None:
-        return (name, transport, "", "disabled", *[""] * (len(_HEADERS) - 4))
+        return (name, transport, "disabled", *[""] * (len(_HEADERS) - 3))
     return (
         name,
         transport,
-        health.sandbox,
         health.state.replace("_", " "),
+        health.sandbox,
         clean_line(health.version, 24),
         health.protocol,
         health.tools if health.state == "connected" else "",
