@@ -53,7 +53,9 @@ async def converse(loaded: Loaded, model: ModelAdapter, pool: ToolSource) -> Non
         session = Session(
             conversation=Conversation(),
             feed=Feed(run_id=run_id, journal=transcript, sinks=[], clock=now),
-            rooms=Rooms(model=model, tools=pool, policy=make_policy(loaded), approver=Nobody()),
+            rooms=Rooms(
+                model=model, tools=pool, policy=make_policy(loaded, os.environ), approver=Nobody()
+            ),
             principal=PRINCIPAL,
             monotonic=time.monotonic,
             new_id=lambda: f"request-{next(numbers)}",

@@ -136,7 +136,11 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
     wanted = SessionOptions(
-        model=options.model, effort=options.effort, resume=options.resume, only=only
+        model=options.model,
+        effort=options.effort,
+        resume=options.resume,
+        only=only,
+        interactive=True,
     )
     async with open_session(
         loaded,

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from agent_host.config.values import Count, Duration, Glob, Line, Name
 
-RESERVED_RULES = ("default", "trusted-read-only", "flow")
+RESERVED_RULES = ("default", "trusted-read-only", "flow", "totals")
 """Ids of rules that policy has by itself."""
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)

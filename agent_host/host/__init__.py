@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent_host.host.identity import user_name
     from agent_host.host.models import open_model
+    from agent_host.host.policy import make_policy
     from agent_host.host.servers import LOCK_FILE, open_pool, server_specs
     from agent_host.host.session import (
         HostSession,
         SessionOptions,
-        make_policy,
         open_session,
     )
 
@@ -27,7 +27,7 @@ _PUBLIC = {
     "LOCK_FILE": "agent_host.host.servers",
     "HostSession": "agent_host.host.session",
     "SessionOptions": "agent_host.host.session",
-    "make_policy": "agent_host.host.session",
+    "make_policy": "agent_host.host.policy",
     "open_model": "agent_host.host.models",
     "open_pool": "agent_host.host.servers",
     "open_session": "agent_host.host.session",

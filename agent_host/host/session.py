@@ -18,6 +18,7 @@ from pathlib import Path
 
 from agent_host.builtin.source import WithHostTools
 from agent_host.config.choose import ModelChoice
+from agent_host.config.layers import max_asks_of
 from agent_host.config.load import Loaded
 from agent_host.config.resolve import effort_problem
 from agent_host.config.schema import Config
@@ -36,11 +37,11 @@ from agent_host.host.approvals import Approvals
 from agent_host.host.audit import Auditing
 from agent_host.host.identity import identify
 from agent_host.host.models import Fallbacks, Models
+from agent_host.host.policy import make_policy
 from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned, startable_specs
 from agent_host.host.telemetry import Telemetry
 from agent_host.models.registry import module_of
-from agent_host.policy.rules import Rule, RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
@@ -56,7 +57,8 @@ class SessionOptions:
     """What a surface asks for. `model`: another one than the config's; `resume`: a run's id or
     the beginning of it; `only`: the names of the servers to use; `tool_choice`: of the first
     request after a user's message; `output_schema`: what an answer has to be; `effort`: how much
-    the model should think, in its provider's word."""
+    the model should think, in its provider's word; `interactive`: a person sits there, for rules
+    that ask about it."""
 
     model: str | None = None
     resume: str | None = None
@@ -64,6 +66,7 @@ class SessionOptions:
     tool_choice: ToolChoice = "auto"
     output_schema: JsonObject | None = None
     effort: str | None = None
+    interactive: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,7 +148,7 @@ async def open_session(
     models, gate = begin.models, begin.gate
     try:
         secrets.look(loaded)
-        policy = make_policy(loaded)
+        policy = make_policy(loaded, environ, interactive=options.interactive)
         pool = _begun(loaded, options, begin, asks=respondent is not None)
         principal, file, audit = await _opened(loaded, options.resume, secrets, pool)
         with file as transcript, Approvals(approver, loaded, secrets, transcript.path) as approvals:
@@ -345,7 +348,7 @@ def _session(
             max_tokens=config.limits.max_tokens,
             max_seconds=config.limits.max_seconds,
             max_cost=config.limits.max_cost,
-            max_asks=config.policy.max_asks,
+            max_asks=max_asks_of(loaded.layers),
         ),
         retry=opened.retry,
         sampling=_sampling(config),
@@ -387,23 +390,6 @@ def _sampling(config: Config) -> Sampling:
 
 def _named(origin: Origin) -> str:
     return clean_line(f"{origin.provider}:{origin.model} ({origin.adapter})", 160)
-
-
-def make_policy(loaded: Loaded) -> RulePolicy:
-    """Return the policy that a config describes. Raises ConfigError."""
-    policy = loaded.config.policy
-    rules = [
-        Rule(
-            id=rule.id,
-            effect=rule.effect,
-            server=rule.server,
-            tools=tuple(rule.tools),
-            reason=rule.reason,
-            where=loaded.where("policy", "rules", place),
-        )
-        for place, rule in enumerate(policy.rules)
-    ]
-    return RulePolicy(rules, policy.default)
 
 
 class _Counter:

@@ -133,7 +133,9 @@ class _Copying:
             }
         if isinstance(value, list):
             return [self.copy(one, place, depth + 1) for one in value]
-        return self._number(value, place)
+        if isinstance(value, int | float):
+            return self._number(value, place)
+        raise _Unsound(f"{_named(place)} is no value of JSON")
 
     def _text(self, text: str, place: Path) -> str:
         self.characters += len(text)

@@ -447,7 +447,7 @@ def test_the_policy_is_the_configs(tmp_path: Path) -> None:
 
     async def judged(host: HostSession) -> list[tuple[str, str, str]]:
         await host.session.rooms.tools.ready()
-        policy, out = make_policy(loaded), []
+        policy, out = make_policy(loaded, os.environ), []
         for name in ("look", "refund"):
             tool = host.pool.tools()[f"shop__{name}"]
             made = ToolCall(id="1", name=tool.name, arguments={})

@@ -91,9 +91,14 @@ def test_under_a_default_of_deny_only_the_configs_own_rules_allow():
 
 def test_the_built_in_rule_is_listed_where_it_is_in_force():
     mine = Rule(id="mine", effect="ask")
-    assert RulePolicy([mine]).rules == (mine, TRUSTED_READ_ONLY)
-    assert RulePolicy([mine], "deny").rules == (mine,)
-    assert RulePolicy([mine], "allow").rules == (mine,)
+
+    def listed(*arguments, **more):
+        return [rule.id for rule in RulePolicy([mine], *arguments, **more).rules]
+
+    assert listed() == ["mine", TRUSTED_READ_ONLY.id, "flow"]
+    assert listed("deny") == ["mine", "flow"]
+    assert listed("allow") == ["mine", "flow"]
+    assert listed(flow="off") == ["mine", TRUSTED_READ_ONLY.id]
 
 
 @pytest.mark.parametrize(
