@@ -33,10 +33,12 @@ def make_policy(
     *,
     interactive: bool = False,
     clock: Callable[[], float] = time.time,
+    moment: Callable[[], Moment] | None = None,
+    kept: Totals | None = None,
 ) -> RulePolicy:
     """Return the policy that a config and the files above it describe. `interactive`: a person
-    sits there (`run.interactive`); `clock`: wall time, in seconds since 1970. Raises
-    ConfigError."""
+    sits there (`run.interactive`); `clock`: wall time, in seconds since 1970; `moment`: instead
+    of both. `kept`: running totals that are in no state.db. Raises ConfigError."""
     layers = loaded.layers
     compiling = _Compiling(layers)
     totals = compiling.totals()
@@ -49,8 +51,8 @@ def make_policy(
         terms=ApprovalTerms(seconds=expires_of(layers)),
         language=compiling.language,
         totals=totals,
-        kept=Totals(paths.state_file(environ)) if totals else None,
-        moment=lambda: Moment(now=clock(), interactive=interactive),
+        kept=kept or (Totals(paths.state_file(environ)) if totals else None),
+        moment=moment or (lambda: Moment(now=clock(), interactive=interactive)),
     )
 
 
