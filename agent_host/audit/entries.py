@@ -209,6 +209,8 @@ class Projection:
         asked = call.proposed if call.asked is None else call.asked
         approved = asked if event.arguments is None else event.arguments
         if event.decision == "approve":
+            if canonical(approved) != canonical(asked):  # an edit starts the count anew
+                call.approvers.clear()
             call.asked = approved
             call.approvers.append(event.by)
             shown = self._shown("approved", approved)

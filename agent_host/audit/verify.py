@@ -179,7 +179,7 @@ class _Walk:
         """A sound line that does not continue the one before."""
         report = self.report
         expected = report.last + 1
-        if link.seq == report.last and link.prev == self._before:
+        if link.seq == report.last and link.prev == self._before and link.hash != report.hash:
             return _finding(
                 "inserted",
                 last,

@@ -44,14 +44,16 @@ def entry(number: int = 0, **more: Any) -> Fields:
 
 def log_in(folder: Path, **options: Any) -> AuditLog:
     """A log in `folder/audit`, whose key is beside it."""
-    key = Signer(folder / "audit.key")
-    return AuditLog(folder / "audit", clock=counting(), **{"signer": key, **options})
+    usual = {"clock": counting(), "signer": Signer(folder / "audit.key")}
+    return AuditLog(folder / "audit", **(usual | options))
 
 
 def written(folder: Path, count: int, **options: Any) -> Path:
     """A log with that many entries of calls; its folder."""
-    log = log_in(folder, **options)
+    now = 0
+    log = log_in(folder, **{"clock": lambda: time_of(now), **options})
     for number in range(count):
+        now = number
         log.append([entry(number)])
     log.close()
     return log.folder
