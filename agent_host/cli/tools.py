@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from agent_host.cli.arguments import add_arguments, arguments_of, check_given
 from agent_host.cli.asked import call_asking, can_ask
 from agent_host.cli.columns import columns
 from agent_host.cli.live import complain, enabled, with_servers
@@ -53,10 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_check(actions.add_parser("check", help="say what of the tools a model is told"))
     for action in (show, call):
         action.add_argument("name", metavar="NAME", help="as in `tools list`, or its own name")
-    call.add_argument(
-        "pairs", nargs="*", metavar="KEY=VALUE", help="arguments, read as the tool's schema says"
-    )
-    call.add_argument("--args", metavar="JSON", help="the arguments as one JSON object")
+    add_arguments(call)
     for action in (listing, show, call):
         action.add_argument("--server", metavar="NAME", help="only this server")
         action.add_argument("--json", action="store_true", help="print JSON")
@@ -66,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Run the chosen action and return its exit status."""
     if options.action == "call":
-        _check_given(options)
+        check_given(options)
     loaded = load(options.config, os.environ)
     model = _model(loaded, options.model) if options.action == "check" else None
     only = enabled(loaded, _asked(loaded, options))
@@ -237,49 +235,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     return " | ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
 
-def _check_given(options: argparse.Namespace) -> None:
-    """Refuse what cannot be arguments, before any server is started."""
-    if options.args is not None and options.pairs:
-        raise UsageError("give the arguments as --args or as KEY=VALUE, not both")
-    if options.args is not None:
-        _parsed(options.args)
-    for pair in options.pairs:
-        if not pair.partition("=")[0] or "=" not in pair:
-            raise UsageError(f'"{clean_line(pair, 80)}" is no KEY=VALUE')
-
-
-def _parsed(text: str) -> JsonObject:
-    try:
-        arguments = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--args is not JSON: {clean_line(str(error))}") from None
-    if not isinstance(arguments, dict):
-        raise UsageError('--args must be a JSON object, as in \'{"order_id": "12345"}\'')
-    return arguments
-
-
-def _arguments(options: argparse.Namespace, tool: Tool) -> JsonObject:
-    if options.args is not None:
-        return _parsed(options.args)
-    properties = tool.input_schema.get("properties")
-    schemas = properties if isinstance(properties, dict) else {}
-    pairs = [pair.partition("=") for pair in options.pairs]
-    return {key: _typed(text, schemas.get(key)) for key, _, text in pairs}
-
-
-def _typed(text: str, schema: Any) -> Any:
-    """Read a value as its schema says: text stays text, all else is JSON if it can be."""
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind == "string" or (isinstance(kind, list) and "string" in kind):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
-    arguments = _arguments(options, tool)
+    arguments = arguments_of(options, tool)
     problem = pool.validate(tool, arguments)
     if problem is not None:
         raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
