@@ -114,6 +114,10 @@ ROWS = [
     Row("parallel", "8 parallel calls of 0.5 s", "ms", 1e3, at_most("parallel", 0.6, "600 ms")),
     Row("ten_first", "first request, ten 0.3 s servers", "ms", 1e3),
     Row("ten_delay", "what the ten servers add", "ms", 1e3, at_most("ten_delay", 0.6, "600 ms")),
+    Row("spread", "decisions, 100 rules", "/s", 1, at_least("spread", 10_000, "10,000 /s")),
+    Row("worst", "the same, all of one tool", "/s", 1, at_least("worst", 10_000, "10,000 /s")),
+    Row("language", "import of conditions", "ms", 1e3),
+    Row("compiled", "100 rules read and compiled", "ms", 1e3),
     *(row for wire in WIRES for row in rows_of(wire)),
 ]
 MARKS = {True: "met", False: "MISSED", None: ""}

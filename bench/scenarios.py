@@ -187,6 +187,14 @@ def conversations(side: Side, wire: str) -> Numbers:
     return {"conversations": count / float(outcome.output.split()[-1])}
 
 
+def decisions(side: Side) -> Numbers:
+    """Decisions of policy a second, with 100 rules; the plain way has no policy."""
+    if not side.is_ours:
+        return {}
+    outcome = run([sys.executable, str(BENCH / "decisions.py")], side.folder)
+    return {key: float(value) for key, value in map(str.split, outcome.output.splitlines())}
+
+
 def on(key: str, wire: str) -> str:
     """The name of a number that is taken on each wire."""
     return f"{key} ({wire})"
@@ -210,6 +218,7 @@ ALONE: dict[str, Scenario] = {
     "oneshot": (oneshot, Turns(7, 7)),
     "parallel": (parallel, Turns(3, 3)),
     "servers": (servers, Turns(3, 3)),
+    "decisions": (decisions, Turns(3, 1)),
 }
 """What is measured on one wire only."""
 ON_EACH: dict[str, tuple[Callable[[Side, str], Numbers], Turns]] = {

@@ -41,3 +41,9 @@ def test_a_one_shot_run_is_measured_from_its_start_over_its_first_request_to_its
 
 def test_calls_of_one_turn_are_seen_to_run_side_by_side() -> None:
     assert 0.5 <= measure("ours", "parallel")["parallel"] < 8 * 0.5
+
+
+def test_decisions_of_policy_are_counted_and_the_plain_way_has_none() -> None:
+    numbers = measure("ours", "decisions")
+    assert min(numbers["spread"], numbers["worst"]) > 0
+    assert measure("baseline", "decisions") == {}
