@@ -2,8 +2,8 @@
 
 Theory of operation: a plain scan, because files are read faster than an index is kept right. A line
 is looked through as bytes first (the files' JSON is written in one way only, so a member that must
-be there can be searched for as text), and parsed only if it may match; whole files that end before
-the time in question are passed over. What was tampered with is read as far as it can be: every
+be there can be searched for as text), and parsed only if it may match. No file is passed over for
+its times: clocks are set back. What was tampered with is read as far as it can be: every
 member is of the type that the rest of the room expects, and lines that are no entry are counted,
 not shown. `verify` says what is wrong.
 """
@@ -138,7 +138,7 @@ def select(folder: Path, query: Query) -> Iterator[Fields]:
     needles = [*_needles(query)]
     tests = [*_tests(query)]
     since, until = query.since.encode("ascii"), query.until.encode("ascii")
-    for path in _from(files(folder), query.since):
+    for path in files(folder):
         for line in lines(path):
             if needles and not all(needle in line for needle in needles):
                 continue
@@ -187,15 +187,3 @@ def _matches(entry: Fields, keys: Iterable[str], glob: str) -> bool:
 def _within(line: bytes, since: bytes, until: bytes) -> bool:
     head = _TIME.match(line)
     return head is not None and since <= head[1] and (not until or head[1] < until)
-
-
-def _from(paths: list[Path], since: str) -> list[Path]:
-    """Leave out the files that were ended before a time."""
-    if not since:
-        return paths
-    wanted = since.encode("ascii")
-    for place in range(len(paths) - 1, 0, -1):
-        head = _TIME.match(next(lines(paths[place]), b""))
-        if head is not None and head[1] < wanted:
-            return paths[place:]
-    return paths
