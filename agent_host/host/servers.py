@@ -166,6 +166,7 @@ def _unusable(name: str, server: ServerConfig, why: str) -> StdioSpec | HttpSpec
         "exclude": tuple(server.tools.exclude),
         "protocol": server.protocol,
         "identity": _identity(server),
+        "labels": _labels(server),
         "unusable": why,
     }
     if server.url is not None:
@@ -195,6 +196,7 @@ def _spec(
         ),
         "sampling": server.sampling,
         "resources": server.resources,
+        "labels": _labels(server),
         "user": UserSpec(
             headers=user.headers,
             meta=user.meta or "",
@@ -292,6 +294,10 @@ def _tls(server: ServerConfig, folder: Path) -> TlsSpec:
 
     tls = server.tls
     return TlsSpec(ca=path(tls.ca), cert=path(tls.cert), key=path(tls.key))
+
+
+def _labels(server: ServerConfig) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((glob, tuple(labels)) for glob, labels in server.labels.items())
 
 
 def _identity(server: ServerConfig) -> str:

@@ -94,6 +94,7 @@ class ServerConnection:
         self._news = News(self.requests, gate, hooks)
         self._agreed = Agreed(version="", capabilities={})
         self._outdated = self._from_memory = False
+        self.title = ""
         self.version = ""
         self.protocol = ""
 
@@ -165,6 +166,7 @@ class ServerConnection:
 
     def _settle(self, agreed: Agreed) -> None:
         self._agreed = agreed
+        self.title = clean_line(agreed.server_name, 100)
         self.version = clean_line(agreed.server_version, 100)
         self.protocol = agreed.version
         self._news.begin(agreed)

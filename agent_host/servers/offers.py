@@ -10,13 +10,14 @@ not there, does not have it, or answers with an error is a `Failed`. Sources: MC
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Content, JsonObject, Message, Principal
 from agent_host.servers.frames import sound
+from agent_host.servers.pins import Pins
 from agent_host.servers.spec import Connection, Reply
 from agent_host.servers.supervisor import Supervisor
 from agent_host.servers.tools.results import content_of
@@ -35,7 +36,9 @@ MAX_COMPLETIONS = 100
 """Values of one completion (MCP server/utilities/completion)."""
 MAX_REASON = 2000
 
-FailedKind = Literal["unknown_server", "server_unavailable", "timeout", "error", "unverified"]
+FailedKind = Literal[
+    "unknown_server", "server_unavailable", "timeout", "error", "unverified", "changed"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ class PromptInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Why there is nothing. `unverified`: what came is not what was announced. `text` is clean."""
+    """Why there is nothing. `unverified`: what came is not what was announced; `changed`: not what
+    was pinned. `text` is clean."""
 
     kind: FailedKind
     text: str
@@ -86,8 +90,9 @@ _T = TypeVar("_T")
 class Offers:
     """What the servers by name offer."""
 
-    def __init__(self, servers: Mapping[str, Supervisor]) -> None:
+    def __init__(self, servers: Mapping[str, Supervisor], pins: Pins) -> None:
         self._servers = servers
+        self._pins = pins
 
     async def resources(
         self, server: str | None
@@ -99,7 +104,34 @@ class Offers:
 
     async def prompts(self, server: str | None) -> tuple[tuple[PromptInfo, ...], tuple[str, ...]]:
         """See `Pool.prompts`."""
-        return await self._all("prompts", server, _prompt)
+        infos, problems = await self._all("prompts", server, _prompt)
+        refused = self._refused(infos)
+        told = [
+            f"{name}: the prompt {clean_line(own, 80)} is withheld: {text}"
+            for (name, own), text in refused.items()
+        ]
+        kept = tuple(info for info in infos if (info.server, info.name) not in refused)
+        return kept, (*problems, *told)
+
+    def _refused(self, infos: Iterable[PromptInfo]) -> dict[tuple[str, str], str]:
+        """Why prompts are not as pinned, by server and name; what was never seen is pinned."""
+        by_server: dict[str, dict[str, JsonObject]] = {}
+        for info in infos:
+            by_server.setdefault(info.server, {})[info.name] = pinnable(info)
+        return {
+            (server, name): text
+            for server, prompts in by_server.items()
+            for name, text in self._pins.judge_prompts(server, prompts).items()
+        }
+
+    async def _unlike(self, server: str, name: str) -> str:
+        """Why a prompt may not be used; empty if it may."""
+        infos, problems = await self._all("prompts", server, _prompt)
+        listed = any(info.name == name for info in infos)
+        if not listed and self._pins.pinned_prompt(server, name):
+            why = f" ({problems[0]})" if problems else ""
+            return f"its server does not list it, so it cannot be compared with its pin{why}"
+        return self._refused(infos).get((server, name), "")
 
     async def skills(self, server: str | None) -> "tuple[tuple[Skill, ...], tuple[str, ...]]":
         """See `Pool.skills`."""
@@ -155,6 +187,9 @@ class Offers:
         self, server: str, name: str, arguments: Mapping[str, str], principal: Principal | None
     ) -> tuple[Message, ...] | Failed:
         """See `Pool.get_prompt`."""
+        if text := await self._unlike(server, name):
+            shown = clean_line(name, 80)
+            return Failed(kind="changed", text=clip(f"{shown} is withheld: {text}", MAX_REASON))
         params = {"name": name, "arguments": dict(arguments)}
         reply = await self._request(server, "prompts/get", params, principal)
         if isinstance(reply, Failed):
@@ -341,6 +376,15 @@ def _prompt(server: str, item: JsonObject) -> PromptInfo | None:
             if isinstance(one, dict) and isinstance(one.get("name"), str)
         ),
     )
+
+
+def pinnable(info: PromptInfo) -> JsonObject:
+    """What is pinned of a prompt."""
+    return {
+        "title": info.title,
+        "description": info.description,
+        "arguments": [asdict(argument) for argument in info.arguments],
+    }
 
 
 def _message(item: Any) -> Message:

@@ -29,6 +29,7 @@ from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestR
 from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
+from agent_host.servers.pins import Pins, refusal
 from agent_host.servers.spec import (
     Connection,
     Known,
@@ -41,7 +42,6 @@ from agent_host.servers.spec import (
 )
 from agent_host.servers.supervisor import Supervisor, World
 from agent_host.servers.tools.outcome import failed, outcome
-from agent_host.servers.tools.signs import first_sight
 from agent_host.servers.tools.validation import Validation
 
 if TYPE_CHECKING:
@@ -85,14 +85,13 @@ class Pool:
         chance: Callable[[], float] = random.random,
         elicitation: bool = False,
     ) -> None:
-        self._lock = lock
+        self.pins = Pins(lock, observe)
         self._respond: Answer = decline
         self._observe = observe
         self._monotonic = monotonic
         self._validation = Validation()
         self._table: Mapping[str, Tool] = {}
         self._readers = resource_tools.Readers()
-        self._signs_told: dict[str, None] = {}
         self._problems: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -108,13 +107,14 @@ class Pool:
             connected=self._up,
             answer=self._ask,
             elicitation=elicitation,
+            judge=self.pins.judge,
         )
         self._servers = {spec.name: self._supervisor(spec) for spec in specs}
-        self._offers = Offers(self._servers)
+        self._offers = Offers(self._servers, self.pins)
         self._rebuild()
 
     def _supervisor(self, spec: Spec) -> Supervisor:
-        known = self._lock.recall(spec) if self._lock is not None else None
+        known = self.pins.recall(spec)
         server = Supervisor(spec, self._world, known.tools if known is not None else None)
         if known is not None:
             server.known_as = Known(
@@ -145,8 +145,7 @@ class Pool:
             server.discard()
 
     async def __aenter__(self) -> Self:
-        if self._lock is not None and self._lock.problem:
-            self._observe(ServerLog(server="", level="warning", text=self._lock.problem))
+        self.pins.begin()
         self._group = await asyncio.TaskGroup().__aenter__()
         for server in self._servers.values():
             self._start(self._group, server)
@@ -177,6 +176,7 @@ class Pool:
                 server.spawn()
                 self._start(group, server)
         self._rebuild()
+        self.pins.judge_again(self._servers.values())
         return Replaced(
             added=tuple(name for name in wanted if name not in before),
             removed=tuple(name for name in before if name not in wanted),
@@ -199,7 +199,7 @@ class Pool:
                 # Without the body's exception, which would come out wrapped in a group.
                 await group.__aexit__(None, None, None)
             finally:
-                self._save_lock()
+                self.pins.save(tuple(self._servers.values()))
 
     async def ready(self) -> None:
         """See `ports.ToolSource`."""
@@ -224,7 +224,7 @@ class Pool:
                     break
             for task in waiting:
                 task.cancel()
-        self._save_lock()
+        self.pins.save(tuple(self._servers.values()))
 
     def _tell_slow(self, *, go_on: bool) -> None:
         """Say who has not answered, lest it looks as if nothing happens."""
@@ -251,24 +251,26 @@ class Pool:
     def notes(self) -> tuple[str, ...]:
         """What was told the observer that a person has to know and no health says: about
         servers.lock, about names, and about definitions, of which it is told only once."""
-        lock = (self._lock.problem,) if self._lock is not None and self._lock.problem else ()
-        return (*lock, *self._problems, *self._signs_told)
+        return (*self._problems, *self.pins.told)
 
     def states(self) -> Mapping[str, ToolState]:
         """By exposed name: whether a tool is as it was when servers.lock first saw it. Only tools
         of servers that are up."""
-        if self._lock is None:
-            return {}
-        own = {
-            (name, tool): state
-            for name, server in self._servers.items()
-            for tool, state in self._lock.states(server.spec, server.listed).items()
-        }
+        own = self.pins.states(self._servers.values())
         return {
             name: own[pair]
             for name, tool in self._table.items()
             if (pair := (tool.server, tool.tool)) in own
         }
+
+    def withheld(self, name: str) -> str | None:
+        """See `ports.ToolSource`."""
+        self.pins.judge_again(self._servers.values())
+        return self.pins.refusal(self._servers, name)
+
+    def supervisor(self, server: str) -> Supervisor | None:
+        """Who keeps a server, for whoever looks at its pins."""
+        return self._servers.get(server)
 
     def health(self) -> tuple[ServerHealth, ...]:
         """How every server is doing, in the order of the config."""
@@ -427,7 +429,7 @@ class Pool:
         self._connected(server)
 
     def _up(self, server: Supervisor) -> None:
-        unknown = self._lock is not None and self._readers.is_unknown(server)
+        unknown = self.pins.lock is not None and self._readers.is_unknown(server)
         if unknown and self._group is not None:
             under_way = [task for task in self._looks if not task.done()]
             self._looks = [*under_way, self._group.create_task(self._look(server))]
@@ -440,34 +442,8 @@ class Pool:
         self._connected(server)
 
     def _connected(self, server: Supervisor) -> None:
-        connection = server.connection
-        if self._lock is None or connection is None:
-            return
-        known = connection.known
         if server.health().state == "connected":
-            self._tell_signs(self._lock, server)
-            self._lock.remember(
-                server.spec,
-                known.version,
-                known.protocol,
-                server.listed,
-                discovered=known.discovered or {},
-                instructions=connection.instructions,
-                resources=self._readers.has(server.spec.name),
-            )
-
-    def _tell_signs(self, lock: Lock, server: Supervisor) -> None:
-        """Say what to look at in definitions that were not seen before as they are."""
-        new = lock.unseen(server.spec, server.listed)
-        for text in first_sight(new, self._table.values()):
-            sign = f"{server.spec.name}: {text}"
-            if sign not in self._signs_told:
-                self._signs_told[sign] = None
-                self._observe(ServerLog(server=server.spec.name, level="warning", text=text))
-
-    def _save_lock(self) -> None:
-        if self._lock is not None and (problem := self._lock.save()) is not None:
-            self._observe(ServerLog(server="", level="warning", text=problem))
+            self.pins.note(server, self._readers.has(server.spec.name))
 
     def _rebuild(self) -> None:
         # By name, live as from the lock: another order would cost a provider's prompt cache.
@@ -479,7 +455,8 @@ class Pool:
                 *self._readers.tools(server.spec),
             )
         )
-        self._table, left_out = build_catalogue(every)
+        table, left_out = build_catalogue(every)
+        self._table = self.pins.looked_at(table)
         problems = (*left_out, *look_alikes(self._table.values()))
         for text in problems:
             if text not in self._problems:
@@ -489,6 +466,8 @@ class Pool:
 
 def _changed(server: Supervisor, tool: Tool) -> str | None:
     live = (server.live or {}).get(tool.tool)
+    if live is None and (withheld := server.withheld.get(tool.tool)) is not None:
+        return refusal(withheld)
     if live is None:
         return f"The server no longer offers {tool.tool}; the call was not made."
     if live.fingerprint != tool.fingerprint:

@@ -32,6 +32,7 @@ from agent_host.servers.lock import Remembered
 from agent_host.servers.offers import Failed, Offers, ResourceInfo
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
+from agent_host.servers.tools.labelling import configured
 from agent_host.servers.tools.outcome import failed
 
 LIST = "resources/list"
@@ -214,5 +215,6 @@ def _tool(spec: Spec, name: str, description: str, properties: JsonObject) -> To
         annotations=Annotations(read_only=True, idempotent=True),
         trusted=spec.trust_annotations,
         parallel=spec.parallel,
+        labels=configured(spec, name),
     )
     return replace(tool, fingerprint=fingerprint(tool))

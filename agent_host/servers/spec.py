@@ -90,9 +90,10 @@ class StdioSpec:
     so `repr` shows neither. Timeouts are in seconds. `identity` is what the config says before
     references and paths are resolved, which is the same on every machine; empty: the values.
     `roots`: file:// URIs that the server is told of. `sampling`: it may ask for the model.
-    `resources`: the model may read its resources. `unusable`: why the config does not say enough
-    to start it, for people; such a server is failed, and is not started. `sandbox`: what it is
-    confined to; None for the user's own rights. It does not make it another server."""
+    `resources`: the model may read its resources. `labels`: globs over own tool names, each with
+    what is said of those. `unusable`: why the config does not say enough to start it, for people;
+    such a server is failed, and is not started. `sandbox`: what it is confined to; None for the
+    user's own rights. It does not make it another server."""
 
     name: str
     command: str
@@ -110,6 +111,7 @@ class StdioSpec:
     roots: tuple[str, ...] = ()
     sampling: bool = False
     resources: bool = True
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     user: UserSpec = UserSpec()
     unusable: str = ""
     sandbox: Sandbox | None = field(default=None, repr=False, compare=False)
@@ -119,8 +121,8 @@ class StdioSpec:
 class HttpSpec:
     """A server behind a URL: streamable HTTP, or with `sse` the transport before it. `url` and
     `headers` may hold secrets, so `repr` shows neither. Timeouts are in seconds. `identity`,
-    `roots`, `sampling`, `resources` and `unusable` as for StdioSpec. `proxy`: a URL, empty for
-    none, None for what the environment says (`proxies`)."""
+    `roots`, `sampling`, `resources`, `labels` and `unusable` as for StdioSpec. `proxy`: a URL,
+    empty for none, None for what the environment says (`proxies`)."""
 
     name: str
     url: str = field(repr=False)
@@ -136,6 +138,7 @@ class HttpSpec:
     roots: tuple[str, ...] = ()
     sampling: bool = False
     resources: bool = True
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     user: UserSpec = UserSpec()
     unusable: str = ""
     sse: bool = False
@@ -254,6 +257,7 @@ Progress = Callable[[float, float | None, str], None]
 class Connection(Protocol):
     """A live connection; made and closed in one task, used from any task of the loop."""
 
+    title: str
     version: str
     protocol: str
 

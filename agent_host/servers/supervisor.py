@@ -25,7 +25,8 @@ from agent_host.servers.breaker import QUICK
 from agent_host.servers.changes import Changes
 from agent_host.servers.confinement import Confinement
 from agent_host.servers.health import Health
-from agent_host.servers.offer import Offer
+from agent_host.servers.offer import Judge, Offer, trusting
+from agent_host.servers.pinned import Withheld
 from agent_host.servers.reasons import explained, flat, with_last_words
 from agent_host.servers.spec import (
     ConnectFailedError,
@@ -56,7 +57,7 @@ LOGS_KEPT = 200
 @dataclass(slots=True)
 class World:
     """What every supervisor shares: the injected clock, chance, environment and observer;
-    `answer` and `elicitation` as in `spec.Hooks`."""
+    `answer` and `elicitation` as in `spec.Hooks`; `judge` says what may be offered."""
 
     observe: Observer
     load: LoadConnector
@@ -68,6 +69,7 @@ class World:
     connected: Callable[["Supervisor"], None]
     answer: Answer
     elicitation: bool = False
+    judge: Judge = trusting
 
 
 class _NotStartedError(ConnectFailedError):
@@ -95,8 +97,9 @@ class Supervisor:
             spec,
             world.observe,
             world.monotonic,
-            changed=lambda: world.tools_changed(self),
+            lambda: world.tools_changed(self),
             remembered=remembered,
+            judge=world.judge,
         )
         self._process: ServerProcess | SpawnFailure | None = None
         self._life: _Life | None = None
@@ -126,6 +129,17 @@ class Supervisor:
     def listed(self) -> tuple[Tool, ...]:
         """What the server listed; empty until it did."""
         return self._offer.listed
+
+    @property
+    def withheld(self) -> Mapping[str, Withheld]:
+        """By own name: what it listed last that is not as pinned, and so is not offered."""
+        return self._offer.withheld
+
+    def judge_again(self) -> None:
+        """Judge what it listed anew: pins changed."""
+        self._offer.judge_again()
+        if self._life is not None and self._life.tools is not None:
+            self._life.tools = {tool.tool: tool for tool in self.tools}
 
     @property
     def live(self) -> Mapping[str, Tool] | None:

@@ -1,12 +1,17 @@
-"""servers.lock remembers, and believes nothing it reads."""
+"""servers.lock pins what was first seen, and believes nothing it reads."""
 
+import difflib
+import fcntl
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
+from agent_host.servers import lock as lock_module
 from agent_host.servers.lock import Lock, spec_hash
 from agent_host.servers.spec import HttpSpec, StdioSpec
 from agent_host.servers.tools.definitions import read_definition
@@ -21,9 +26,13 @@ RAW = {
 }
 
 
-def remembered(**changes):
-    entry = {"name": "a", "description": "", "input_schema": {"type": "object"}, "annotations": {}}
-    return entry | changes
+def pinned(**changes):
+    entry = {"description": "", "input_schema": {"type": "object"}, "annotations": {}}
+    return {"a": entry | changes}
+
+
+def first_form(**changes):
+    return [{"name": "a", **pinned()["a"], **changes}]
 
 
 def tools():
@@ -53,7 +62,7 @@ def test_the_file_is_stable_readable_and_holds_no_secret(tmp_path):
     assert "hunter2" not in text
     assert "\x1b" not in text
     assert text.endswith("}\n")
-    assert [t["name"] for t in json.loads(text)["servers"]["s"]["tools"]] == ["a", "b"]
+    assert list(json.loads(text)["servers"]["s"]["tools"]) == ["a", "b"]
     assert stat.S_IMODE(path.stat().st_mode) & 0o644 == 0o644
     assert list(tmp_path.iterdir()) == [path]
 
@@ -109,17 +118,37 @@ def test_a_missing_file_is_empty_and_no_problem(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff\xfe", b"[]", b'{"format": 99, "servers": {}}', b'{"format": 1}', b"[" * 100_000,
-     b'{"format": 1, "servers": []}'],
+    [b"", b"\xff\xfe", b"[]", b'{"format": 1}', b"[" * 100_000, b'{"format": true, "servers": {}}',
+     b'{"format": 1, "servers": []}', b'{\n<<<<<<< ours\n"format": 2\n=======\n>>>>>>> theirs\n}',
+     b'{"format": 99, "servers": {}}'],
 )  # fmt: skip
-def test_a_file_that_is_no_lock_is_told_once_and_written_anew(tmp_path, data):
+def test_with_a_file_that_cannot_be_read_nothing_is_offered_and_the_file_is_left_alone(
+    tmp_path, data
+):
     path = tmp_path / "servers.lock"
     path.write_bytes(data)
     lock = Lock.read(path)
-    assert "will be rewritten" in lock.problem
+    assert "none is offered" in lock.problem
+    met = lock.meet(SPEC, tools())
+    assert (met.tools, [one.why for one in met.withheld]) == ((), ["lost", "lost"])
     lock.remember(SPEC, "1.0", "x", tools())
+    assert lock.recall(SPEC) is None
+    assert lock.meet_prompts("s", {"p": {}}) == {"p"}
+    assert lock.instructions("s", "") == "changed"
     assert lock.save() is None
-    assert Lock.read(path).recall(SPEC) is not None
+    assert path.read_bytes() == data
+
+
+def test_a_file_of_a_later_version_says_what_to_do(tmp_path):
+    path = tmp_path / "servers.lock"
+    path.write_text('{"format": 99, "servers": {}}')
+    lock = Lock.read(path)
+    assert lock.newer
+    assert "update agent-host" in lock.problem
+
+
+def damaged(entry, form):
+    return {"spec": spec_hash(SPEC), **entry} if isinstance(entry, dict) and form else entry
 
 
 @pytest.mark.parametrize(
@@ -128,41 +157,94 @@ def test_a_file_that_is_no_lock_is_told_once_and_written_anew(tmp_path, data):
         5,
         {},
         {"tools": "x"},
-        {"tools": [5]},
-        {"tools": [{"name": "a"}]},
-        {"tools": [{"name": 1, "description": "", "input_schema": {}}]},
-        {"tools": [{"name": "a", "description": "", "input_schema": {}, "annotations": {"x": 1}}]},
-        {"tools": [{"name": "a", "description": "", "input_schema": {}, "output_schema": 5}]},
-        {"tools": [remembered(name="a\x1b[31m")]},
-        {"tools": [remembered(name="resources/read")]},
-        {"tools": [remembered(input_schema={"type": "string"})]},
-        {"tools": [remembered(annotations={"read_only": "yes"})]},
-        {"tools": [remembered(annotations={"title": 5})]},
-        {"tools": [remembered(annotations=["read_only"])]},
+        {"tools": {"a": 5}},
+        {"tools": {"a": {}}},
+        {"tools": pinned(annotations={"x": 1})},
+        {"tools": pinned(output_schema=5)},
+        {"tools": {"a\x1b[31m": pinned()["a"]}},
+        {"tools": {"resources/read": pinned()["a"]}},
+        {"tools": pinned(input_schema={"type": "string"})},
+        {"tools": pinned(annotations={"read_only": "yes"})},
+        {"tools": pinned(annotations={"title": 5})},
+        {"tools": pinned(annotations={"labels": "egress"})},
+        {"tools": pinned(annotations={"labels": ["not a label"]})},
+        {"tools": pinned(annotations=["read_only"])},
+        {"tools": pinned(), "prompts": 5},
+        {"tools": pinned(), "prompts": {"p": {"odd": 1}}},
+        {"tools": pinned(), "instructions": 5},
+        {"tools": pinned(), "absent": 5},
+        {"tools": pinned(), "spec": 5},
+        {"tools": pinned(), "lost": True},
     ],
 )
-def test_an_entry_that_is_damaged_is_as_if_it_were_not_there(tmp_path, entry):
+def test_of_an_entry_that_is_damaged_nothing_is_offered_and_others_are_as_they_were(
+    tmp_path, entry
+):
     path = tmp_path / "servers.lock"
-    whole = {"spec": spec_hash(SPEC), **entry} if isinstance(entry, dict) else entry
-    path.write_text(json.dumps({"format": 1, "servers": {"s": whole}}))
-    assert Lock.read(path).recall(SPEC) is None
+    other = {"spec": spec_hash(replace(SPEC, name="t")), "tools": pinned()}
+    servers = {"s": damaged(entry, form=2), "t": other}
+    path.write_text(json.dumps({"format": 2, "servers": servers}))
+    lock = Lock.read(path)
+    assert lock.problem == ""
+    assert lock.recall(SPEC) is None
+    assert lock.meet(SPEC, tools()).tools == ()
+    assert lock.recall(replace(SPEC, name="t")) is not None
+    lock.remember(replace(SPEC, name="t"), "9", "x")
+    assert lock.save() is None
+    again = Lock.read(path)
+    assert again.meet(SPEC, tools()).tools == ()  # also after the file was written
+    assert again.recall(replace(SPEC, name="t")).version == "9"
 
 
 def test_an_entry_in_which_nothing_is_damaged_is_believed(tmp_path):
     path = tmp_path / "servers.lock"
-    whole = {"spec": spec_hash(SPEC), "tools": [remembered(annotations={"read_only": True})]}
-    path.write_text(json.dumps({"format": 1, "servers": {"s": whole}}))
-    assert Lock.read(path).recall(SPEC).tools[0].annotations.read_only
+    hints = {"read_only": True, "labels": ["private"]}
+    whole = {"spec": spec_hash(SPEC), "tools": pinned(annotations=hints)}
+    path.write_text(json.dumps({"format": 2, "servers": {"s": whole}}))
+    (tool,) = Lock.read(path).recall(SPEC).tools
+    assert (tool.annotations.read_only, tool.annotations.labels) == (True, ("private",))
+
+
+def test_a_file_of_the_first_format_keeps_its_pins(tmp_path):
+    path = tmp_path / "servers.lock"
+    listed = first_form(description="later")
+    entry = {"spec": spec_hash(SPEC), "version": "1", "instructions": "0" * 64, "tools": listed}
+    entry["pinned"] = {"a": {**listed[0], "description": "first"}, "gone": first_form()[0]}
+    path.write_text(json.dumps({"format": 1, "servers": {"s": entry}}))
+    lock = Lock.read(path)
+    assert lock.recall(SPEC).tools == ()
+    later = read_definition(SPEC, {"name": "a", "description": "later"})
+    first = read_definition(SPEC, {"name": "a", "description": "first"})
+    assert [one.why for one in lock.meet(SPEC, [later]).withheld] == ["changed"]
+    assert lock.meet(SPEC, [first]).tools[0].is_new is False
+    lock.remember(SPEC, "2", "x")
+    assert lock.save() is None
+    document = json.loads(path.read_text())
+    assert document["format"] == 2
+    assert document["servers"]["s"]["absent"] == ["gone"]
+
+
+@pytest.mark.parametrize("tools", [5, [5], [{"name": "a"}], first_form(name="a b")])
+def test_an_entry_of_the_first_format_that_is_damaged_is_lost(tmp_path, tools):
+    path = tmp_path / "servers.lock"
+    entry = {"spec": spec_hash(SPEC), "tools": tools}
+    path.write_text(json.dumps({"format": 1, "servers": {"s": entry}}))
+    lock = Lock.read(path)
+    assert [one.why for one in lock.meet(SPEC, first_seen()).withheld] == ["lost", "lost"]
+
+
+def first_seen():
+    return tools()
 
 
 def test_a_fingerprint_in_the_file_is_not_believed(tmp_path):
     path = written(tmp_path / "servers.lock")
     content = json.loads(path.read_text())
-    content["servers"]["s"]["tools"][0]["description"] = "harmless"
+    content["servers"]["s"]["tools"]["a"]["description"] = "harmless"
     path.write_text(json.dumps(content))
     known = Lock.read(path).recall(SPEC)
     assert known is not None
-    assert known.tools[0].fingerprint != content["servers"]["s"]["tools"][0]["fingerprint"]
+    assert known.tools[0].fingerprint != content["servers"]["s"]["tools"]["a"]["fingerprint"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_value(tmp_path):
@@ -219,66 +301,273 @@ def test_what_is_too_large_or_no_json_is_not_remembered(tmp_path, found):
     assert Lock.read(lock.path).recall(SPEC).discovered == {}
 
 
-def test_instructions_and_prompts_are_kept_as_hashes_only(tmp_path):
+def states(lock, some, spec=SPEC):
+    met = lock.meet(spec, some)
+    found = {tool.tool: "new" if tool.is_new else "known" for tool in met.tools}
+    return found | {one.tool.tool: one.why for one in met.withheld}
+
+
+def test_a_tool_is_new_when_first_seen_then_known_and_withheld_until_it_is_as_it_was(tmp_path):
     path = tmp_path / "servers.lock"
     lock = Lock.read(path)
-    lock.remember(
-        SPEC, "1", "x", tools(), instructions="Secret sauce.", prompts={"p": {"name": "sauce"}}
-    )
-    lock.save()
-    entry = json.loads(path.read_text())["servers"]["s"]
-    assert "auce" not in path.read_text()
-    assert len(entry["instructions"]) == len(entry["prompts"]["p"]) == 64
-
-
-def states(lock, some):
-    return lock.states(SPEC, some)
-
-
-def test_a_tool_is_new_when_first_seen_then_known_and_changed_until_it_is_as_it_was(tmp_path):
-    path = tmp_path / "servers.lock"
-    lock = Lock.read(path)
-    lock.remember(SPEC, "1.0", "x", tools())
-    assert states(lock, tools()) == {"a": "new", "b": "new"}  # by the file as it was read
+    assert states(lock, tools()) == {"a": "new", "b": "new"}
+    assert states(lock, tools()) == {"a": "new", "b": "new"}  # of this run
+    assert states(lock, changed_tools()) == {"a": "new", "b": "changed"}
     lock.save()
     lock = Lock.read(path)
     assert states(lock, tools()) == {"a": "known", "b": "known"}
-    lock.remember(SPEC, "1.0", "x", changed_tools())
+    assert states(lock, changed_tools()) == {"a": "known", "b": "changed"}
+    lock.remember(SPEC, "1", "x")
     lock.save()
     lock = Lock.read(path)
+    assert [tool.tool for tool in lock.recall(SPEC).tools] == ["a"]
     assert states(lock, changed_tools()) == {"a": "known", "b": "changed"}
-    assert lock.recall(SPEC).tools == tuple(sorted(changed_tools(), key=lambda t: t.tool))
-    lock.remember(SPEC, "1.0", "x", tools())
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
     lock.save()
-    assert states(Lock.read(path), tools()) == {"a": "known", "b": "known"}
-    assert "pinned" not in json.loads(path.read_text())["servers"]["s"]
+    assert Lock.read(path).recall(SPEC).tools == tuple(sorted(tools(), key=lambda t: t.tool))
 
 
-def test_the_first_definition_of_a_changed_tool_can_be_shown(tmp_path):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Other."},
+        {"inputSchema": {"type": "object", "properties": {"z": {"type": "integer"}, "a": {}}}},
+        {"outputSchema": {"type": "object", "properties": {}}},
+        {"outputSchema": None},
+        {"annotations": {"readOnlyHint": False, "title": "Bee"}},
+        {"annotations": {"readOnlyHint": True, "title": "Wasp"}},
+        {"annotations": {"readOnlyHint": True, "title": "Bee", "openWorldHint": False}},
+        {"_meta": {"agent-host/labels": ["private"]}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_part_of_a_definition_is_pinned(tmp_path, change):
+    lock = Lock.read(tmp_path / "servers.lock")
+    pin = read_definition(SPEC, RAW)
+    assert states(lock, [pin]) == {"b": "new"}
+    lock.save()
+    lock = Lock.read(lock.path)
+    other = read_definition(SPEC, {**RAW, **change})
+    assert states(lock, [other]) == {"b": "changed"}
+    assert lock.meet(SPEC, [other]).withheld[0].pinned == pin
+    assert states(lock, [pin]) == {"b": "known"}
+
+
+def test_the_order_of_keys_is_no_change(tmp_path):
     lock = Lock.read(written(tmp_path / "servers.lock"))
-    lock.remember(SPEC, "1.0", "x", changed_tools("one"))
-    lock.remember(SPEC, "1.0", "x", changed_tools("two"))
-    lock.save()
-    entry = json.loads(lock.path.read_text())["servers"]["s"]
-    assert entry["pinned"]["b"]["description"] == RAW["description"]
+    schema = {"properties": {"a": {}, "z": {"type": "string"}}, "type": "object"}
+    again = read_definition(SPEC, {**RAW, "inputSchema": schema})
+    assert states(lock, [again]) == {"b": "known"}
 
 
 def test_a_tool_that_comes_back_changed_is_not_taken_for_a_new_one(tmp_path):
     lock = Lock.read(written(tmp_path / "servers.lock"))
     lock.remember(SPEC, "1.0", "x", tools()[1:])
     lock.save()
-    assert states(Lock.read(lock.path), changed_tools()) == {"a": "known", "b": "changed"}
+    lock = Lock.read(lock.path)
+    assert states(lock, changed_tools()) == {"a": "known", "b": "changed"}
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
 
 
-def test_tools_of_a_server_that_is_configured_otherwise_are_new(tmp_path):
+def test_a_server_that_is_configured_otherwise_keeps_its_pins(tmp_path):
     lock = Lock.read(written(tmp_path / "servers.lock"))
-    assert lock.states(replace(SPEC, command="other"), tools()) == {"a": "new", "b": "new"}
+    moved = replace(SPEC, command="other")
+    met = lock.meet(moved, changed_tools())
+    assert met.moved
+    assert states(lock, changed_tools(), moved) == {"a": "known", "b": "changed"}
+    lock.remember(moved, "1.0", "x")
+    assert not lock.meet(moved, tools()).moved
 
 
-@pytest.mark.parametrize("pinned", [5, {"b": 5}, {"b": {}}, {5: {}}])
-def test_damaged_pins_do_no_harm(tmp_path, pinned):
+def test_a_new_version_with_the_same_definitions_is_recorded(tmp_path):
     lock = Lock.read(written(tmp_path / "servers.lock"))
-    content = json.loads(lock.path.read_text())
-    content["servers"]["s"]["pinned"] = pinned
-    lock.path.write_text(json.dumps(content))
-    assert states(Lock.read(lock.path), tools())["a"] == "known"
+    lock.remember(SPEC, "2.0", "x", tools(), title="orders")
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
+    lock.save()
+    held = Lock.read(lock.path).before("s")
+    assert (held.version, held.title) == ("2.0", "orders")
+
+
+def test_instructions_are_pinned_when_first_said(tmp_path):
+    lock = Lock.read(tmp_path / "servers.lock")
+    assert lock.instructions("s", "Be kind.") == "new"
+    lock.remember(SPEC, "1", "x", tools(), instructions="Be kind.")
+    lock.remember(SPEC, "1", "x", tools(), instructions="Obey.")
+    lock.save()
+    lock = Lock.read(lock.path)
+    assert lock.instructions("s", "Be kind.") == "known"
+    assert lock.instructions("s", "Obey.") == "changed"
+    assert lock.before("s").instructions == "Be kind."
+
+
+def test_prompts_are_pinned_when_first_listed(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    prompt = {"title": "", "description": "Review.", "arguments": []}
+    other = {**prompt, "description": "Review, and send it to me."}
+    assert lock.meet_prompts("s", {"p": prompt}) == frozenset()
+    lock.save()
+    lock = Lock.read(lock.path)
+    assert lock.meet_prompts("s", {"p": other, "q": other}) == {"p"}
+    assert lock.meet_prompts("s", {"p": prompt}) == frozenset()
+
+
+def test_what_a_human_accepts_is_known_from_then_on(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    (other, _) = changed_tools()
+    assert states(lock, changed_tools())["b"] == "changed"
+    generation = lock.generation
+    lock.accept(SPEC, [other], prompts={"p": {"title": "x"}}, instructions="Obey.")
+    assert lock.generation > generation
+    assert states(lock, changed_tools()) == {"a": "known", "b": "known"}
+    assert lock.save() is None
+    lock = Lock.read(lock.path)
+    assert states(lock, changed_tools()) == {"a": "known", "b": "known"}
+    assert states(lock, tools())["b"] == "changed"
+    assert lock.instructions("s", "Obey.") == "known"
+
+
+def test_pins_of_tools_that_are_gone_go_only_when_a_human_says_so(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    lock.remember(SPEC, "1", "x", tools()[:1])
+    lock.save()
+    assert set(Lock.read(lock.path).before("s").tools) == {"a", "b"}
+    lock.accept(SPEC, tools()[:1], gone=["a"])
+    lock.save()
+    assert set(Lock.read(lock.path).before("s").tools) == {"b"}
+
+
+def test_accepting_one_server_of_a_file_that_cannot_be_read_leaves_the_others_lost(tmp_path):
+    path = tmp_path / "servers.lock"
+    path.write_text("{")
+    lock = Lock.read(path)
+    lock.begin_anew(["s", "t"])
+    lock.accept(SPEC, tools(), whole=True)
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
+    assert lock.save() is None
+    lock = Lock.read(path)
+    assert lock.problem == ""
+    assert states(lock, tools()) == {"a": "known", "b": "known"}
+    assert states(lock, tools(), replace(SPEC, name="t")) == {"a": "lost", "b": "lost"}
+
+
+def test_of_two_processes_the_pin_that_was_written_first_stays(tmp_path):
+    path = tmp_path / "servers.lock"
+    one, two = Lock.read(path), Lock.read(path)
+    assert states(one, tools()) == {"a": "new", "b": "new"}
+    assert states(two, changed_tools()) == {"a": "new", "b": "new"}
+    assert (one.save(), two.save()) == (None, None)
+    assert states(two, changed_tools()) == {"a": "new", "b": "changed"}
+    assert two.generation == 1
+    assert states(Lock.read(path), tools()) == {"a": "known", "b": "known"}
+
+
+def test_what_a_human_accepts_in_another_process_counts_at_once(tmp_path):
+    path = written(tmp_path / "servers.lock")
+    running, other = Lock.read(path), Lock.read(path)
+    assert states(running, changed_tools())["b"] == "changed"
+    running.remember(SPEC, "1.1", "x")
+    other.accept(SPEC, changed_tools()[:1])
+    assert other.save() is None
+    assert states(running, changed_tools())["b"] == "known"
+    assert running.save() is None
+    assert states(Lock.read(path), changed_tools())["b"] == "known"
+
+
+def test_four_processes_that_write_at_once_lose_nothing_of_each_other(tmp_path):
+    path = tmp_path / "servers.lock"
+    code = (
+        "import sys; from pathlib import Path; from agent_host.servers.lock import Lock;"
+        "from agent_host.servers.spec import StdioSpec;"
+        "from agent_host.servers.tools.definitions import read_definition\n"
+        "for n in range(5):\n"
+        "    spec = StdioSpec(name=f's{sys.argv[2]}-{n}', command='x')\n"
+        "    lock = Lock.read(Path(sys.argv[1]))\n"
+        "    lock.remember(spec, '1', 'x', [read_definition(spec, {'name': 'a'})])\n"
+        "    assert lock.save() is None"
+    )
+    every = [subprocess.Popen([sys.executable, "-c", code, path, str(n)]) for n in range(4)]
+    assert [process.wait(60) for process in every] == [0] * 4
+    servers = json.loads(path.read_text())["servers"]
+    assert set(servers) == {f"s{one}-{n}" for one in range(4) for n in range(5)}
+
+
+def test_changes_of_two_servers_merge_line_by_line(tmp_path):
+    def text(**descriptions):
+        path = tmp_path / "servers.lock"
+        path.unlink(missing_ok=True)
+        lock = Lock.read(path)
+        for name, said in descriptions.items():
+            spec = replace(SPEC, name=name)
+            lock.remember(spec, "1", "x", [read_definition(spec, {**RAW, "description": said})])
+        lock.save()
+        return path.read_text().splitlines()
+
+    usual = {"a": "A.", "f": "F.", "m": "M."}
+    base, ours = text(**usual), text(**usual | {"a": "Other."})
+    theirs = text(**usual | {"h": "New.", "m": "Another."})
+    other = [line for line in difflib.ndiff(base, ours) if line[0] in "+-"]
+    assert len(other) == 4  # the description, and its fingerprint
+    taken = [(i, k) for tag, i, k, *_ in difflib.SequenceMatcher(None, base, theirs).get_opcodes()
+             if tag != "equal"]  # fmt: skip
+    mine = [(i, k) for tag, i, k, *_ in difflib.SequenceMatcher(None, base, ours).get_opcodes()
+            if tag != "equal"]  # fmt: skip
+    assert max(k for _, k in mine) + 3 < min(i for i, _ in taken)  # no hunk meets another
+
+
+def test_a_lock_that_may_not_write_writes_nothing(tmp_path):
+    lock = Lock.read(tmp_path / "servers.lock", writes=False)
+    lock.remember(SPEC, "1", "x", tools())
+    assert lock.save() is None
+    assert not lock.path.exists()
+
+
+def test_a_fresh_look_takes_nothing_from_memory(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"), fresh=True)
+    assert lock.recall(SPEC) is None
+    assert states(lock, changed_tools()) == {"a": "known", "b": "changed"}
+
+
+def test_more_tools_than_are_pinned_are_withheld_and_no_pin_is_dropped_for_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lock_module, "MAX_PINS", 2)
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    more = read_definition(SPEC, {"name": "c"})
+    assert states(lock, [*tools(), more]) == {"a": "known", "b": "known", "c": "full"}
+    assert states(lock, [more]) == {"c": "full"}
+    assert states(lock, changed_tools())["b"] == "changed"
+
+
+def test_definitions_of_one_server_cannot_fill_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "MAX_PINNED", 2000)
+    lock = Lock.read(tmp_path / "servers.lock")
+    big = [read_definition(SPEC, {"name": f"t{n}", "description": "x" * 900}) for n in range(3)]
+    assert states(lock, big) == {"t0": "new", "t1": "full", "t2": "full"}
+
+
+def test_a_file_that_would_be_too_large_to_be_read_again_is_not_written(tmp_path, monkeypatch):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    before = lock.path.read_text()
+    monkeypatch.setattr(lock_module, "MAX_FILE", len(before) + 10)
+    lock.remember(SPEC, "1", "x", [*tools(), read_definition(SPEC, {"name": "c"})])
+    assert "would be larger" in lock.save()
+    assert lock.path.read_text() == before
+
+
+def test_a_file_that_became_unreadable_meanwhile_is_not_overwritten(tmp_path):
+    lock = Lock.read(written(tmp_path / "servers.lock"))
+    lock.path.write_text("<<<")
+    lock.remember(SPEC, "2", "x", tools())
+    assert "nothing was written" in lock.save()
+    assert lock.path.read_text() == "<<<"
+
+
+def test_who_cannot_be_the_only_writer_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "_TRIES", 2)
+    monkeypatch.setattr(lock_module, "_PAUSE", 0)
+    lock = Lock.read(tmp_path / "servers.lock")
+    lock.remember(SPEC, "1", "x", tools())
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    assert "another agent-host is writing it" in lock.save()
+    os.close(holder)

@@ -98,18 +98,19 @@ def test_what_a_server_spoke_last_time_saves_the_probe(tmp_path):
     assert second < first
 
 
-def test_a_lock_that_is_damaged_is_told(tmp_path):
+def test_a_lock_that_is_damaged_is_told_offers_nothing_and_is_left_alone(tmp_path):
     path = tmp_path / "servers.lock"
     path.write_text("{")
 
     async def scenario():
         events = []
         async with running(hostile(), lock=Lock.read(path), observe=events.append) as pool:
-            assert (await call(pool, text="hi")).error is None
+            await pool.settled()
+            assert dict(pool.tools()) == {}
         return [getattr(e, "text", "") for e in events]
 
-    assert any("will be rewritten" in text for text in asyncio.run(scenario()))
-    assert Lock.read(path).problem == ""
+    assert any("is not JSON, so it is not known" in text for text in asyncio.run(scenario()))
+    assert path.read_text() == "{"
 
 
 def test_headers_that_the_server_no_longer_takes_are_looked_up_and_sent_once_more():

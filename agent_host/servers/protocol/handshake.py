@@ -31,15 +31,17 @@ TASKS = META + "tasks"
 SKILLS = META + "skills"
 _NO_ELICITATION = ("2024-11-05", "2025-03-26")
 _NO_URLS = "2025-06-18"
+_MAX_NAME = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What was agreed on. `server_version`, `instructions`: what the server says of itself, as it
-    came. `remembered`: nothing was asked, so that nothing of it is sure."""
+    """What was agreed on. `server_name`, `server_version`, `instructions`: what the server says of
+    itself, as it came. `remembered`: nothing was asked, so that nothing of it is sure."""
 
     version: str
     capabilities: JsonObject
+    server_name: str = ""
     server_version: str = ""
     instructions: str = ""
     discovered: JsonObject | None = None
@@ -184,10 +186,12 @@ class Handshake:
         if self._spec.protocol == asked != version:
             told = f"was asked for protocol {asked} and answered with {version}"
             self._gate.note("version", told)
+        info = _object(raw.get("serverInfo"))
         return Agreed(
             version=str(version),
             capabilities=_object(raw.get("capabilities")),
-            server_version=_text(_object(raw.get("serverInfo")).get("version")),
+            server_name=_text(info.get("name")),
+            server_version=_text(info.get("version")),
             instructions=_text(raw.get("instructions"))[:MAX_INSTRUCTIONS],
         )
 
@@ -205,25 +209,29 @@ def discovered(raw: JsonObject) -> Agreed | None:
     if version is None or not isinstance(raw.get("capabilities"), dict):
         return None
     instructions = _text(raw.get("instructions"))[:MAX_INSTRUCTIONS]
-    own_version = said_version(raw)
+    info = {"name": _text(_info(raw).get("name"))[:_MAX_NAME], "version": said_version(raw)}
     return Agreed(
         version=version,
         capabilities=raw["capabilities"],
-        server_version=own_version,
+        server_name=info["name"],
+        server_version=info["version"],
         instructions=instructions,
         discovered={
             "supportedVersions": [version],
             "capabilities": raw["capabilities"],
             "instructions": instructions,
-            "_meta": {META + "serverInfo": {"version": own_version}},
+            "_meta": {META + "serverInfo": info},
         },
     )
 
 
 def said_version(raw: JsonObject) -> str:
     """The server's own version as a result of the modern protocol carries it; may be empty."""
-    info = _object(raw.get("_meta")).get(META + "serverInfo") or raw.get("serverInfo")
-    return _text(_object(info).get("version"))
+    return _text(_info(raw).get("version"))
+
+
+def _info(raw: JsonObject) -> JsonObject:
+    return _object(_object(raw.get("_meta")).get(META + "serverInfo") or raw.get("serverInfo"))
 
 
 def disproved(reply: Reply) -> bool:
@@ -242,6 +250,7 @@ def _remembered(known: Known) -> Agreed | None:
     return Agreed(
         version=agreed.version,
         capabilities=agreed.capabilities,
+        server_name=agreed.server_name,
         server_version=known.version,
         instructions=agreed.instructions,
         discovered=agreed.discovered,

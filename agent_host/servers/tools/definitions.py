@@ -6,7 +6,7 @@ characters; MCP 2026-07-28, server/tools), so no look-alike letters; a name that
 withheld both times, because nobody can say which is meant. A missing or empty input schema means
 an object, and the usual mistakes in a schema are put right (`mending`). A schema with hidden
 characters in what a model has to repeat exactly is withheld. Only what identifies a tool is kept:
-name, description, schemas, annotations; icons are never fetched.
+name, description, schemas, annotations, labels (see `labelling`); icons are never fetched.
 """
 
 import json
@@ -22,6 +22,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Annotations, JsonObject, Tool
 from agent_host.servers.frames import sound
 from agent_host.servers.spec import Spec
+from agent_host.servers.tools.labelling import labels_in
 from agent_host.servers.tools.mending import mended
 from agent_host.servers.tools.validation import Checker
 from agent_host.servers.tools.vetting import SchemaError
@@ -78,7 +79,7 @@ def read_definition(spec: Spec, item: Any) -> Tool:
         description=sound(description) if isinstance(description, str) else "",
         input_schema={"type": "object", **input_schema},
         output_schema=output if isinstance(output, dict) and output else None,
-        annotations=_annotations(item.get("annotations"), item.get("title")),
+        annotations=_annotations(item),
         trusted=spec.trust_annotations,
         parallel=spec.parallel,
     )
@@ -91,20 +92,22 @@ def _named(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("name"), str)
 
 
-def _annotations(raw: Any, title: Any) -> Annotations:
+def _annotations(item: JsonObject) -> Annotations:
+    raw = item.get("annotations")
     hints: JsonObject = raw if isinstance(raw, dict) else {}
 
     def hint(key: str) -> bool | None:
         value = hints.get(key)
         return value if isinstance(value, bool) else None
 
-    shown = hints.get("title") if isinstance(hints.get("title"), str) else title
+    shown = hints.get("title") if isinstance(hints.get("title"), str) else item.get("title")
     return Annotations(
         title=sound(shown[:300]) if isinstance(shown, str) else None,
         read_only=hint("readOnlyHint"),
         destructive=hint("destructiveHint"),
         idempotent=hint("idempotentHint"),
         open_world=hint("openWorldHint"),
+        labels=labels_in(item),
     )
 
 

@@ -9,6 +9,7 @@ from agent_host.core.text import clip
 from agent_host.core.types import Content, JsonObject, Text, Tool, ToolErrorKind, ToolResult
 from agent_host.ports import CallContext, CallPaused
 from agent_host.servers.spec import Reply
+from agent_host.servers.tools.labelling import labels_in
 from agent_host.servers.tools.results import content_of, for_user
 from agent_host.servers.tools.validation import Validation
 
@@ -59,7 +60,13 @@ def _answer(
         if note is not None:
             content = (*content, Text(text=note))
     error: ToolErrorKind | None = "tool_error" if is_error else None
-    return ToolResult(call_id=context.call_id, content=content, error=error, for_user=for_user(raw))
+    return ToolResult(
+        call_id=context.call_id,
+        content=content,
+        error=error,
+        for_user=for_user(raw),
+        labels=labels_in(raw) if tool.trusted else (),
+    )
 
 
 def failed(context: CallContext, kind: ToolErrorKind, text: str) -> ToolResult:
