@@ -6,6 +6,7 @@ import jsonschema_rs
 import pytest
 
 from agent_host.core.events import (
+    ApprovalRequested,
     Ephemeral,
     LimitReached,
     ModelFailed,
@@ -23,6 +24,7 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.types import (
+    ApprovalTerms,
     JsonObject,
     Message,
     Principal,
@@ -192,6 +194,7 @@ def test_the_summary_holds_the_answer_and_what_was_done_for_it() -> None:
                 "artifact": None,
             }
         ],
+        "waiting": [],
         "transcript": "transcripts/run.jsonl",
     }
 
@@ -228,3 +231,21 @@ def test_a_reused_call_id_is_two_calls_and_what_is_of_no_interest_is_left_out() 
     )
     assert [call["id"] for call in both["calls"]] == ["c1", "c1"]
     assert both["answer"] == "Done."
+
+
+def test_the_summary_of_a_parked_run_says_what_waits_for_whom() -> None:
+    asked = ApprovalRequested(
+        call_id="c1",
+        server="orders",
+        tool="refund",
+        fingerprint="f",
+        arguments={"amount": 250},
+        terms=ApprovalTerms(approvers=("lead",)),
+        binding="b" * 64,
+    )
+    document = summary(record(STARTED), responded("", CALL), record(asked), status=7)
+    assert document["outcome"] == "parked"
+    [waiting] = document["waiting"]
+    assert (waiting["binding"], waiting["terms"]["approvers"]) == ("b" * 64, ["lead"])
+    done = record(ToolFinished(result=ToolResult(call_id="c1", content=())))
+    assert summary(record(STARTED), responded("", CALL), record(asked), done)["waiting"] == []
