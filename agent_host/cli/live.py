@@ -93,16 +93,17 @@ def with_servers(
     *,
     elicitation: bool = False,
     acting: bool = False,
+    redactor: Redactor | None = None,
 ) -> _Result:
-    """Return what `use` makes of the live servers; they are gone when this returns. `elicitation`
-    and `acting` as for `live_pool`.
+    """Return what `use` makes of the live servers; they are gone when this returns. `elicitation`,
+    `acting` and `redactor` as for `live_pool`.
 
     What is worth a look in the servers' tools is said on stderr first: a definition is told of
     once, so whoever sees it first has to tell. An AgentHostError of `use` is raised as it is, not
     in the group of the pool's tasks. What `use` writes and what it returns is without the secrets
     that the servers got.
     """
-    redactor = Redactor({})
+    redactor = redactor or Redactor({})
 
     async def body() -> _Result | AgentHostError:
         pool_of = live_pool(loaded, only, redactor, elicitation=elicitation, acting=acting)

@@ -1,14 +1,14 @@
 """`agent-host tools`: the servers' tools, listed, searched, shown, checked for a model, called.
 
 A call by hand is no run: policy is not asked, because the human who would be asked has typed the
-call, and no transcript is written. Arguments are validated as a model's are.
+call, and no transcript is written; the audit log has it. Arguments are validated as a model's are.
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -30,12 +30,15 @@ from agent_host.core.types import (
     Content,
     Image,
     JsonObject,
+    Principal,
     Text,
     Tool,
     ToolResult,
 )
+from agent_host.host.audit import HandCall
 from agent_host.ports import CallContext
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
+from agent_host.records.redact import Redactor
 from agent_host.servers.pool import Pool
 
 
@@ -48,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "call",
         help="call a tool by hand",
         description="Call a tool by hand. You typed it, so policy is not asked; it is no run, "
-        "so nothing is recorded.",
+        "so it has no transcript, only entries in the audit log.",
     )
     configure_search(actions.add_parser("search", help="find tools by what they do"))
     configure_check(actions.add_parser("check", help="say what of the tools a model is told"))
@@ -70,12 +73,18 @@ def execute(options: argparse.Namespace) -> int:
     only = enabled(loaded, _asked(loaded, options))
     ensure_trusted(loaded, flag=options.trust)
     calling = options.action == "call"
+    redactor = Redactor({})
+
+    def audited(who: Principal) -> HandCall:
+        return HandCall(loaded, os.environ, who, redactor)
+
     return with_servers(
         loaded,
         only,
-        lambda pool: _execute(pool, options, model),
+        lambda pool: _execute(pool, options, model, audited),
         elicitation=calling and can_ask(),
         acting=calling,
+        redactor=redactor,
     )
 
 
@@ -103,7 +112,12 @@ def _model(loaded: Loaded, name: str | None) -> ModelChoice:
     return model
 
 
-async def _execute(pool: Pool, options: argparse.Namespace, model: ModelChoice | None) -> int:
+async def _execute(
+    pool: Pool,
+    options: argparse.Namespace,
+    model: ModelChoice | None,
+    audited: Callable[[Principal], HandCall],
+) -> int:
     complain(pool)
     if model is not None:
         profile = model.profile
@@ -115,7 +129,7 @@ async def _execute(pool: Pool, options: argparse.Namespace, model: ModelChoice |
     tool = _find(pool, options.name)
     if options.action == "show":
         return _show(tool, pool.states().get(tool.name), as_json=options.json)
-    return await _call(pool, tool, options)
+    return await _call(pool, tool, options, audited)
 
 
 def _list(pool: Pool, *, as_json: bool) -> int:
@@ -235,13 +249,21 @@ def _type(schema: Mapping[str, Any]) -> str:
     return " | ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
 
-async def _call(pool: Pool, tool: Tool, options: argparse.Namespace) -> int:
+async def _call(
+    pool: Pool,
+    tool: Tool,
+    options: argparse.Namespace,
+    audited: Callable[[Principal], HandCall],
+) -> int:
     arguments = arguments_of(options, tool)
     problem = pool.validate(tool, arguments)
     if problem is not None:
         raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
     context = CallContext(call_id="by-hand", principal=pool.principal, progress=_progress)
+    audit = audited(pool.principal)
+    audit.started(tool, arguments)
     result = await call_asking(pool, tool, arguments, context)
+    audit.finished(result)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
     else:
