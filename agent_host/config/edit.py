@@ -59,13 +59,13 @@ def rendered(name: str, table: Mapping[str, Any], comment: str = "") -> str:
     `comment`: one line above it, cleaned here.
     """
     lines = [f"# {clean_line(comment, 400)}"] if comment else []
-    lines.append(f"[servers.{_key(name)}]")
+    lines.append(f"[servers.{key_text(name)}]")
     below: list[str] = []
     for key, value in table.items():
-        line = f"{_key(key)} = {_value(value, len(key) + 3)}"
+        line = f"{key_text(key)} = {value_text(value, len(key) + 3)}"
         if isinstance(value, Mapping) and len(line) > _WIDTH:
-            below.append(f"[servers.{_key(name)}.{_key(key)}]")
-            below += [f"{_key(k)} = {_value(v, len(k) + 3)}" for k, v in value.items()]
+            below.append(f"[servers.{key_text(name)}.{key_text(key)}]")
+            below += [f"{key_text(k)} = {value_text(v, len(k) + 3)}" for k, v in value.items()]
         else:
             lines.append(line)
     text = "\n".join([*lines, *below]) + "\n"
@@ -103,7 +103,7 @@ def with_server(
         before += end
     if after.strip() and not re.match(r"[ \t]*\r?\n", after):
         block += end
-    return _sound(before + block + after, wanted, file, f"write it there by hand:\n{block}")
+    return sound(before + block + after, wanted, file, f"write it there by hand:\n{block}")
 
 
 def without_server(text: str, file: str, name: str) -> tuple[str, str]:
@@ -212,7 +212,7 @@ def _replaced(path: Path, old: bytes | None, new: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement:
+class Statement:
     """A header or a pair: from the start of its line to the end of its last. `servers`: those it
     says something of. `place` counts the headers before it; 0 is the top of the file."""
 
@@ -224,7 +224,8 @@ class _Statement:
     of_servers: bool
 
 
-def _statements(text: str) -> Iterator[_Statement]:
+def statements(text: str) -> Iterator[Statement]:
+    """Yield the headers and pairs of a TOML text that tomllib accepts, in their order."""
     table: tuple[str, ...] = ()
     place = 0
     for start, end in _lines(text):
@@ -241,7 +242,7 @@ def _statements(text: str) -> Iterator[_Statement]:
         else:
             inner = said.get("servers") if not table else None
             names, of = (inner, True) if isinstance(inner, dict) else ((), False)
-        yield _Statement(start, end, place, header, frozenset(names), of)
+        yield Statement(start, end, place, header, frozenset(names), of)
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
@@ -271,28 +272,28 @@ def _path(header: dict[str, Any]) -> tuple[str, ...]:
 
 def _place(text: str) -> int:
     """Return where a new table goes: after the last table of a server, else at the end."""
-    statements = list(_statements(text))
-    last = max((s.place for s in statements if s.of_servers), default=0)
-    if last == 0 or statements[-1].place == last:
+    found = list(statements(text))
+    last = max((s.place for s in found if s.of_servers), default=0)
+    if last == 0 or found[-1].place == last:
         return len(text)
-    end = max(s.end for s in statements if s.place == last)
-    return _after_comments(text, end)
+    end = max(s.end for s in found if s.place == last)
+    return after_comments(text, end)
 
 
 def _spans(text: str, name: str) -> Iterator[tuple[int, int]]:
     """Yield what to take out: each run of statements that are of this server alone."""
     start = end = -1
-    for statement in _statements(text):
+    for statement in statements(text):
         if statement.servers == {name}:
             if start < 0:
                 own = statement.header
                 start = _before_comments(text, statement.start) if own else statement.start
             end = statement.end
         elif start >= 0:
-            yield start, _after_comments(text, end)
+            yield start, after_comments(text, end)
             start = -1
     if start >= 0:
-        yield start, _after_comments(text, end)
+        yield start, after_comments(text, end)
 
 
 def _before_comments(text: str, start: int) -> int:
@@ -306,7 +307,7 @@ def _before_comments(text: str, start: int) -> int:
     return len("".join(rest)) if blank and rest else start
 
 
-def _after_comments(text: str, end: int) -> int:
+def after_comments(text: str, end: int) -> int:
     """Return where the comments end that stand directly below, if a blank line is after them."""
     position = end
     for line in text[end:].splitlines(keepends=True):
@@ -327,7 +328,8 @@ def _after_blanks(text: str, end: int) -> int:
     return match.end() if match else end
 
 
-def _sound(new: str, wanted: dict[str, Any], file: str, instead: str) -> str:
+def sound(new: str, wanted: Mapping[str, Any], file: str, instead: str) -> str:
+    """Return a changed text if it says what it should; else raise ConfigError: `instead`."""
     try:
         if tomllib.loads(new.replace("\r\n", "\n")) == wanted:
             return new
@@ -336,16 +338,18 @@ def _sound(new: str, wanted: dict[str, Any], file: str, instead: str) -> str:
     raise ConfigError(f"{file}: has its servers in a form that cannot be added to; {instead}")
 
 
-def _key(name: str) -> str:
+def key_text(name: str) -> str:
+    """Return a key as TOML writes it."""
     return SingleKey(name).as_string()
 
 
-def _value(value: Any, indent: int) -> str:
+def value_text(value: Any, indent: int) -> str:
+    """Return a value as TOML; a long array over several lines if it stands `indent` columns in."""
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{_key(k)} = {_value(inner, 0)}" for k, inner in value.items())
+        pairs = ", ".join(f"{key_text(k)} = {value_text(inner, 0)}" for k, inner in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list | tuple):
-        items = [_value(inner, 0) for inner in value]
+        items = [value_text(inner, 0) for inner in value]
         line = f"[{', '.join(items)}]"
         if indent and len(line) + indent > _WIDTH and len(items) > 1:
             return "\n".join(["[", *(f"  {item}," for item in items), "]"])
