@@ -158,6 +158,10 @@ class ToolSource(Protocol):
         """The tools by exposed name, in stable order. Must be cheap, and must return the same
         object until something changed."""
 
+    def withheld(self, name: str) -> str | None:
+        """Why the tool with that exposed name, which its server has, is not among `tools`, for the
+        model, or None. Must never raise."""
+
     def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
         """What is wrong with the arguments, for the model, or None. Must be bounded in time
         whatever the schema says, and must never fetch anything."""

@@ -43,6 +43,10 @@ class WithHostTools:
             self._under = under
         return self._table
 
+    def withheld(self, name: str) -> str | None:
+        """See `ports.ToolSource`."""
+        return self._servers.withheld(name)
+
     def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
         """See `ports.ToolSource`."""
         return self._servers.validate(tool, arguments)

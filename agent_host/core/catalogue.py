@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from agent_host.core.text import clean_line
-from agent_host.core.types import Tool
+from agent_host.core.types import JsonObject, Tool
 
 NAME_LIMIT = 64
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
@@ -42,7 +42,7 @@ def exposed_name(server: str, tool: str) -> str:
 def fingerprint(tool: Tool) -> str:
     """Return the SHA-256 (hex) of the definition: own name, description, schemas, annotations."""
     a = tool.annotations
-    definition = {
+    definition: JsonObject = {
         "name": tool.tool,
         "description": tool.description,
         "input_schema": tool.input_schema,

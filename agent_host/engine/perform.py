@@ -22,6 +22,7 @@ from agent_host.core.events import (
     ToolProgress,
     ToolStarted,
 )
+from agent_host.core.offering import READ_ARTIFACT, SEARCH_ARTIFACT
 from agent_host.core.types import Text, Tool, ToolResult
 from agent_host.engine.answers import RequestDesk
 from agent_host.engine.judging import Judge
@@ -71,13 +72,14 @@ class Performer:
     # -- at once ---------------------------------------------------------------------------
 
     def _refuse(self, action: loop.Refuse) -> None:
-        text = action.text
-        if action.error == "unknown_tool":
-            names = self._session.rooms.tools.tools()
-            near = get_close_matches(action.state.call.name, names, n=3)
-            if near:
+        text, error, name = action.text, action.error, action.state.call.name
+        if error == "unknown_tool":
+            tools = self._session.rooms.tools
+            if (why := tools.withheld(name)) is not None:
+                text, error = why, "changed"
+            elif near := get_close_matches(name, tools.tools(), n=3):
                 text = f"{text}; there is {', '.join(near)}"
-        self._judge.finish(action.state.call.id, action.error, text)
+        self._judge.finish(action.state.call.id, error, text)
 
     # -- tools -----------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class Performer:
             return
         if result.error in _NOT_RUN or not sent:
             session.rooms.policy.end(session.conversation, call_id)
-        labels = tuple(sorted({*result.labels, *tool.labels})) if sent else ()
+        labels = self._labels(tool, result) if sent else ()
         whole = replace(result, call_id=call_id, labels=labels)
         if vault is not None:
             whole = vault.conceal(whole)
@@ -137,6 +139,14 @@ class Performer:
         if problem is not None:
             self._judge.finish(state.call.id, "invalid_arguments", f"not executed: {problem}")
         return problem is not None
+
+    def _labels(self, tool: Tool, result: ToolResult) -> tuple[str, ...]:
+        """What a result brings along: what the tool's data is, and what this result is said to be.
+        An artifact holds what an earlier result brought, so it has all labels of the run."""
+        found = {*result.labels, *tool.labels}
+        if tool.name in (READ_ARTIFACT, SEARCH_ARTIFACT):
+            found.update(seen.label for seen in self._session.conversation.labels)
+        return tuple(sorted(found))
 
     def _counted(self, state: CallState, tool: Tool) -> bool:
         """Count the call in the running totals; one that cannot be counted does not run."""

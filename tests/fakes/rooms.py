@@ -129,6 +129,7 @@ class World:
     results: dict[str, ToolResult] = field(default_factory=dict)
     tools_table: Mapping[str, Tool] = field(default_factory=lambda: TOOLS)
     cancelled: list[str] = field(default_factory=list)
+    kept_back: dict[str, str] = field(default_factory=dict)
     is_ready: asyncio.Event | None = None
 
     async def ready(self) -> None:
@@ -137,6 +138,9 @@ class World:
 
     def tools(self) -> Mapping[str, Tool]:
         return self.tools_table
+
+    def withheld(self, name: str) -> str | None:
+        return self.kept_back.get(name)
 
     def validate(self, tool: Tool, arguments: JsonObject) -> str | None:
         return "bad is not allowed" if "bad" in arguments else None
