@@ -5,7 +5,8 @@ to the interpreter that its first line names, and to the script that an interpre
 one of these lies in a place of a known form (a virtual environment, the prefix of a Python or a
 Node, a node_modules folder, a package with a package.json, /opt/NAME), that place is a part of the
 program; else the file alone is. A folder that holds more than a program (the home folder, the one
-with servers.toml, a folder at the root, and whatever holds one of these) is never taken whole.
+with servers.toml, a folder at the root, and whatever holds one of these) is never taken whole. What
+a package itself may say of other folders (.pth files) is not followed: it is the server's own word.
 """
 
 import os
@@ -19,7 +20,6 @@ _INTERPRETERS = ("python", "pypy", "node", "nodejs", "deno", "bun", "tsx", "ruby
                  "bash", "sh")  # fmt: skip
 _NO_SCRIPT = ("-c", "-m", "-e", "-p", "--eval", "--print", "-")
 _HOPS = 40
-_PTH_LIMIT = 64 * 1024
 
 
 def parts(
@@ -40,8 +40,6 @@ def parts(
         for hop in _hops(file):
             places = [p for p in _places(Path(hop)) if not _is_private(p, private)]
             found.update(dict.fromkeys([hop, *places]))
-            for place in places:
-                found.update(dict.fromkeys(_named_by(Path(place), private)))
             queue += _homes(places)
         queue += _interpreter(file, path)
     if script:
@@ -50,7 +48,7 @@ def parts(
             places = [*_places(Path(hop)), folder]
             found[hop] = None
             found.update(dict.fromkeys(p for p in places if not _is_private(p, private)))
-    return tuple(found)
+    return tuple(path for path in found if Path(path).exists())
 
 
 def _script(executable: str, args: Sequence[str], cwd: str) -> str:
@@ -116,21 +114,6 @@ def _homes(places: Sequence[str]) -> Iterator[str]:
                 yield from map(str, sorted(Path(value.strip()).glob("python3*"))[:4])
 
 
-def _named_by(place: Path, private: Sequence[str]) -> Iterator[str]:
-    """The folders that a virtual environment's .pth files name: packages that are worked on."""
-    if not (place / "pyvenv.cfg").is_file():
-        return
-    for pth in place.glob("lib/python3*/site-packages/*.pth"):
-        try:
-            with pth.open("rb") as file:
-                lines = file.read(_PTH_LIMIT).decode("utf-8", "replace").splitlines()
-        except OSError:
-            continue
-        for line in map(str.strip, lines):
-            if line.startswith("/") and Path(line).is_dir() and not _is_private(line, private):
-                yield os.path.normpath(line)
-
-
 def _interpreter(file: str, path: str) -> list[str]:
     """What the first line of a script names."""
     try:
@@ -144,8 +127,10 @@ def _interpreter(file: str, path: str) -> list[str]:
     if words and Path(words[0]).name == "env":
         named = [w for w in words[1:] if not w.startswith("-") and "=" not in w][:1]
         found = shutil.which(named[0], path=path) if named else None
-        return [words[0], *([found] if found else [])]
-    return words[:1]
+        words = [words[0], *([found] if found else [])]
+    else:
+        words = words[:1]
+    return [word for word in words if os.access(word, os.X_OK)]
 
 
 def _is_private(folder: str, private: Sequence[str]) -> bool:

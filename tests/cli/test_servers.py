@@ -119,8 +119,8 @@ def test_a_test_of_a_sound_server_times_its_steps(here, project):
     assert done.returncode == 0
     names = [step["name"] for step in report["steps"]]
     assert names == [
-        "config", "references", "command", "sandbox", "start", "handshake", "tools", "offers", "ping",
-        "close",
+        "config", "references", "command", "sandbox", "start", "handshake", "tools", "offers",
+        "ping", "close",
     ]  # fmt: skip
     steps = {step["name"]: step for step in report["steps"]}
     assert steps["tools"]["text"] == "11 tools"
