@@ -4,10 +4,11 @@ Theory of operation: `Projection.take` gives the entries of one record, so whoev
 records can make its entries anew. A call's name, arguments and approvals come in different records;
 they are remembered until the call has its result, so that each entry stands for itself: who, which
 model, which server and tool, with what arguments, by whose leave. What people and models say stays
-in the transcript. Values go through `redact` before they are hashed or written, hashes are of what
-the transcript holds, and nothing here is unbounded.
+in the transcript. Records come without secrets, as the transcript has them, so hashes are of what
+the transcript holds. Nothing here is unbounded.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,8 +30,6 @@ MAX_NAME = 200
 MAX_NAMES = 50
 
 _ARGUMENTS = ("arguments", "proposed", "approved")
-_FIXED = frozenset({"type", "decision", "outcome", "scope", "definition", "config", "policy"})
-"""Words and hashes of the host itself: no secret stands there, whatever it reads like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +61,10 @@ class _Call:
 
 
 class Projection:
-    """The entries of one run. `redact` returns a value without secrets."""
+    """The entries of one run."""
 
-    def __init__(
-        self, facts: Facts = Facts(), redact: Callable[[Any], Any] = lambda value: value
-    ) -> None:
+    def __init__(self, facts: Facts = Facts()) -> None:
         self._facts = facts
-        self._redact = redact
         self._who = Principal(id="", authenticated_by="")
         self._origin = Origin(provider="", model="", adapter="")
         self._served = ""
@@ -104,11 +100,11 @@ class Projection:
             "who_from": who.authenticated_by,
             "project": self._facts.project,
         }
-        whole = common | made
-        said = [key for key in whole if key not in _ARGUMENTS and key not in _FIXED]
-        values = self._redact([whole[key] for key in said])
-        whole |= {key: _bounded(value) for key, value in zip(said, values, strict=True)}
-        entry = {key: value for key, value in whole.items() if value not in (None, "", [], ())}
+        entry = {
+            key: value if key in _ARGUMENTS else _bounded(value)
+            for key, value in (common | made).items()
+            if value not in (None, "", [], ())
+        }
         return [{**entry, "time": record.at, "run": record.run_id}]
 
     # -- the run -----------------------------------------------------------------------------
@@ -265,7 +261,7 @@ class Projection:
         entry = {
             "type": "call_finished" if ran else "call_refused",
             "outcome": result.error or "ok",
-            "result_sha256": digest(self._redact([list(result.content), result.error])),
+            "result_sha256": digest([result.content, result.error]),
             "artifact": result.artifact,
             "labels": [*result.labels],
             "rule": call.rule,
@@ -368,11 +364,10 @@ class Projection:
 
     def _shown(self, key: str, arguments: JsonObject) -> Fields:
         """Arguments and their hash, or the hash alone."""
-        shown = self._redact(arguments)
-        text = canonical(shown)
-        entry: Fields = {f"{key}_sha256": digest(shown)}
+        text = canonical(arguments)
+        entry: Fields = {f"{key}_sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
         if self._facts.arguments and len(text) <= MAX_ARGUMENTS:
-            entry[key] = shown
+            entry[key] = arguments
         elif self._facts.arguments:
             entry[f"{key}_size"] = len(text)
         return entry
@@ -424,7 +419,7 @@ def _known(state: CallState) -> _Call:
 
 
 def _bounded(value: Any) -> Any:
-    """Texts and lists of names, cut visibly; after redaction, so that no half of a secret stays."""
+    """Texts and lists of names, cut visibly."""
     if isinstance(value, str):
         return clip(value, MAX_TEXT)
     if not isinstance(value, list):

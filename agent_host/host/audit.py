@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from agent_host import __version__
 from agent_host.audit.collector import Collector
-from agent_host.audit.entries import Facts, Projection
+from agent_host.audit.entries import SILENT, Facts, Projection
 from agent_host.audit.keys import Signer
 from agent_host.audit.log import AuditLog
 from agent_host.audit.retention import retire
@@ -29,7 +29,7 @@ from agent_host.config.record_tables import AuditConfig
 from agent_host.config.values import seconds
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import RecordError
-from agent_host.core.events import Record, ToolFinished, ToolStarted
+from agent_host.core.events import ModelResponded, Record, ToolFinished, ToolStarted
 from agent_host.core.types import JsonObject, Principal, Tool, ToolResult
 from agent_host.host.secrets import Secrets
 from agent_host.ports import Journal
@@ -113,9 +113,11 @@ class Auditing:
             policy=policy,
             arguments=self._settings.arguments,
         )
-        self._projection = Projection(facts, self._secrets.redactor.value)
+        self._projection = Projection(facts)
         self._projection.resume(before)
-        return Audited(transcript, self._log, self._projection, self._background)
+        return Audited(
+            transcript, self._log, self._projection, self._secrets.redactor, self._background
+        )
 
     def finish(self) -> str:
         """Sign what was written if any call was made, remove what is too old, send what waits;
@@ -169,16 +171,18 @@ class Audited:
         inner: Journal,
         log: AuditLog,
         projection: Projection,
+        redactor: Redactor,
         background: Background | None = None,
     ) -> None:
         self._inner = inner
         self._log = log
         self._projection = projection
+        self._redactor = redactor
         self._background = background
 
     def append(self, record: Record) -> None:
         """Write the record's entries, then the record. Raises RecordError."""
-        entries = self._projection.take(record)
+        entries = self._projection.take(_without_secrets(record, self._redactor))
         if entries:
             self._log.append(entries)
         try:
@@ -211,8 +215,9 @@ class HandCall:
         self._log = open_log(loaded, environ) if loaded.config.audit.enabled else None
         settings = loaded.config.audit
         facts = Facts(project=str(loaded.path), arguments=settings.arguments)
-        self._projection = Projection(facts, redactor.value)
+        self._projection = Projection(facts)
         self._projection.act_for(who)
+        self._redactor = redactor
 
     def started(self, tool: Tool, arguments: JsonObject) -> None:
         """Write, on disk, that a call is about to be made."""
@@ -238,7 +243,7 @@ class HandCall:
         if self._log is None:
             return
         record = Record(seq=0, at=_now(), run_id="", event=event)
-        entries = self._projection.take(record)
+        entries = self._projection.take(_without_secrets(record, self._redactor))
         self._log.append([{**entry, "by_hand": True} for entry in entries])
 
 
@@ -264,6 +269,14 @@ def record_act(
         log.sync()
     finally:
         log.close()
+
+
+def _without_secrets(record: Record, redactor: Redactor) -> Record:
+    """Return a record as the transcript will have it; what is no entry is not looked through."""
+    if type(record.event) in SILENT and not isinstance(record.event, ModelResponded):
+        return record
+    redactor.encode(record)  # most records hold none, which is seen at once in their line
+    return redactor.item(record)
 
 
 def _void(record: Record) -> dict[str, Any]:
