@@ -295,9 +295,9 @@ def _tell_yes(call: _Call, event: ApprovalGiven) -> Iterator[Card]:
     edited = " with other arguments" if event.arguments is not None else ""
     if missing:
         more = f"; {missing} more needed"
-        yield Card(kind="notice", text=f"{call.title}  approved by {_who(event)}{edited}{more}")
+        yield Card(kind="notice", text=f"{call.title}  approved{edited} by {_who(event)}{more}")
     elif event.via or len(call.yeses) > 1:
-        yield Card(kind="notice", text=f"{call.title}  approved by {_who(event)}{edited}")
+        yield Card(kind="notice", text=f"{call.title}  approved{edited} by {_who(event)}")
 
 
 def _who(event: ApprovalGiven) -> str:
