@@ -14,17 +14,22 @@ Actions = Mapping[str, tuple[str, str]]
 
 
 class _ActionParser(argparse.ArgumentParser):
-    """Asks the action's module for its options once they are needed."""
+    """Asks the action's module for its options once they are needed; options may stand among
+    the arguments, also among those of an open number."""
 
     module = ""
+    _mixed = False
 
     def parse_known_args(  # type: ignore[override]  # the namespace is what was handed in
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """See argparse."""
+        if self._mixed:  # called by argparse itself, for one half of it
+            return super().parse_known_args(args, namespace)
         if self.module:
             import_module(self.module).configure(self)
-        return super().parse_known_args(args, namespace)
+        self._mixed = True
+        return self.parse_known_intermixed_args(args, namespace)
 
 
 def configure_actions(parser: argparse.ArgumentParser, table: Actions) -> None:

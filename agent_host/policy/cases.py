@@ -7,7 +7,7 @@ with what was expected names every difference. Pure: neither files nor the engin
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -33,8 +33,8 @@ class Case:
     expect: Decision
     args: JsonObject = field(default_factory=dict)
     user: str | None = None
-    issuer: str = "os"
-    roles: tuple[str, ...] | None = None
+    issuer: str = ""
+    roles: tuple[str, ...] = ()
     claims: JsonObject | None = None
     labels: tuple[str, ...] = ()
     cost: float = 0.0
@@ -80,10 +80,12 @@ def differences(case: Case, answer: PolicyAnswer) -> list[str]:
     if case.rule is not None and answer.rule != case.rule:
         found.append(f'expected of rule "{case.rule}", got it of rule "{answer.rule}"')
     terms = answer.terms or ApprovalTerms()
-    if case.approvers is not None and sorted(terms.approvers) != sorted(case.approvers):
-        found.append(f"expected approvers {_said(case.approvers)}, got {_said(terms.approvers)}")
+    roles = {role for demand in terms.demands for role in demand.roles}
+    if case.approvers is not None and roles != set(case.approvers):
+        found.append(f"expected approvers {_said(case.approvers)}, got {_said(roles)}")
+    needed = max(demand.needed for demand in terms.demands)
     for key, wanted, got in (
-        ("approvals", case.approvals, terms.needed),
+        ("approvals", case.approvals, needed),
         ("self_approval", case.self_approval, terms.self_approval),
     ):
         if wanted is not None and wanted != got:
@@ -91,7 +93,7 @@ def differences(case: Case, answer: PolicyAnswer) -> list[str]:
     return found
 
 
-def _said(names: Sequence[str]) -> str:
+def _said(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "anybody"
 
 

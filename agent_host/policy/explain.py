@@ -110,10 +110,10 @@ def _span(seconds: float) -> str:
 
 
 def _looked(policy: RulePolicy, found: Explanation, tool: Tool) -> Iterator[Looked]:
-    outcomes = {id(one.rule): one for one in found.outcomes}
+    outcomes = {_key(one.rule): one for one in found.outcomes}
     answer = found.answer
     for rule in policy.rules:
-        outcome = outcomes.get(id(rule))
+        outcome = outcomes.get(_key(rule))
         if outcome is None:
             yield _one(rule, "other tools", why=_not_about(rule, tool))
             continue
@@ -144,6 +144,10 @@ def _one(
         where=rule.where,
         why=why,
     )
+
+
+def _key(rule: Rule) -> tuple[str, str]:
+    return rule.level, rule.id
 
 
 def _name(rule: Rule) -> str:

@@ -24,18 +24,22 @@ class _Row:
 
 
 class GivenTotals(Totals):
-    """Totals that stand where somebody said, by the id under which they are kept; 0 otherwise."""
+    """Totals that stand where somebody said, by the id under which they are kept; others as they
+    are `behind`, or 0. Nothing is counted."""
 
-    def __init__(self, said: Mapping[str, float]) -> None:
+    def __init__(self, said: Mapping[str, float], behind: Totals | None = None) -> None:
         super().__init__(_NOWHERE)
         self._said = {name: units_of(value) for name, value in said.items()}
+        self._behind = behind
 
-    def sums(
-        self, wanted: Iterable[Share], *, now: float, apart: Call | None = None
-    ) -> Mapping[str, int]:
+    def sums(self, wanted: Iterable[Share], *, now: float) -> Mapping[str, int]:
         """See `Totals`."""
-        found = {share.total: self._said.get(share.total, 0) for share in wanted}
-        return {name: units for name, units in found.items() if isinstance(units, int)}
+        shares = tuple(wanted)
+        found = dict.fromkeys((share.total for share in shares), 0)
+        if self._behind is not None:
+            rest = [share for share in shares if share.total not in self._said]
+            found |= self._behind.sums(rest, now=now)
+        return found | {n: u for n, u in self._said.items() if n in found and isinstance(u, int)}
 
 
 class SimulatedTotals(Totals):
