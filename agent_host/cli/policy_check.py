@@ -16,11 +16,13 @@ from agent_host.cli.policy_ground import (
     tools_of,
     total_texts,
 )
-from agent_host.config.load import load
-from agent_host.core.errors import ExitStatus
+from agent_host.config.load import Loaded, load
+from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean_line
-from agent_host.policy.check import Finding, check
+from agent_host.host.policy import make_policy
+from agent_host.policy.check import Finding, Severity, check
 from agent_host.policy.covering import glob_matches
+from agent_host.policy.ledger import GivenTotals
 
 _LONGEST = 700
 
@@ -44,9 +46,13 @@ def execute(options: argparse.Namespace) -> int:
     ground = ground_of(loaded, servers)
     rules, totals = rules_of(loaded.layers), total_texts(loaded.layers)
     found = check(rules, totals, ground)
+    if all(one.severity != "error" for one in found):
+        found += _unusable(loaded)
     if options.server is not None:
         only_server(servers, options.server)
-        names = {f'rule "{r.id}"' for r in rules if glob_matches(r.server, options.server)}
+        names = {"policy"} | {
+            f'rule "{r.id}"' for r in rules if glob_matches(r.server, options.server)
+        }
         names |= {f'total "{t.name}"' for t in totals if glob_matches(t.server, options.server)}
         found = [one for one in found if one.subject in names]
     if options.json:
@@ -58,6 +64,16 @@ def execute(options: argparse.Namespace) -> int:
     worst = {"error", "warning"} if options.strict else {"error"}
     failed = any(one.severity in worst for one in found)
     return ExitStatus.FAILED if failed else ExitStatus.DONE
+
+
+def _unusable(loaded: Loaded) -> list[Finding]:
+    """What a run would refuse to start with, and nothing above has found."""
+    try:
+        make_policy(loaded, os.environ, kept=GivenTotals({}))
+    except ConfigError as error:
+        where, _, text = str(error).partition(": ")
+        return [Finding(severity="error", where=where, subject="policy", text=text)]
+    return []
 
 
 def _line(one: Finding) -> str:
@@ -89,7 +105,7 @@ def _summary(found: Sequence[Finding], rules: int, totals: int) -> str:
     looked = _count(rules, "rule") + (f" and {_count(totals, 'total')}" if totals else "")
     if not found:
         return f"{looked}: nothing is wrong"
-    kinds = ("error", "warning", "note")
+    kinds: tuple[Severity, ...] = ("error", "warning", "note")
     parts = [_count(counts[kind], kind) for kind in kinds if counts[kind]]
     return f"{looked}: {', '.join(parts)}"
 

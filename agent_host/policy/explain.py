@@ -90,7 +90,7 @@ def demands(terms: ApprovalTerms | None) -> Iterator[str]:
     if not terms.self_approval:
         yield "not of the user for whom the run acts"
     if terms.seconds is not None:
-        yield f"within {_span(terms.seconds)}"
+        yield f"within {span(terms.seconds)}"
 
 
 def _demand(demand: RolesNeeded) -> str:
@@ -101,7 +101,8 @@ def _demand(demand: RolesNeeded) -> str:
     return f"the yes of {people} {who}" if who else f"the yes of {people}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return a span of time for people, in the largest unit that fits whole."""
     for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size and seconds % size == 0:
             number = int(seconds // size)
