@@ -82,7 +82,7 @@ def grant(wish: Wish, said: str) -> str:
     if refusal is not None:
         return _line(wish, refusal)
     if wish.network != "all" and (found := _NETWORK.search(said)):
-        return _network(wish, said[found.start() : found.end() + 80])
+        return _network(wish, _line_at(said, found))
     if wish.memory is not None and _MEMORY.search(said):
         return f"its sandbox ends at memory = {wish.memory}; raise it ({wish.where('memory')})"
     if wish.processes is not None and _PROCESSES.search(said):
@@ -168,13 +168,15 @@ def _refused(wish: Wish, said: str) -> _Refusal | None:
     for pattern in _REFUSED:
         for found in pattern.finditer(said):
             path = os.path.normpath(Path(found["path"]).expanduser())
-            line_start = said.rfind("\n", 0, found.start()) + 1
-            line_end = said.find("\n", found.end())
-            line = said[line_start : line_end if line_end >= 0 else len(said)]
-            refusal = _judged(wish, path, found["word"], line)
+            refusal = _judged(wish, path, found["word"], _line_at(said, found))
             if refusal is not None and (last is None or found.start() >= last[0]):
                 last = (found.start(), refusal)
     return last[1] if last else None
+
+
+def _line_at(said: str, found: re.Match[str]) -> str:
+    start = said.rfind("\n", 0, found.start()) + 1
+    return said[start:].partition("\n")[0]
 
 
 def _judged(wish: Wish, path: str, word: str, line: str) -> _Refusal | None:

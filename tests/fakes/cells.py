@@ -70,6 +70,7 @@ class Cell:
     folder: Path
 
     def sandbox(self, *, read=(), write=(), private=(), **wish):
+        machine = wish.pop("machine", machine_of(self.kind))
         writable = grants(map(str, write), self.folder)
         return Sandbox(
             wish=Wish(
@@ -80,7 +81,7 @@ class Cell:
                 home=wish.pop("home", NOWHERE),
                 **wish,
             ),
-            machine=wish.pop("machine", machine_of(self.kind)),
+            machine=machine,
         )
 
     def spec(self, code, *args, env=None, cwd=None, name="s", **wish):
