@@ -128,7 +128,7 @@ class _Compiling:
             near = get_close_matches(name, self._totals, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else f"; write [policy.totals.{name}]"
             raise ConfigError(
-                f'{begin} reads the total "{clean_line(name, 60)}", which is no{hint}'
+                f'{begin} reads the total "{clean_line(name, 60)}", which there is not{hint}'
             )
         if order.index(found[1].level) > order.index(layer.level):
             raise ConfigError(

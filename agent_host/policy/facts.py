@@ -1,12 +1,12 @@
 """What conditions are evaluated on: the facts about one call, and which of them can be trusted.
 
 Theory of operation: arguments come from a model, so what a condition reads of them is looked at
-first. Not *sound* are: a number that is not finite, or 1e18 and more unless it is an
-integer of 64 bits; a negative number, because a threshold does not think of one (`signed`
-has them, for rules that do); a text with a NUL (the library would end it there) or half a
-character; and what is too deep or too large. A condition that reads something that is not sound is
-undefined, as it is where something is missing or has another type. Numbers are handed over as JSON
-has them, as doubles; integers beyond 2^53 stay integers. Only what is read is looked at and copied.
+first. Not *sound* are: a number that is not finite, or is 2^53 or more and no integer of 64 bits; a
+negative number, because a threshold does not think of one (`signed` has them, for rules that do); a
+text with a NUL (the library would end it there) or half a character; and what is too deep or too
+large. A condition that reads something that is not sound is undefined, as it is where something is
+missing or has another type. Numbers are handed over as JSON has them, as doubles; integers from
+2^53 on stay integers. Only what is read is looked at and copied.
 """
 
 import math
@@ -30,7 +30,6 @@ MAX_WORK = 50_000_000
 MAX_DEPTH = 64
 
 _SMALL = 100
-_LARGEST = 1e18
 _EXACT = 2**53
 _WORD = 2**63
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
@@ -153,8 +152,8 @@ class _Copying:
         if isinstance(value, int):
             if not -_WORD <= value < _WORD:
                 raise _Unsound(f"{_named(place)} is too large a number")
-            return value if abs(value) > _EXACT else float(value)
-        if not math.isfinite(value) or abs(value) >= _LARGEST:
+            return value if abs(value) >= _EXACT else float(value)
+        if not math.isfinite(value) or abs(value) >= _EXACT:
             raise _Unsound(f"{_named(place)} is no number that can be compared")
         return value
 

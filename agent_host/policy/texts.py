@@ -15,12 +15,13 @@ LONGEST_PATH = 4096
 """PATH_MAX of Linux, in characters here."""
 
 _URL = re.compile(
-    r"https?://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:[/?#].*)?\Z"
+    r"https?://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:[/?#].*)?\Z",
+    re.ASCII,
 )
-_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)\Z")
+_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)\Z")
 _QUAD = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}\Z")
 _WORDS = re.compile(r"[A-Za-z0-9_@%+=:,./-]+(?: +[A-Za-z0-9_@%+=:,./-]+)*\Z")
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,6})?\Z")
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?\Z")
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\\%*?$`~\ud800-\udfff]")
 
 

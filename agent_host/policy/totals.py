@@ -12,13 +12,16 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any, Protocol
 
 from agent_host.core.types import Tool
 from agent_host.policy.facts import Facts
 from agent_host.policy.reading import Reads
 from agent_host.state.totals import MOST, UNIT, Share
+
+_NOISE = Decimal("1e-9")
+_EXACT = Context(prec=40)
 
 
 class Readable(Protocol):
@@ -102,8 +105,9 @@ def units_of(value: object) -> int | str:
         return "its value is no number"
     if not math.isfinite(value) or not 0 <= value <= MOST:
         return "its value is no number from 0 to a million millions"
-    digits = Decimal(repr(value)) * UNIT
-    return int(digits.to_integral_value(rounding=ROUND_CEILING))
+    # What multiplying doubles leaves behind the ninth digit is nobody's money.
+    digits = Decimal(repr(value)).quantize(_NOISE, context=_EXACT) * UNIT
+    return max(int(digits.to_integral_value(rounding=ROUND_CEILING)), 1 if value else 0)
 
 
 def amount(units: int) -> float:
