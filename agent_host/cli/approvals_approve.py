@@ -1,8 +1,8 @@
 """`agent-host approvals approve`: a yes, to what was proposed or to a change of it.
 
 Theory of operation: what would be sent is shown whole, with what a change changes, and confirmed;
-`--yes` is for whoever has read it before. A change has to fit the tool's schema as the run knows
-it; whether policy denies it is said by the run.
+`--yes` is for whoever has read it before. A change has to fit the tool's schema, and must not reach
+what policy denies, as far as both are known here; the run looks again.
 """
 
 import argparse

@@ -13,7 +13,9 @@ from typing import Any
 from agent_host.cli.approvals_answer import Answering, NotCountedError
 from agent_host.core.errors import UsageError
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject
+from agent_host.core.types import JsonObject, Tool
+from agent_host.host import make_policy
+from agent_host.records.reader import conversation
 from agent_host.servers.tools.validation import Checker
 from agent_host.servers.tools.vetting import SchemaError
 from agent_host.surfaces.question import editable, parse_edited
@@ -55,15 +57,27 @@ def edited(options: argparse.Namespace, to: Answering) -> JsonObject | None:
 
 
 def invalid(to: Answering, arguments: JsonObject) -> str | None:
-    """Return why the tool's schema, as the run knows it, refuses arguments; None if it does not, or
-    is not known here: the run looks again."""
-    schema = _schema(to)
-    if not schema:
+    """Return why the tool's schema or policy refuses arguments; None if they do not, or the tool is
+    not known here: the run looks again."""
+    definition = to.one.waiting.definition
+    if definition is None:
         return None
     try:
-        return "; ".join(Checker(schema).problems(arguments)) or None
+        problems = Checker(definition.input_schema).problems(arguments)
     except SchemaError:
+        problems = ()
+    return "; ".join(problems) or _denied(to, definition, arguments)
+
+
+def _denied(to: Answering, tool: Tool, arguments: JsonObject) -> str | None:
+    """Why policy denies a call of that run with these arguments; nothing is counted."""
+    state = conversation(to.one.path)
+    policy = make_policy(to.loaded, os.environ)
+    answer = policy.explain(arguments, tool, state, state.principal).answer
+    if answer.decision != "deny":
         return None
+    why = f": {answer.reason}" if answer.reason else ""
+    return f"policy denies this call (rule {answer.rule}){why}"
 
 
 def _schema(to: Answering) -> JsonObject:

@@ -274,14 +274,22 @@ SCHEMA = {
     },
     "additionalProperties": False,
 }
+CAP = """
+[[policy.rules]]
+id = "cap"
+when = "has(args.amount) && args.amount > 1000"
+effect = "deny"
+reason = "never that much"
+"""
 PROPOSED = {"order": "12345", "amount": 250, "items": [{"n": 1}, 2], "who": {"name": "ana"}}
 
 
 def change(tmp_path: Path, *, schema: Any = SCHEMA, **given: Any) -> Any:
-    (tmp_path / "servers.toml").write_text("")
+    parked(tmp_path)
+    (tmp_path / "servers.toml").write_text(CAP)
     waiting = Waiting(
         binding="b" * 64,
-        folder=str(tmp_path),
+        folder=str(tmp_path / "transcripts"),
         config="",
         run_id=RUN,
         call_id="c",
@@ -336,6 +344,7 @@ def test_single_arguments_are_changed(
         ({"set": ["amount=lots"]}, NotCountedError, "amount"),
         ({"set": ["other=1"]}, NotCountedError, "other"),
         ({"set": ['amount=1}, "x": {"y": 2']}, NotCountedError, "amount"),
+        ({"set": ["amount=1001"]}, NotCountedError, "policy denies this call .rule cap.: never"),
         ({"args": "[]"}, UsageError, "must be a JSON object"),
         ({"args": "{"}, UsageError, "no valid JSON"),
         ({"args": '{"amount": NaN}'}, UsageError, "NaN is no JSON"),
