@@ -10,7 +10,7 @@ from agent_host.cli.columns import columns
 from agent_host.config import paths
 from agent_host.config.load import load
 from agent_host.config.reference import json_schema
-from agent_host.config.show import as_toml, entries
+from agent_host.config.show import as_toml, entries, files
 from agent_host.core.errors import ConfigError, ExitStatus
 
 STARTER = """\
@@ -91,12 +91,14 @@ def _show(options: argparse.Namespace) -> int:
         document = {
             "path": str(loaded.path),
             "fingerprint": loaded.fingerprint,
+            "files": [{"level": o.level, "name": o.name} for o in loaded.layers],
             "values": [{"key": e.key, "value": e.value, "origin": e.origin} for e in values],
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return ExitStatus.DONE
     rows = [(e.key, as_toml(e.value), e.origin) for e in values]
-    sys.stdout.write(f"# {loaded.name}\n{columns(('key', 'value', 'from'), rows)}\n")
+    heads = "".join(f"# {name}{f' ({whose})' if whose else ''}\n" for name, whose in files(loaded))
+    sys.stdout.write(f"{heads}{columns(('key', 'value', 'from'), rows)}\n")
     return ExitStatus.DONE
 
 

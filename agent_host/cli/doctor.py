@@ -28,7 +28,10 @@ from agent_host.config.choose import ModelChoice, available, choose_model
 from agent_host.config.load import OVERRIDES, Loaded, load
 from agent_host.config.local import local_hint
 from agent_host.config.near import nearest
+from agent_host.config.organisation import without_effect
+from agent_host.config.problems import dotted
 from agent_host.config.secrets import is_reference, resolve
+from agent_host.config.show import files
 from agent_host.config.trust import TrustStore, is_demo, items_of, needs_trust
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.core.text import clean, clean_line
@@ -158,6 +161,19 @@ def _config(facts: Facts) -> Iterator[Finding]:
             text=f'{loaded.where("policy", "default")}: policy.default is "allow": what no rule '
             "names runs without a question",
         )
+
+
+def _policy(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    loaded = facts.loaded
+    for layer, (name, whose) in zip(loaded.layers, files(loaded), strict=True):
+        said = layer.policy
+        counts = f"{len(said.rules)} rules, {len(said.totals)} totals, {len(said.roles)} roles"
+        yield Finding(level="ok", text=f"{name}{f' ({whose})' if whose else ''}: {counts}")
+    for key, why in without_effect(loaded.organisation, loaded.declared):
+        place = loaded.layers[-1].where(*key)
+        yield Finding(level="note", text=f"{place}: {dotted(key)} has no effect: {why}")
 
 
 def _environment(_: Facts) -> Iterator[Finding]:
@@ -383,6 +399,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
     ("packages", _packages),
     ("system", _system),
     ("config", _config),
+    ("policy", _policy),
     ("environment", _environment),
     ("servers", _servers),
     ("sandbox", _sandboxes),

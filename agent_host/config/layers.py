@@ -11,7 +11,7 @@ define, the one that is further up; of roles, see `roles_of`.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from agent_host.config.lines import KeyPath, line_of, locate
 from agent_host.config.policy_tables import PolicyConfig, TotalConfig
@@ -63,37 +63,46 @@ class Layer:
 def default_of(layers: Iterable[Layer]) -> tuple[Decision, str]:
     """Return the answer where no rule matches, the strictest that a layer says, and its place;
     `ask` and "" where none says it."""
-    said: list[tuple[Decision, str]] = [
-        (layer.policy.default, layer.where("policy", "default"))
-        for layer in layers
-        if "default" in layer.policy.model_fields_set
-    ]
-    return min(said, key=lambda one: _STRICTEST.index(one[0]), default=("ask", ""))
+    return _strictest(layers, "default", _STRICTEST.index)
 
 
 def flow_of(layers: Iterable[Layer]) -> tuple[Flow, str]:
     """Return what `policy.flow` is, the strictest that a layer says, and its place; `ask` and ""
     where none says it."""
-    said: list[tuple[Flow, str]] = [
-        (layer.policy.flow, layer.where("policy", "flow"))
-        for layer in layers
-        if "flow" in layer.policy.model_fields_set
-    ]
-    return min(said, key=lambda one: _STRICTEST_FLOW.index(one[0]), default=("ask", ""))
+    return _strictest(layers, "flow", _STRICTEST_FLOW.index)
 
 
 def expires_of(layers: Sequence[Layer]) -> float:
     """Return the seconds that a question may wait: the shortest time that a layer says."""
-    said = [
-        seconds(one.policy.expires) for one in layers if "expires" in one.policy.model_fields_set
-    ]
-    return min(said, default=seconds(PolicyConfig().expires))
+    return seconds(_strictest(layers, "expires", seconds)[0])
 
 
 def max_asks_of(layers: Sequence[Layer]) -> int:
     """Return the most questions for one message: the fewest that a layer says."""
-    said = [one.policy.max_asks for one in layers if "max_asks" in one.policy.model_fields_set]
-    return min(said, default=PolicyConfig().max_asks)
+    return int(_strictest(layers, "max_asks", int)[0])
+
+
+def settings_of(layers: Sequence[Layer]) -> dict[str, tuple[Any, str]]:
+    """Return what holds of that which one file says for all: key of `[policy]` -> value and place,
+    "" for a default."""
+    ranks: dict[str, Callable[[Any], float]] = {
+        "default": _STRICTEST.index,
+        "expires": seconds,
+        "max_asks": int,
+        "flow": _STRICTEST_FLOW.index,
+    }
+    return {key: _strictest(layers, key, rank) for key, rank in ranks.items()}
+
+
+def _strictest(layers: Iterable[Layer], key: str, rank: Callable[[Any], float]) -> tuple[Any, str]:
+    """Return the value of the lowest rank that a layer says, and its place."""
+    said = [
+        (getattr(layer.policy, key), layer.where("policy", key))
+        for layer in layers
+        if key in layer.policy.model_fields_set
+    ]
+    usual = PolicyConfig.model_fields[key].default
+    return min(said, key=lambda one: rank(one[0]), default=(usual, ""))
 
 
 def totals_of(layers: Iterable[Layer]) -> dict[str, tuple[TotalConfig, Layer]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from agent_host.config.layers import Layer, settings_of
 from agent_host.config.lines import KeyPath
 from agent_host.config.load import Loaded
 from agent_host.config.problems import dotted
@@ -76,12 +77,41 @@ def _only_references(query: str) -> bool:
 
 
 def entries(loaded: Loaded) -> list[Entry]:
-    """Return every value that is in effect, in the order of the schema; unset ones are left out."""
-    return [
-        Entry(key=dotted(path), value=mask(path, value), origin=loaded.origin(*path))
-        for path, value in _leaves((), loaded.config.model_dump())
-        if loaded.origin(*path) != "default" or value not in (None, "", {}, [])
-    ]
+    """Return every value that is in effect, in the order of the schema; unset ones are left out.
+
+    What the files above servers.toml say of policy comes last, under `organisation` and `user`.
+    """
+    settings = settings_of(loaded.layers)
+    found = []
+    for path, value in _leaves((), loaded.config.model_dump()):
+        origin = loaded.origin(*path)
+        if path[0] == "policy" and path[1] in settings:
+            value, place = settings[str(path[1])]  # noqa: PLW2901  # what holds, whoever says it
+            origin = place or "default"
+        if origin != "default" or value not in (None, "", {}, []):
+            ruled = loaded.organisation is not None and path[:2] == ("policy", "roles")
+            origin += " (does not count)" if ruled and value else ""
+            found.append(Entry(key=dotted(path), value=mask(path, value), origin=origin))
+    return found + [entry for layer in loaded.above for entry in _of_layer(layer)]
+
+
+def files(loaded: Loaded) -> list[tuple[str, str]]:
+    """Return the files in force, the strictest first: name, and whose it is, for people."""
+    whose = {
+        "organisation": "the organisation's: it holds whatever the others say",
+        "user": "your own policy, for every project",
+        "project": "",
+    }
+    return [(layer.name, whose[layer.level]) for layer in loaded.layers]
+
+
+def _of_layer(layer: Layer) -> Iterator[Entry]:
+    """The rules, totals and roles of a file above servers.toml, with their places."""
+    said = layer.policy.model_dump(exclude_unset=True)
+    said = {key: said[key] for key in ("rules", "totals", "roles") if key in said}
+    for path, value in _leaves(("policy",), said):
+        key = dotted((layer.level, *path))
+        yield Entry(key=key, value=mask(path, value), origin=layer.where(*path))
 
 
 def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
