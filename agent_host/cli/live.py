@@ -14,6 +14,7 @@ from agent_host.core.events import Ephemeral, Event
 from agent_host.core.text import clean_line
 from agent_host.host import open_pool
 from agent_host.records.redact import Redactor
+from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
 
 _LOOK_SECONDS = 0.2
@@ -49,6 +50,7 @@ async def live_pool(
     *,
     elicitation: bool = False,
     acting: bool = False,
+    lock: Lock | None = None,
 ) -> AsyncIterator[Pool]:
     """Yield a pool whose servers have each connected, failed, or spent their connect budget.
 
@@ -70,6 +72,7 @@ async def live_pool(
         redactor=redactor,
         elicitation=elicitation,
         acting=acting,
+        lock=lock,
     ) as pool:
         try:
             async with asyncio.timeout(budget + _OWN_SECONDS):
@@ -94,9 +97,11 @@ def with_servers(
     elicitation: bool = False,
     acting: bool = False,
     redactor: Redactor | None = None,
+    lock: Lock | None = None,
 ) -> _Result:
     """Return what `use` makes of the live servers; they are gone when this returns. `elicitation`,
-    `acting` and `redactor` as for `live_pool`.
+    `acting` and `redactor` as for `live_pool`. `lock`: another reading of servers.lock, whose
+    caller says itself what there is to say of definitions.
 
     What is worth a look in the servers' tools is said on stderr first: a definition is told of
     once, so whoever sees it first has to tell. An AgentHostError of `use` is raised as it is, not
@@ -106,9 +111,11 @@ def with_servers(
     redactor = redactor or Redactor({})
 
     async def body() -> _Result | AgentHostError:
-        pool_of = live_pool(loaded, only, redactor, elicitation=elicitation, acting=acting)
+        pool_of = live_pool(
+            loaded, only, redactor, elicitation=elicitation, acting=acting, lock=lock
+        )
         async with pool_of as pool:
-            for note in pool.notes():
+            for note in pool.notes() if lock is None else ():
                 sys.stderr.write(f"{clean_line(note, 600)}\n")
             for health in pool.health():
                 if health.warning:

@@ -18,6 +18,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "agent_host.cli.servers_test",
         "start one server and say what works, what does not and what to do",
     ),
+    "lock": (
+        "agent_host.cli.servers_lock",
+        "compare the servers with servers.lock, and accept what changed",
+    ),
     "login": ("agent_host.cli.servers_login", "log in to a server behind a URL"),
     "logout": ("agent_host.cli.servers_logout", "forget a server's login, here and there"),
     "search": ("agent_host.cli.servers_search", "find published servers in the MCP registry"),

@@ -59,6 +59,7 @@ class _Seen:
     health: ServerHealth | None = None
     capabilities: list[str] = field(default_factory=list)
     offers: dict[str, int | str] = field(default_factory=dict)
+    signs: list[str] = field(default_factory=list)
     ping: float | str = ""
     ended: bool = False
     waited: float = 0.0
@@ -88,11 +89,14 @@ def execute(options: argparse.Namespace) -> int:
             "steps": [asdict(step) for step in diagnosis.steps],
             "capabilities": seen.capabilities,
             "offers": seen.offers,
+            "signs": seen.signs,
             "health": _facts(seen.health),
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join([*diagnosis.lines(), *_details(seen.health)]) + "\n")
+        signs = [f"           !: {sign}" for sign in seen.signs]
+        lines = [*diagnosis.lines(), *signs, *_details(seen.health)]
+        sys.stdout.write("\n".join(lines) + "\n")
     if seen.health is not None and seen.health.state == "needs_login":
         return ExitStatus.NEEDS_LOGIN
     return ExitStatus.DONE if sound else ExitStatus.SERVER_UNAVAILABLE
@@ -153,6 +157,7 @@ async def _look(name: str, seen: _Seen, pool: Pool) -> ServerHealth:
         seen.capabilities = [c for c in _CAPABILITIES if await connection.offers(c)]
         for kind, ask in (("resources", pool.resources), ("prompts", pool.prompts)):
             seen.offers[kind] = await _counted(ask, name)
+        seen.signs = [sign for signs in pool.signs().values() for sign in signs]
         seen.offers["skills"] = await _counted(pool.skills, name)
         seen.ping = await _pinged(connection)
         seen.ended = connection.ended

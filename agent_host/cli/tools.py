@@ -23,7 +23,8 @@ from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.choose import ModelChoice, choose_model
 from agent_host.config.load import Loaded, load
 from agent_host.config.near import nearest
-from agent_host.core.errors import ExitStatus, UnavailableError, UsageError
+from agent_host.core.catalogue import exposed_name
+from agent_host.core.errors import AgentHostError, ExitStatus, UnavailableError, UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import (
     Audio,
@@ -195,6 +196,10 @@ def _find(pool: Pool, name: str) -> Tool:
     own = [tool for tool in tools.values() if tool.tool == name]
     if len(own) == 1:
         return own[0]
+    exposed = (name, *(exposed_name(health.name, name) for health in pool.health()))
+    for one in exposed if not own else ():
+        if (why := pool.withheld(one)) is not None:
+            raise AgentHostError(f"failed (changed): {clean_line(why, 1000)}")
     if own:
         names = ", ".join(clean_line(tool.name) for tool in own)
         raise UsageError(f"several servers have that tool; say which: {names}")

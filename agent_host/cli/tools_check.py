@@ -11,7 +11,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from agent_host.cli.trusting import add_trust_option
@@ -24,13 +25,15 @@ from agent_host.servers.pool import Pool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What became of one tool. `losses`: a sentence for each thing that was lost."""
+    """What became of one tool. `losses`: a sentence for each thing that was lost; `signs`: what a
+    person should look at in its definition."""
 
     name: str
     server: str
     state: Literal["ok", "lossy", "withheld"]
     losses: tuple[str, ...] = ()
     why: str = ""
+    signs: tuple[str, ...] = ()
 
 
 def configure_check(parser: argparse.ArgumentParser) -> None:
@@ -62,15 +65,28 @@ def check(
         sys.stderr.write(f"{none if health else 'no servers are configured'}\n")
         return ExitStatus.DONE if up or not health else ExitStatus.SERVER_UNAVAILABLE
     return show(
-        tools, dialect, max_tools=max_tools, model_name=model_name, as_json=bool(options.json)
+        tools,
+        dialect,
+        max_tools=max_tools,
+        model_name=model_name,
+        as_json=bool(options.json),
+        signs=pool.signs(),
     )
 
 
 def show(
-    tools: Mapping[str, Tool], dialect: Dialect, *, max_tools: int, model_name: str, as_json: bool
+    tools: Mapping[str, Tool],
+    dialect: Dialect,
+    *,
+    max_tools: int,
+    model_name: str,
+    as_json: bool,
+    signs: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> int:
-    """Print what becomes of these tools, and return the exit status."""
-    checked = list(_checked(tools, dialect, max_tools))
+    """Print what becomes of these tools, and return the exit status. `signs`: by exposed name."""
+    checked = [
+        replace(one, signs=signs.get(one.name, ())) for one in _checked(tools, dialect, max_tools)
+    ]
     counts = Counter(one.state for one in checked)
     if as_json:
         report = {
@@ -110,3 +126,5 @@ def _lines(one: Checked) -> Iterator[str]:
     yield f"{clean_line(one.name)}: {one.state}{why}"
     for loss in one.losses:
         yield f"  {loss}"
+    for sign in one.signs:
+        yield f"  ! {sign}"

@@ -44,18 +44,26 @@ def open_pool(
     redactor: Redactor | None = None,
     elicitation: bool = False,
     acting: bool = False,
+    lock: Lock | None = None,
 ) -> AbstractAsyncContextManager[Pool]:
     """Start the config's servers, all at once; leaving ends them all.
 
     `only`: names of servers, by default all that are enabled. `redactor`: who is told the values
     of the secrets that the servers get. `elicitation`: servers are told that they may ask for
-    input. `acting`: calls are made, so the pool has to know for whom. Raises AgentHostError for a
+    input. `acting`: calls are made, so the pool has to know for whom. `lock`: by default the
+    config's servers.lock. Raises AgentHostError for a
     user who cannot be established; what goes wrong with a server, also a reference of its that
     cannot be resolved, is that server's state.
     """
     secrets = Secrets(environ, redactor)
     return _open_pool(
-        loaded, secrets, only=only, observe=observe, elicitation=elicitation, acting=acting
+        loaded,
+        secrets,
+        only=only,
+        observe=observe,
+        elicitation=elicitation,
+        acting=acting,
+        lock=lock,
     )
 
 
@@ -68,6 +76,7 @@ async def _open_pool(
     observe: Observer | None,
     elicitation: bool,
     acting: bool,
+    lock: Lock | None,
 ) -> AsyncIterator[Pool]:
     loader = Loader()
     try:
@@ -80,6 +89,7 @@ async def _open_pool(
             only=only,
             observe=observe or Relay(),
             elicitation=elicitation,
+            lock=lock,
         )
         gate.open()
         async with pool:
@@ -99,9 +109,10 @@ def spawned(
     only: Collection[str] | None,
     observe: Observer,
     elicitation: bool = False,
+    lock: Lock | None = None,
 ) -> tuple[Pool, bool]:
     """Return a pool whose processes are starting, and whether every server's tools are known.
-    `elicitation`: servers are told that they may ask for input."""
+    `elicitation`: servers are told that they may ask for input. `lock`: by default the config's."""
 
     async def connector() -> Connector:
         await gate.wait()
@@ -112,7 +123,7 @@ def spawned(
     specs = startable_specs(loaded, secrets, only)
     if specs:
         loader.expected.add(CONNECTION)
-    lock = Lock.read(loaded.folder / LOCK_FILE)
+    lock = lock or Lock.read(loaded.folder / LOCK_FILE)
     pool = Pool(
         specs,
         lock=lock,

@@ -66,6 +66,8 @@ def brief(before: dict[str, str], after: dict[str, str]) -> str:
     if not names:
         return ""
     old, new = before.get(names[0], ""), after.get(names[0], "")
+    if (flat := " ".join(old.split())) != " ".join(new.split()):
+        old, new = flat, " ".join(new.split())
     shorter = min(len(old), len(new))
     start = next((n for n in range(shorter) if old[n] != new[n]), shorter)
     start = max(start - 10, 0)

@@ -254,24 +254,27 @@ class Lock:
         tools: Collection[Tool],
         *,
         gone: Collection[str] = (),
+        gone_prompts: Collection[str] = (),
         prompts: Mapping[str, JsonObject] | None = None,
         instructions: str | None = None,
         whole: bool = False,
     ) -> None:
         """Pin these as they are now: a human has seen them. `gone`: names whose pins may go;
-        `whole`: it is all that the server has, which is what takes it out of lost pins."""
+        `instructions`: None leaves them as they are pinned; `whole`: it is all that the server
+        has, which is what takes it out of lost pins."""
         held = self.pinned(spec.name)
         if held.lost and whole:
             held = Pinned(spec=spec_hash(spec))
         pins = {name: pin for name, pin in held.tools.items() if name not in gone}
         pins |= {tool.tool: bare(tool) for tool in tools}
+        kept = {name: prompt for name, prompt in held.prompts.items() if name not in gone_prompts}
         names = {tool.tool for tool in tools}
         held = replace(
             held,
             spec=held.spec or spec_hash(spec),
             tools=pins,
             absent=held.absent & pins.keys() - names,
-            prompts={**held.prompts, **(prompts or {})},
+            prompts={**kept, **(prompts or {})},
             instructions=held.instructions if instructions is None else instructions,
         )
         self._servers[spec.name] = held
@@ -279,7 +282,7 @@ class Lock:
         self._seen[spec.name] = self._seen.get(spec.name, frozenset()) | names
         said = Accepted(
             tools=frozenset({*names, *gone}),
-            prompts=frozenset(prompts or ()),
+            prompts=frozenset({*(prompts or ()), *gone_prompts}),
             instructions=instructions is not None,
             whole=whole,
         )

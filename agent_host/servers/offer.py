@@ -44,7 +44,7 @@ def trusting(_: Spec, listed: tuple[Tool, ...]) -> Met:
 class Offer:
     """What the server of `spec` offers. `remembered`: what it was seen to offer, None if it was
     never seen. `now` is a monotonic clock in seconds. `changed` is called when the tools are other
-    ones, before anybody is told."""
+    ones, before anybody is told. `notes`: what was told about its pins."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Offer:
         self.withheld: Mapping[str, Withheld] = {}
         self.problems: tuple[str, ...] = ()
         self.is_known = remembered is not None
+        self.notes: tuple[str, ...] = ()
         self._told: dict[str, None] = {}
         self._moved = False
 
@@ -118,7 +119,7 @@ class Offer:
     def _tell_moved(self, met: Met) -> None:
         if met.moved and not self._moved:
             self._moved = True
-            self._warn(
+            self._note(
                 "is configured with another command or URL than when it was pinned; what it "
                 "offers is compared with what was pinned"
             )
@@ -129,17 +130,21 @@ class Offer:
         self._told.update(dict.fromkeys(one.tool.tool for one in new))
         lost = [one for one in new if one.why == "lost"]
         if lost:
-            self._warn(
+            self._note(
                 f"its {len(lost)} tools are withheld: what they were cannot be read from "
                 f"servers.lock; {what_to_do(self._spec.name)}"
             )
         others = [one for one in new if one.why != "lost"]
         for one in others[:CHANGES_TOLD]:
-            self._warn(f"withheld: {why(one)}; {what_to_do(self._spec.name, one.tool.tool)}")
+            self._note(f"withheld: {why(one)}; {what_to_do(self._spec.name, one.tool.tool)}")
         if rest := [one.tool.tool for one in others[CHANGES_TOLD:]]:
             names = clean_line(", ".join(rest[:_NAMES]), 300)
             more = f" and {len(rest) - _NAMES} more" if len(rest) > _NAMES else ""
-            self._warn(f"withheld as well: {names}{more}; {what_to_do(self._spec.name)}")
+            self._note(f"withheld as well: {names}{more}; {what_to_do(self._spec.name)}")
+
+    def _note(self, text: str) -> None:
+        self.notes = (*self.notes, text)
+        self._warn(text)
 
     def _warn(self, text: str) -> None:
         self._observe(ServerLog(server=self._spec.name, level="warning", text=text))

@@ -113,6 +113,12 @@ class Offers:
         kept = tuple(info for info in infos if (info.server, info.name) not in refused)
         return kept, (*problems, *told)
 
+    async def all_prompts(self, server: str) -> dict[str, JsonObject]:
+        """What is pinned of each prompt that a server lists, withheld or not, by name."""
+        infos, _ = await self._all("prompts", server, _prompt)
+        self._refused(infos)
+        return {info.name: pinnable(info) for info in infos}
+
     def _refused(self, infos: Iterable[PromptInfo]) -> dict[tuple[str, str], str]:
         """Why prompts are not as pinned, by server and name; what was never seen is pinned."""
         by_server: dict[str, dict[str, JsonObject]] = {}

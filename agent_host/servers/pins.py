@@ -17,6 +17,7 @@ from agent_host.ports import Observer
 from agent_host.servers.differences import brief, prompt_parts, what_to_do, why
 from agent_host.servers.lock import Lock, Met, Remembered, ToolState
 from agent_host.servers.pinned import Withheld
+from agent_host.servers.review import Live, Review, review
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
 from agent_host.servers.tools.signs import FLAGGED, Signs, first_sight, names_of_others, signs
@@ -155,6 +156,24 @@ class Pins:
 
     def _warn(self, server: str, text: str) -> None:
         self._observe(ServerLog(server=server, level="warning", text=text))
+
+    def review(self, server: Supervisor, prompts: Mapping[str, JsonObject]) -> Review | None:
+        """Put a live server beside its pins; None without a lock or a connection."""
+        connection = server.connection
+        if self.lock is None or connection is None:
+            return None
+        name = server.spec.name
+        others = names_of_others(self._signs.tools, name)
+        found = {tool.tool: self.signs(tool) for tool in server.tools}
+        found |= {own: signs(one.tool, others) for own, one in server.withheld.items()}
+        live = Live(
+            title=connection.title,
+            version=connection.version,
+            instructions=connection.instructions,
+            tools=server.listed,
+            prompts=prompts,
+        )
+        return review(server.spec, self.lock.before(name), live, found)
 
     # -- what is kept ----------------------------------------------------------------------
 

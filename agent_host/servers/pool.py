@@ -30,6 +30,7 @@ from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
 from agent_host.servers.pins import Pins, refusal
+from agent_host.servers.review import Review
 from agent_host.servers.spec import (
     Connection,
     Known,
@@ -251,7 +252,8 @@ class Pool:
     def notes(self) -> tuple[str, ...]:
         """What was told the observer that a person has to know and no health says: about
         servers.lock, about names, and about definitions, of which it is told only once."""
-        return (*self._problems, *self.pins.told)
+        held = (f"{n}: {text}" for n, server in self._servers.items() for text in server.notes)
+        return (*self._problems, *self.pins.told, *held)
 
     def states(self) -> Mapping[str, ToolState]:
         """By exposed name: whether a tool is as it was when servers.lock first saw it. Only tools
@@ -268,9 +270,18 @@ class Pool:
         self.pins.judge_again(self._servers.values())
         return self.pins.refusal(self._servers, name)
 
-    def supervisor(self, server: str) -> Supervisor | None:
-        """Who keeps a server, for whoever looks at its pins."""
-        return self._servers.get(server)
+    def signs(self) -> Mapping[str, tuple[str, ...]]:
+        """By exposed name: what to look at in a tool, as clean sentences."""
+        found = {name: self.pins.signs(tool) for name, tool in self._table.items()}
+        return {name: texts for name, texts in found.items() if texts}
+
+    async def review(self, server: str) -> Review | None:
+        """Put a server that is up beside its pins; its prompts are listed for it."""
+        supervisor = self._servers.get(server)
+        if supervisor is None:
+            return None
+        prompts = await self._offers.all_prompts(server)
+        return self.pins.review(supervisor, prompts)
 
     def health(self) -> tuple[ServerHealth, ...]:
         """How every server is doing, in the order of the config."""

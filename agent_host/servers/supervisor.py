@@ -135,6 +135,11 @@ class Supervisor:
         """By own name: what it listed last that is not as pinned, and so is not offered."""
         return self._offer.withheld
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was told about its pins."""
+        return self._offer.notes
+
     def judge_again(self) -> None:
         """Judge what it listed anew: pins changed."""
         self._offer.judge_again()
