@@ -51,6 +51,7 @@ def test_tools_beyond_the_models_count_are_named(capsys: pytest.CaptureFixture[s
         "state": "withheld",
         "losses": [],
         "why": "the model takes 2 tools at most",
+        "signs": [],
     }
     assert (report["ok"], report["lossy"], report["withheld"]) == (1, 1, 1)
     assert (report["model"], report["dialect"]) == ("m", "plain")
