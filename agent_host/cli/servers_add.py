@@ -4,7 +4,8 @@ Theory of operation: the words become one table. What looks like a secret is tak
 kept where a person says; the table and what it starts are shown, asked about, written and trusted
 (`adding`); then the server is connected to once. One that does not work yet is added all the same,
 because most of what is wrong is mended outside of the file (a program to install, a variable to
-set); `--test-first` writes nothing unless it works.
+set); `--test-first` writes nothing unless it works. Last a first policy is offered
+(`servers_add_policy`).
 """
 
 import argparse
@@ -34,6 +35,7 @@ from agent_host.cli.first_look import first_look
 from agent_host.cli.keeping import chosen
 from agent_host.cli.published import add_registry_options
 from agent_host.cli.referring import referred
+from agent_host.cli.servers_add_policy import add_policy_options, dry, offer
 from agent_host.cli.trusting import at_terminal
 from agent_host.config import paths
 from agent_host.config.edit import checked
@@ -89,6 +91,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     add_registry_options(parser)
     add_writing_options(parser)
+    add_policy_options(parser)
     parser.add_argument("--no-test", action="store_true", help="do not connect to it")
     parser.add_argument(
         "--test-first", action="store_true", help="write it only if it can be connected to"
@@ -108,6 +111,8 @@ class _Wanted:
 def execute(options: argparse.Namespace) -> int:
     """Add one server and return the exit status."""
     options, wanted = _read(options)
+    if options.allow_reads and not options.policy:
+        raise UsageError("--allow-reads goes with --policy; say both")
     target = Target(target_of(options))
     addition = _addition(options, wanted, target)
     if addition is None:
@@ -115,6 +120,7 @@ def execute(options: argparse.Namespace) -> int:
     checked(addition.name, addition.table)
     if options.dry_run:
         print_dry([addition])
+        dry(options, addition)
         return ExitStatus.DONE
     show(target, [addition])
     if not agreed("Add this?", yes=options.yes, typed=not wanted.published):
@@ -129,6 +135,7 @@ def execute(options: argparse.Namespace) -> int:
     enabled = addition.table.get("enabled", True)
     tested = options.no_test or options.test_first or not enabled
     status = ExitStatus.DONE if tested else first_look(loaded, addition.name)
+    offer(options, loaded, addition.name)
     if status == ExitStatus.DONE:
         sys.stderr.write(
             f"next: agent-host chat, or agent-host tools list --server {addition.name}\n"

@@ -313,9 +313,12 @@ def test_at_a_terminal_it_is_shown_asked_and_written(project, environment, file)
         assert "[servers.desk]" in shown
         assert file.read_text() == BASE
         screen.keys("y\r")
+        screen.wait("Add these? [y/N]")
+        screen.keys("\r")
         screen.wait("next: agent-host chat")
         assert screen.exit_status() == 0
     assert "desk" in servers(file)
+    assert "policy" not in tomllib.loads(file.read_text())
 
 
 def test_at_a_terminal_no_writes_nothing(project, environment, file):
@@ -528,6 +531,8 @@ def test_at_a_terminal_what_an_entry_needs_is_asked(project, environment, file, 
         screen.keys("e\r")
         screen.wait("Add this? [y/N]")
         screen.keys("y\r")
+        screen.wait("Add these? [y/N]")
+        screen.keys("n\r")
         assert screen.exit_status() == 0
     assert servers(file)["brave-search"]["env"] == {"BRAVE_API_KEY": "${env:BRAVE_API_KEY}"}
 
