@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_host.audit.disk import DISK
+from agent_host.audit.disk import DISK, Disk
 from agent_host.audit.entries import Facts, Projection
 from agent_host.audit.verify import verify
 from agent_host.core.errors import RecordError
@@ -350,6 +350,23 @@ def test_a_log_that_is_full_stops_the_run_and_nothing_is_recorded(tmp_path):
     with pytest.raises(RecordError, match="free space"):
         journal.append(second)
     assert inner.records == [first]
+    log.close()
+
+
+@pytest.mark.parametrize("fails", ["log", "transcript"])
+def test_a_call_waits_for_both_and_an_error_of_either_stops_the_run(tmp_path, fails):
+    def sync(fd):
+        raise OSError(5, "Input/output error")
+
+    class Failing(MemoryJournal):
+        def sync(self):
+            raise RecordError("the transcript's disk failed")
+
+    inner = Failing() if fails == "transcript" else None
+    journal, _, log = audited(tmp_path, inner, Disk(sync=sync) if fails == "log" else DISK)
+    journal.append(records(STARTED)[0])
+    with pytest.raises(RecordError, match="disk failed"):
+        journal.sync()
     log.close()
 
 
