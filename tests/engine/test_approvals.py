@@ -282,6 +282,7 @@ def test_a_yes_that_comes_after_the_clock_was_set_forward_is_too_late():
 
     s, _, world = run(late, terms=HOUR, wall=clock)
     assert (errors(s), world.done) == (["denied"], [])
+    assert not events(s, ApprovalGiven)
     clock.now = 1_800_000_000.0
 
     def refusal(_question: ApprovalQuestion) -> ApprovalGiven:
