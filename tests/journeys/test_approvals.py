@@ -565,3 +565,18 @@ def test_nothing_that_waits_can_be_read_by_other_users(office: Office) -> None:
     office.run("--approve", "defer", "Refund it.")
     for path in (office.folder / ".local/share/agent-host").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_chat_goes_on_when_another_terminal_answers(office: Office) -> None:
+    with office.terminal("chat", "--trust") as here:
+        here.wait("servers: orders")
+        here.keys("Refund it.\r")
+        here.wait("approve? [y/n/r/e/a/t]")
+        here.keys("half an answ")
+        done = office("approvals", "approve", office.id(), "--set", "amount=7", "--yes")
+        assert (done.status, done.out) == (0, "approved; the run has taken it\n")
+        here.wait("Done.")
+        assert "approved with other arguments by" in here.text
+        here.keys("/quit\r")
+        here.exit_status()
+    assert office.refunds() == [("12345", 700)]
