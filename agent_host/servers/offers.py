@@ -20,6 +20,7 @@ from agent_host.servers.frames import sound
 from agent_host.servers.pins import Pins
 from agent_host.servers.spec import Connection, Reply
 from agent_host.servers.supervisor import Supervisor
+from agent_host.servers.tools.labelling import PROMPTS, READ, configured, labels_in
 from agent_host.servers.tools.results import content_of
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Failed:
 
 
 _T = TypeVar("_T")
+Labelled = tuple[_T, tuple[str, ...]]
+"""Something, and the labels that it brings into a conversation, sorted."""
 
 
 class Offers:
@@ -154,8 +157,8 @@ class Offers:
 
     async def read(
         self, server: str, uri: str, principal: Principal | None
-    ) -> tuple[Content, ...] | Failed:
-        """See `Pool.read_resource`."""
+    ) -> Labelled[tuple[Content, ...]] | Failed:
+        """See `Pool.attachment`."""
         reply = await self._request(server, "resources/read", {"uri": uri}, principal)
         if isinstance(reply, Failed):
             return reply
@@ -163,7 +166,14 @@ class Offers:
         if not isinstance(items, list):
             return Failed(kind="error", text="resources/read: the answer holds no contents")
         blocks = [{"type": "resource", "resource": item} for item in items]
-        return content_of({"content": blocks})[0]
+        return content_of({"content": blocks})[0], self._labels(server, READ, reply.raw)
+
+    def _labels(self, server: str, name: str, raw: JsonObject) -> tuple[str, ...]:
+        """What a result of a server brings along: what the config says of such, and what the
+        server does if it is trusted."""
+        spec = self._servers[server].spec
+        said = labels_in(raw) if spec.trust_annotations else ()
+        return tuple(sorted({*configured(spec, name), *said}))
 
     async def read_skill(
         self, server: str, name: str, uri: str, principal: Principal | None
@@ -191,8 +201,8 @@ class Offers:
 
     async def get_prompt(
         self, server: str, name: str, arguments: Mapping[str, str], principal: Principal | None
-    ) -> tuple[Message, ...] | Failed:
-        """See `Pool.get_prompt`."""
+    ) -> Labelled[tuple[Message, ...]] | Failed:
+        """See `Pool.filled_prompt`."""
         if text := await self._unlike(server, name):
             shown = clean_line(name, 80)
             return Failed(kind="changed", text=clip(f"{shown} is withheld: {text}", MAX_REASON))
@@ -204,7 +214,7 @@ class Offers:
         messages = [_message(item) for item in raw[:MAX_MESSAGES]] if isinstance(raw, list) else []
         if not messages:
             return Failed(kind="error", text="prompts/get: the answer holds no messages")
-        return tuple(messages)
+        return tuple(messages), self._labels(server, PROMPTS, reply.raw)
 
     async def complete(
         self,

@@ -28,7 +28,7 @@ from agent_host.core.types import (
 from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestRefused
 from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
-from agent_host.servers.offers import Failed, Offers, PromptInfo, ResourceInfo
+from agent_host.servers.offers import Failed, Labelled, Offers, PromptInfo, ResourceInfo
 from agent_host.servers.pins import Pins, refusal
 from agent_host.servers.review import Review
 from agent_host.servers.spec import (
@@ -42,6 +42,7 @@ from agent_host.servers.spec import (
     decline,
 )
 from agent_host.servers.supervisor import Supervisor, World
+from agent_host.servers.tools.labelling import READ
 from agent_host.servers.tools.outcome import failed, outcome
 from agent_host.servers.tools.validation import Validation
 
@@ -306,7 +307,7 @@ class Pool:
         server = self._servers.get(tool.server)
         if server is None:
             return failed(context, "unknown_tool", f"There is no server {tool.server!r}.")
-        if tool.tool in (resource_tools.LIST, resource_tools.READ):
+        if tool.tool in (resource_tools.LIST, READ):
             return await resource_tools.call(self._offers, tool, arguments, context)
         progress = self._throttled(context)
         reply = await self._reply(server, tool, arguments, context, progress)
@@ -382,6 +383,13 @@ class Pool:
         self, server: str, uri: str, principal: Principal | None = None
     ) -> tuple[Content, ...] | Failed:
         """What a resource holds, whole as far as the host takes it (see `results`)."""
+        read = await self._offers.read(server, uri, principal)
+        return read if isinstance(read, Failed) else read[0]
+
+    async def attachment(
+        self, server: str, uri: str, principal: Principal | None = None
+    ) -> Labelled[tuple[Content, ...]] | Failed:
+        """The same, with the labels that it brings into a conversation."""
         return await self._offers.read(server, uri, principal)
 
     async def read_skill(
@@ -399,6 +407,17 @@ class Pool:
         principal: Principal | None = None,
     ) -> tuple[Message, ...] | Failed:
         """The messages that a prompt makes of its arguments."""
+        made = await self._offers.get_prompt(server, name, arguments, principal)
+        return made if isinstance(made, Failed) else made[0]
+
+    async def filled_prompt(
+        self,
+        server: str,
+        name: str,
+        arguments: Mapping[str, str],
+        principal: Principal | None = None,
+    ) -> Labelled[tuple[Message, ...]] | Failed:
+        """The same, with the labels that they bring into a conversation."""
         return await self._offers.get_prompt(server, name, arguments, principal)
 
     async def complete(

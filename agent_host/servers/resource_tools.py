@@ -32,11 +32,10 @@ from agent_host.servers.lock import Remembered
 from agent_host.servers.offers import Failed, Offers, ResourceInfo
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
-from agent_host.servers.tools.labelling import configured
+from agent_host.servers.tools.labelling import READ, configured
 from agent_host.servers.tools.outcome import failed
 
 LIST = "resources/list"
-READ = "resources/read"
 LISTED = 100
 """Resources of one answer."""
 MAX_URI = 8192
@@ -130,7 +129,8 @@ async def call(
     read = await offers.read(tool.server, str(arguments["uri"]), context.principal)
     if isinstance(read, Failed):
         return failed(context, _KINDS.get(read.kind, "tool_error"), read.text)
-    return ToolResult(call_id=context.call_id, content=read)
+    content, labels = read
+    return ToolResult(call_id=context.call_id, content=content, labels=labels)
 
 
 def listed(

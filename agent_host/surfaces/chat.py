@@ -92,7 +92,7 @@ class Chat:
         self._reload = reload
         self._commands = Commands(host, screen=screen, asker=asker, login=login, reload=reload)
         self._working = False
-        self._doing: asyncio.Task[Message | None] | None = None
+        self._doing: asyncio.Task[UserSaid | None] | None = None
 
     async def run(self) -> ExitStatus:
         """Chat until the user leaves."""
@@ -176,10 +176,10 @@ class Chat:
         else:
             said = await self._do(self._message(text.removeprefix("/")))
         if said is not None:
-            self._host.session.tell(UserSaid(message=said))
+            self._host.session.tell(said)
             await self._step()
 
-    async def _do(self, work: Coroutine[Any, Any, Message | None]) -> Message | None:
+    async def _do(self, work: Coroutine[Any, Any, UserSaid | None]) -> UserSaid | None:
         """Do what takes a while before there is something to say; Ctrl-C gives it up."""
         async with asyncio.TaskGroup() as group:
             self._doing = group.create_task(work)
@@ -189,11 +189,11 @@ class Chat:
             return None
         return done.result()
 
-    async def _message(self, text: str) -> Message | None:
+    async def _message(self, text: str) -> UserSaid | None:
         """Return a message with what it mentions; None if that cannot be had."""
         said = Text(text=text)
         if "@" not in text:
-            return Message(role="user", content=(said,))
+            return UserSaid(message=Message(role="user", content=(said,)))
         servers = {health.name for health in self._host.pool.health()}
         named = mentions(text, servers, ())
         if named:
@@ -204,7 +204,8 @@ class Chat:
             return None
         for note in attached.notes:
             self._say(f"· attached {note}")
-        return Message(role="user", content=(said, *attached.content))
+        message = Message(role="user", content=(said, *attached.content))
+        return UserSaid(message=message, labels=attached.labels)
 
     async def _step(self) -> None:
         self._working = True

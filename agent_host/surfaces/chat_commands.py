@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from agent_host.core.errors import AgentHostError
+from agent_host.core.events import UserSaid
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Message
 from agent_host.surfaces.cards import title
@@ -24,6 +25,7 @@ from agent_host.surfaces.invocations import (
     turn_of,
     usage,
 )
+from agent_host.surfaces.mentions import PROMPT, labels_seen
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.question import BAR, wrap, wrap_words
 
@@ -98,7 +100,7 @@ class Commands:
             "/quit": self._quit,
         }
 
-    async def take(self, line: str) -> Message | None:
+    async def take(self, line: str) -> UserSaid | None:
         """Do what a line says; return what the user says by it, if anything."""
         name, _, rest = line.partition(" ")
         show = self._shows.get(name)
@@ -122,7 +124,7 @@ class Commands:
 
     # -- prompts ---------------------------------------------------------------------------
 
-    async def _invoke(self, called: Invocation) -> Message | None:
+    async def _invoke(self, called: Invocation) -> UserSaid | None:
         """Return the message that a prompt makes, once the user has seen it."""
         prompt = await self._find(called)
         if prompt is None:
@@ -134,15 +136,18 @@ class Commands:
         if not await self._ask_missing(prompt, given):
             return None
         who = self._host.session.principal
-        made = await self._host.pool.get_prompt(prompt.server, prompt.name, given, who)
+        made = await self._host.pool.filled_prompt(prompt.server, prompt.name, given, who)
         if not isinstance(made, tuple):
             self._say_item(f"the prompt cannot be had: {clean_line(made.text, 500)}")
             return None
-        turn = turn_of(made)
+        messages, labels = made
+        turn = turn_of(messages)
         if not turn.content:
             self._say_item("the prompt is empty; nothing was sent")
             return None
-        return turn if await self._agreed(prompt, turn) else None
+        if not await self._agreed(prompt, turn):
+            return None
+        return UserSaid(message=turn, labels=labels_seen(prompt.server, PROMPT, labels))
 
     async def _find(self, called: Invocation) -> PromptInfo | None:
         servers = [health.name for health in self._host.pool.health()]

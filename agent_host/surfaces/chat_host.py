@@ -192,15 +192,15 @@ class Servers(Protocol):
     ) -> tuple[Sequence[ResourceInfo], Sequence[str]]:
         """The resources and templates of one server or all, and what kept others away."""
 
-    async def get_prompt(
+    async def filled_prompt(
         self, server: str, name: str, arguments: Mapping[str, str], principal: Principal
-    ) -> tuple[Message, ...] | Failed:
-        """The messages that a prompt makes."""
+    ) -> tuple[tuple[Message, ...], tuple[str, ...]] | Failed:
+        """The messages that a prompt makes, and the labels of what they hold."""
 
-    async def read_resource(
+    async def attachment(
         self, server: str, uri: str, principal: Principal
-    ) -> tuple[Content, ...] | Failed:
-        """What a resource holds."""
+    ) -> tuple[tuple[Content, ...], tuple[str, ...]] | Failed:
+        """What a resource holds, and its labels."""
 
     async def complete(
         self, ref: Any, argument: str, value: str, others: Mapping[str, str]

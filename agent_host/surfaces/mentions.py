@@ -7,16 +7,19 @@ never fetched by the host; what is too large for a context is shortened, and say
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from agent_host.core.context import bound_content
 from agent_host.core.text import clean_line
-from agent_host.core.types import Audio, Content, Image, Principal, Resource, Text
+from agent_host.core.types import Audio, Content, Image, LabelSeen, Principal, Resource, Text
 from agent_host.surfaces.chat_host import Servers
 
 _MENTION = re.compile(r"(?<![^\s(\[\"'])@([A-Za-z0-9][A-Za-z0-9_.-]{0,127}):(\S{1,4096})")
 _ENDS = re.compile(r"[.,;:!?)\]}'\"]+\Z")
+READ = "resources/read"
+PROMPT = "prompts/get"
+"""What is asked of a server, as the source of a label."""
 MOST = 20
 """Resources that one message may take along."""
 
@@ -31,9 +34,11 @@ class Mention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """What a message takes along, a note about each for its writer, and what went wrong."""
+    """What a message takes along, with labels, a note about each for its writer, and what went
+    wrong."""
 
     content: tuple[Content, ...] = ()
+    labels: tuple[LabelSeen, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str = ""
 
@@ -58,17 +63,25 @@ async def attach(named: Sequence[Mention], servers: Servers, who: Principal) -> 
     if len(named) > MOST:
         return Attached(problem=f"a message takes {MOST} resources along at most")
     content: list[Content] = []
+    labels: dict[LabelSeen, None] = {}
     notes: list[str] = []
     for mention in named:
         title = f"{clean_line(mention.server, 64)} · {clean_line(mention.uri, 200)}"
-        read = await servers.read_resource(mention.server, mention.uri, who)
+        read = await servers.attachment(mention.server, mention.uri, who)
         if not isinstance(read, tuple):
             return Attached(problem=f"{title} cannot be read: {clean_line(read.text, 400)}")
-        bounded, cut = bound_content(read)
+        held, said = read
+        labels.update(dict.fromkeys(labels_seen(mention.server, READ, said)))
+        bounded, cut = bound_content(held)
         content += bounded or (Text(text=f"[the resource {mention.uri} is empty]"),)
         size = ", ".join(map(_size, bounded)) or "empty"
         notes.append(f"{title}  {size}{' (shortened: it is too large)' if cut else ''}")
-    return Attached(content=tuple(content), notes=tuple(notes))
+    return Attached(content=tuple(content), labels=tuple(labels), notes=tuple(notes))
+
+
+def labels_seen(server: str, name: str, labels: Iterable[str]) -> tuple[LabelSeen, ...]:
+    """Return labels with where they come from. `name`: what was asked of the server."""
+    return tuple(LabelSeen(label=label, server=server, tool=name) for label in labels)
 
 
 def _size(block: Content) -> str:

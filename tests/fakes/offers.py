@@ -75,6 +75,7 @@ class Servers(rooms.World):
     contents: tuple[Content, ...] | Failure = (Resource(uri="note:1", text="the note"),)
     values: tuple[str, ...] = ()
     skill_list: Sequence[Skill] = ()
+    labels: tuple[str, ...] = ()
     asked: list[object] = field(default_factory=list)
 
     def health(self) -> Sequence[Health]:
@@ -88,17 +89,19 @@ class Servers(rooms.World):
         self.asked.append(("resources", server))
         return [r for r in self.resource_list if server in {None, r.server}], self.problems
 
-    async def get_prompt(
+    async def filled_prompt(
         self, server: str, name: str, arguments: Mapping[str, str], principal: Principal
-    ) -> tuple[Message, ...] | Failure:
+    ) -> tuple[tuple[Message, ...], tuple[str, ...]] | Failure:
         self.asked.append((server, name, dict(arguments), principal.id))
-        return self.messages
+        made = self.messages
+        return made if isinstance(made, Failure) else (made, self.labels)
 
-    async def read_resource(
+    async def attachment(
         self, server: str, uri: str, principal: Principal
-    ) -> tuple[Content, ...] | Failure:
+    ) -> tuple[tuple[Content, ...], tuple[str, ...]] | Failure:
         self.asked.append((server, uri, principal.id))
-        return self.contents
+        held = self.contents
+        return held if isinstance(held, Failure) else (held, self.labels)
 
     async def complete(
         self,

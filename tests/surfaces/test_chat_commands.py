@@ -1,7 +1,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from agent_host.core.types import Message
+from agent_host.core.events import UserSaid
+from agent_host.core.types import LabelSeen
 from agent_host.surfaces.chat_commands import COMMANDS, Commands
 from tests.fakes.offers import (
     Argument,
@@ -27,7 +28,7 @@ def take(
     *,
     problem: str = "",
     login: Sequence[str] = (),
-) -> tuple[Message | None, str]:
+) -> tuple[UserSaid | None, str]:
     out, screen = outlet(tty=True, NO_COLOR="1")
 
     async def log_in(server: str) -> str:
@@ -37,9 +38,9 @@ def take(
     return asyncio.run(commands.take(line)), screen.getvalue()
 
 
-def texts(message: Message | None) -> list[str]:
-    assert message is not None
-    return [getattr(block, "text", "") for block in message.content]
+def texts(said: UserSaid | None) -> list[str]:
+    assert said is not None
+    return [getattr(block, "text", "") for block in said.message.content]
 
 
 def test_a_prompt_is_shown_before_it_becomes_the_users_message() -> None:
@@ -50,6 +51,12 @@ def test_a_prompt_is_shown_before_it_becomes_the_users_message() -> None:
     assert pool.asked[-1] == ("w", "sum", {"topic": "tides", "length": "short"}, "tester")
     assert "w · sum would have you say:\n│ Summarise it.\n" in screen
     assert asker.asked == ["send it? [Y/n] "]
+
+
+def test_what_a_prompt_says_has_the_labels_that_its_server_gives_it() -> None:
+    turn, _ = take("/w:sum tides", Servers(prompt_list=[SUM], labels=("private",)), typist("y"))
+    assert turn is not None
+    assert turn.labels == (LabelSeen(label="private", server="w", tool="prompts/get"),)
 
 
 def test_a_prompt_is_not_sent_unless_that_is_meant() -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from agent_host.core.types import Image, Principal, Resource, Text
+from agent_host.core.types import Image, LabelSeen, Principal, Resource, Text
 from agent_host.surfaces.mentions import MOST, Attached, Mention, attach, mentions
 from tests.fakes.offers import Failure, Servers
 from tests.fakes.screens import FORBIDDEN, HOSTILE
@@ -38,6 +38,15 @@ def test_what_is_attached_is_what_the_server_has_and_is_noted() -> None:
     found = attached(Servers(contents=held), "note:1")
     assert found.content == held
     assert found.notes == ("w · note:1  3 characters, image/png, 3 bytes",)
+
+
+def test_what_is_attached_has_the_labels_that_its_server_gives_it() -> None:
+    found = attached(Servers(labels=("private", "untrusted")), "note:1", "note:2")
+    source = {"server": "w", "tool": "resources/read"}
+    assert found.labels == (
+        LabelSeen(label="private", **source),
+        LabelSeen(label="untrusted", **source),
+    )
 
 
 def test_a_large_resource_is_shortened_and_that_is_said() -> None:

@@ -20,7 +20,8 @@ META = "agent-host/labels"
 MOST = 16
 """Labels that one definition, or one result, may add."""
 PROMPTS = "prompts/get"
-"""The name under which `labels` speaks of what a server's prompts hold."""
+READ = "resources/read"
+"""The names under which `labels` speaks of what a server's prompts and resources hold."""
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
