@@ -61,8 +61,13 @@ _RARE = (
     ("mailchimp", "mailchimp-key", r"-us[0-9]", 32),
     ("discord", "discord-token", r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}", 26),
     ("telegram_token", "telegram-token", r":[A-Za-z0-9_-]{35}", 10),
-    ("softlayer", "softlayer-key", r"[Ss]oft[Ll]ayer|SOFTLAYER", 1),
-    ("cloudant", "cloudant-key", r"[Cc]loudant|CLOUDANT", 1),
+    (
+        "softlayer",
+        "softlayer-key",
+        r"(?i:softlayer)(?:[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]|\.com/)",
+        1,
+    ),
+    ("cloudant", "cloudant-key", r"(?i:cloudant)[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]", 1),
 )
 _PLACES = tuple((plugin, kind, late(place), back) for plugin, kind, place, back in _RARE)
 _ASIDE = frozenset({"basic_auth", "jwt", "npm", "openai", "private_key", "stripe"})
@@ -72,6 +77,10 @@ _BEGINS: dict[str, _Theirs | None] = {
     **dict.fromkeys(shapes.TOKENS),
     **{begin: plugin for plugin in _THEIRS for begin in plugin.begins},
 }
+MOST_TRIES = 200_000
+"""Places of one text that are looked at: a text with more names and beginnings of secrets than that
+is made to cost time, and what follows counts as one secret."""
+_MUCH = 512 * 1024
 _PIECE = 16 * 1024
 """Characters that are looked at as one; only pieces with something in them cost more."""
 _BEFORE = 64
@@ -87,7 +96,7 @@ _ODD = (
 )
 _HEADER = r"(?i:bearer|basic)(?:[ \t+]|%20|\\t)"
 _NAME = shapes.NAME_SIEVE
-_ANY = "|".join([_TOKEN, _ODD, _HEADER, _NAME, shapes.URL, "PRIVATE KEY", "PuTTY-User-Key-File-"])
+_ANY = f"{_TOKEN}|{_ODD}|{_HEADER}|{_NAME}|{shapes.URL}|PRIVATE KEY|PuTTY-User-Key-File-"
 
 
 @functools.cache
@@ -125,9 +134,15 @@ class Detector:
         """Return the secrets in `text`, in order and apart."""
         found = [span for expression in self._own for span in expression.find(text)]
         if matcher(_ANY)(text):
+            left = MOST_TRIES
             for start, piece in _pieces(text):
-                if matcher(_ANY)(piece):
-                    found += [(start + s, start + e, kind) for s, e, kind in _known(piece)]
+                if not matcher(_ANY)(piece):
+                    continue
+                left -= _tries(piece) if len(text) > _MUCH else 0
+                if left < 0:
+                    found.append((start, len(text), "unsearched"))
+                    break
+                found += [(start + s, start + e, kind) for s, e, kind in _known(piece)]
             if "PRIVATE KEY" in text:
                 found += shapes.private_keys(text)
             if "PuTTY-User-Key-File-" in text:
@@ -151,6 +166,13 @@ def _expression(name: str, pattern: str) -> Expression:
         return Expression(name, pattern)
     except ValueError as error:
         raise ConfigError(f"{name} {error}") from None
+
+
+def _tries(text: str) -> int:
+    """At how many places of a text expressions are tried, about."""
+    lower = lowered(text)
+    words = sum(map(lower.count, shapes.KEYWORDS))
+    return words + sum(text.count(begin) for begin in _BEGINS)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
@@ -211,16 +233,20 @@ def _tokens(text: str, begin: str) -> Iterator[Span]:
     theirs = _BEGINS[begin]
     place = text.find(begin)
     while place >= 0:
-        span = _theirs(text, place, theirs) if theirs else shapes.token_at(text, place, begin)
+        if theirs is None:
+            span, after = shapes.token_at(text, place, begin)
+        else:
+            span = _theirs(text, place, theirs)
+            after = span[1] if span else place + len(begin)
         if span is not None:
             yield span
-        place = text.find(begin, max(place + len(begin), span[1] if span else 0))
+        place = text.find(begin, after)
 
 
 def _theirs(text: str, place: int, theirs: _Theirs) -> Span | None:
     if theirs.before < 2 and not shapes.fresh(text, place):  # a URL begins before
         return None
-    run = _LONG_RUN().match(text, place, place + shapes.LONGEST)
+    run = _LONG_RUN().match(text, place, place + theirs.least)
     if run is None or run.end() - place < theirs.least:
         return None
     return _tried(text, place, theirs.before, theirs.plugin, theirs.kind, sure=theirs.sure)
@@ -236,7 +262,7 @@ def _rare(
         span = _searched(text, found.start(), back, plugin, kind)
         if span is not None:
             yield span
-            done = span[1]
+        done = span[1] if span else found.start() + 1
 
 
 def _tried(
@@ -255,10 +281,9 @@ def _tried(
 def _searched(text: str, place: int, back: int, plugin: str, kind: str) -> Span | None:
     """Try a plugin's expressions around a place."""
     for pattern in _patterns(plugin):
-        found = pattern.search(text, max(place - back, 0), place + 300)
+        found = pattern.search(text, max(place - back, 0), place + 200)
         if found is not None and found.start() <= place:
-            group = 1 if pattern.groups else 0
-            start, end = found.span(group)
+            start, end = found.span(1 if pattern.groups else 0)
             while start < end and text[start] in ' \t\r\n=:"':
                 start += 1
             return shapes.checked(text, start, end, kind, sure=False)
@@ -286,4 +311,5 @@ def unfinished(text: str) -> int:
         cut = key
     tail = text[cut:]
     found = [match.start(1) for p in _open_patterns() if (match := p.search(tail)) is not None]
-    return cut + min(found, default=len(tail))
+    kept = [at for at in found if not (tail[at : at + 1] in ("-", "P") and shapes.ended(tail, at))]
+    return cut + min(kept, default=len(tail))

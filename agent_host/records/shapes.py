@@ -92,15 +92,18 @@ def fresh(text: str, place: int) -> bool:
     return place == 0 or _FRESH().match(text, place) is not None
 
 
-def token_at(text: str, place: int, begin: str) -> Span | None:
-    """Return the token that begins at `place` with the letters `begin`, to the end of its run."""
+def token_at(text: str, place: int, begin: str) -> tuple[Span | None, int]:
+    """Return the token that begins at `place` with the letters `begin`, to the end of its run, and
+    from where to go on."""
     kind, pattern, skip = TOKENS[begin]
+    after = place + len(begin)
     if not skip and begin[0] != "." and not fresh(text, place):
-        return None
+        return None, after
     found = _compiled(pattern).match(text, place, place + LONGEST)
     if found is None:
-        return None
-    return checked(text, place + skip, found.end(), kind, sure=begin not in _WEAK)
+        return None, after
+    span = checked(text, place + skip, found.end(), kind, sure=begin not in _WEAK)
+    return span, max(found.end(), span[1] if span else 0)
 
 
 def checked(text: str, start: int, end: int, kind: str, *, sure: bool) -> Span | None:
@@ -207,43 +210,56 @@ def _plain_word_and_digit(value: str) -> bool:
 
 def named(text: str, lower: str, keyword: str) -> Iterator[Span]:
     """Yield the values in `text` whose name holds `keyword`; `lower` is the text in lower case."""
-    done = 0
+    done = tried = tries = 0
     place = lower.find(keyword)
     while place >= 0:
-        span = _named_at(text, max(place - 12, done), place)
-        if span is not None:
-            yield span
-            done = span[1]
-        place = lower.find(keyword, max(place + len(keyword), done))
+        if place >= tried:
+            tries = 0
+        tries += 1
+        value = _named_at(text, max(place - 12, done), place)
+        after = place + len(keyword)
+        if value is not None:
+            start, end, quoted, strong, name = value
+            if _secret(text[start:end], strong=strong, quoted=quoted):
+                yield start, end, _kind(name, strong=strong)
+                done = after = end
+            elif tries > _TRIES:  # names in a value of a name in a value ...
+                after = max(after, end)
+            tried = max(tried, end)
+        place = lower.find(keyword, after)
 
 
-def _named_at(text: str, earliest: int, place: int) -> Span | None:
+_TRIES = 4
+
+
+def _named_at(text: str, earliest: int, place: int) -> tuple[int, int, bool, bool, str] | None:
+    """Return where the value is of the name at `place` (start, end), whether it is quoted, whether
+    its name alone makes it a password, and the name."""
     name = _NAMED().match(text, place)
-    begin = place
     if name is None and text[place : place + 3].lower() == "key":
         found = _NAMED().search(text, earliest, place + 10)  # the name begins before: api_key
         name = found if found is not None and found.start() < place else None
-        begin = name.start() if name is not None else place
     if name is None:
         return None
     sets = _SETS().match(text, name.end())
-    if sets is None:
+    if sets is None or not _is_name(text, name, sets):
         return None
-    is_token = name[0].lower().startswith("token")
-    if is_token and _PAGING().search(text, max(begin - 20, 0), begin):
-        return None
-    if sets["blank"] and not _OPTION().search(text, max(begin - 24, 0), begin):
-        return None
-    if text[sets.start() : sets.end()] == ":" == text[max(begin - 1, 0) : begin]:
-        return None  # `arn:aws:...:secret:NAME`
-    value = _value(text, sets.end(), xml=bool(sets["xml"]))
+    xml = bool(sets["xml"])
+    value = _value(text, sets.end(), xml=xml)
     if value is None:
         return None
-    start, end, quoted = value
-    strong = name["strong"] is not None
-    if not _secret(text[start:end], strong=strong, quoted=quoted or bool(sets["xml"])):
-        return None
-    return start, end, _kind(name[0], strong=strong)
+    return value[0], value[1], value[2] or xml, name["strong"] is not None, name[0]
+
+
+def _is_name(text: str, name: re.Match[str], sets: re.Match[str]) -> bool:
+    """Whether what stands before makes this another thing than a secret's name."""
+    begin = name.start()
+    if name[0].lower().startswith("token") and _PAGING().search(text, max(begin - 20, 0), begin):
+        return False
+    if sets["blank"] and not _OPTION().search(text, max(begin - 24, 0), begin):
+        return False
+    # `arn:aws:...:secret:NAME`, and our own marks
+    return not (sets[0] == ":" and text[max(begin - 1, 0) : begin] in (":", "["))
 
 
 def _kind(name: str, *, strong: bool) -> str:
@@ -339,7 +355,7 @@ def open_token(begins: Iterable[str]) -> str:
     return f"{_EDGE}({one_of(whole)}[A-Za-z0-9_.%+/=:~-]*|{one_of(parts)})"
 
 
-_PART_VALUE = r"(?:\\{0,3}[\"'`][^\s\"'`]*|[^\s,;\"'`<>(){}\[\]|]*)"
+_PART_VALUE = r"(?:\\{0,3}[\"'`][^\s\"'`]*|[^\s,;\"'`<>(){}\[\]|]*<?)"
 _RUN_OF = "[A-Za-z0-9_:.-]"
 OPEN = (
     _EDGE + f"({_RUN_OF}{{0,64}}[0-9]{_RUN_OF}{{5,64}}|{_RUN_OF}{{5,64}}[0-9]{_RUN_OF}{{0,64}})",
@@ -356,6 +372,20 @@ OPEN = (
 """Expressions for a text that ends in an unfinished secret, which is the group of each."""
 
 
+def ended(text: str, start: int) -> bool:
+    """Whether the private key that begins there is whole, or was none at all."""
+    if text.startswith(_PUTTY, start):
+        mac = text.find("Private-MAC: ", start)
+        found = _MAC().match(text, mac + 13) if mac >= 0 else None
+        return found is not None and found.end() < len(text)
+    begin = _BEGIN().match(text, start)
+    if begin is None:
+        return False
+    body = _BODY().match(text, begin.end())
+    rest = body.end() if body else begin.end()
+    return _END().match(text, rest) is not None or _TO_COME().fullmatch(text, rest) is None
+
+
 # -- private keys -----------------------------------------------------------------------------
 
 _BEGIN = late(r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
@@ -365,6 +395,10 @@ _BODY = late(
     rf"(?:{_BREAK}[A-Za-z0-9+/=]{{12,}})*(?:{_BREAK}[A-Za-z0-9+/=]{{1,64}}(?={_BREAK}-----END))?"
 )
 _END = late(_BREAK + r"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_TO_COME = late(
+    rf"{_BREAK}(?:[A-Za-z0-9+/=]{{0,76}}|-{{1,5}}(?:E(?:ND?)?)?|-----END [A-Z0-9 ]{{0,50}}-{{0,4}}"
+    rf"|[A-Za-z][A-Za-z-]{{1,30}}(?:: ?[^\n\\]{{0,100}})?)\\?"
+)
 _LINE = late(r"[A-Za-z0-9+/=]{40,80}\Z")
 _LAST_LINE = late(r"[A-Za-z0-9+/=]{2,80}\Z")
 _PUTTY = "PuTTY-User-Key-File-"
