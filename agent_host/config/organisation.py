@@ -245,6 +245,8 @@ def _listed(known: Iterable[str]) -> str:
 
 
 def _hint(key: str, known: Sequence[str]) -> str:
+    if key in PolicyConfig.model_fields:
+        return "; it goes into [policy]"
     if key in Config.model_fields:
         return "; everything else belongs in servers.toml"
     close = nearest(key, known)

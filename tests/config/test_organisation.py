@@ -270,6 +270,7 @@ def test_no_variable_moves_the_organisations_file(file, project, tmp_path, monke
             'policy.rules[2].effect must be "ask" or "deny" here',
         ),
         ("[servers.x]\ncommand = 'x'\n", 1, "everything else belongs in servers.toml"),
+        ("default = 'ask'\n", 1, "it goes into [policy]"),
         ("[policys]\n", 1, 'did you mean "policy"?'),
         ("[policy]\nruls = []\n", 2, 'unknown key ruls in [policy]; did you mean "rules"?'),
         ("[audit]\nenabled = 'no'\n", 2, "audit.enabled must be true or false, not text"),
