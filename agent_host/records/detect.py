@@ -61,13 +61,9 @@ _RARE = (
     ("mailchimp", "mailchimp-key", r"-us[0-9]", 32),
     ("discord", "discord-token", r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}", 26),
     ("telegram_token", "telegram-token", r":[A-Za-z0-9_-]{35}", 10),
-    (
-        "softlayer",
-        "softlayer-key",
-        r"(?i:softlayer)(?:[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]|\.com/)",
-        1,
-    ),
-    ("cloudant", "cloudant-key", r"(?i:cloudant)[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]", 1),
+    ("softlayer", "softlayer-key", r"(?i:softlayer)[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]", 0),
+    ("softlayer", "softlayer-key", r"https?://api\.softlayer\.com/soap/v3", 0),
+    ("cloudant", "cloudant-key", r"(?i:cloudant)[A-Za-z_-]{1,14}[\"'\]]{0,3} *[:=]", 0),
 )
 _PLACES = tuple((plugin, kind, late(place), back) for plugin, kind, place, back in _RARE)
 _ASIDE = frozenset({"basic_auth", "jwt", "npm", "openai", "private_key", "stripe"})
@@ -281,7 +277,9 @@ def _tried(
 def _searched(text: str, place: int, back: int, plugin: str, kind: str) -> Span | None:
     """Try a plugin's expressions around a place."""
     for pattern in _patterns(plugin):
-        found = pattern.search(text, max(place - back, 0), place + 200)
+        first = max(place - back, 0)
+        try_it = pattern.search if back else pattern.match
+        found = try_it(text, first, place + 200)
         if found is not None and found.start() <= place:
             start, end = found.span(1 if pattern.groups else 0)
             while start < end and text[start] in ' \t\r\n=:"':
