@@ -343,11 +343,9 @@ class AuditLog:
             problem = error
         if problem is not None:
             self._cut_back()
-            raise (
-                RecordError(self._lost)
-                if self._lost
-                else self._cannot("the entry cannot be written", problem)
-            )
+            if not self._lost:
+                raise self._cannot("the entry cannot be written", problem)
+            raise RecordError(self._lost)
         self._size += len(data)
         self._seen = data[-_SEEN:]
         self._dirty = True

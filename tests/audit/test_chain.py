@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 
@@ -18,6 +19,12 @@ def test_what_is_sealed_is_a_link_with_the_hash_of_its_bytes():
     assert (link.seq, link.prev, link.type, link.hash) == (7, "a" * 64, "call_started", own)
     assert json.loads(line)["arguments"] == {"order_id": "0", "amount": 20.5}
     assert line.endswith(f',"hash":"{own}"}}\n'.encode())
+
+
+def test_a_line_can_be_checked_without_this_program():
+    line, _ = seal(entry(arguments={"a": 1, "hash": "b"}), 7, "a" * 64)
+    body, _, rest = line.rpartition(b',"hash":')
+    assert rest == b'"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
 
 
 def test_the_same_entry_is_always_the_same_line():

@@ -202,6 +202,7 @@ def test_a_full_disk_leaves_whole_entries_and_says_so(tmp_path, nth, error, shor
     log.close()
     assert done == 5
     assert "free space" in "".join(said)
+    assert not list(log.folder.glob("*.torn"))  # what was written in part was taken back at once
     assert verify(log.folder).finding is None
     assert types_of(log.folder).count("call_started") == 5
 

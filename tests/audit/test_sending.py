@@ -181,10 +181,11 @@ def test_an_entry_that_the_collector_will_not_have_does_not_hold_up_the_others(t
     assert aside.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("count", [1, 4, 100])
 def test_a_collector_that_refuses_everything_is_at_fault_and_nothing_is_given_up(
-    tmp_path, collector
+    tmp_path, collector, count
 ):
-    folder = written(tmp_path, 100)
+    folder = written(tmp_path, count)
     collector.answer = lambda _: (400, {}, b"no such tenant")
     here = sender(folder, collector)
     assert "no such tenant" in here.send().problem
@@ -193,7 +194,7 @@ def test_a_collector_that_refuses_everything_is_at_fault_and_nothing_is_given_up
     assert (state.refused, state.cursor.seq) == (0, 0)
     collector.answer = lambda _: OK
     here.send(at_once=True)
-    assert sorted(set(collector.numbers)) == numbers(101)
+    assert sorted(set(collector.numbers)) == numbers(count + 1)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 301])
