@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from agent_host.audit.files import files
 from agent_host.audit.spool import State, states
@@ -15,7 +16,7 @@ from agent_host.config.audit_place import key_file, usual_folder
 from agent_host.config.load import Loaded
 from agent_host.core.text import clean_line
 
-Said = tuple[str, str, str]
+Said = tuple[Literal["ok", "note", "problem"], str, str]
 """A level (`ok`, `note`, `problem`), what was found, what to do about it."""
 
 

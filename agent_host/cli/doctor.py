@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent_host import __version__
+from agent_host.cli.audit_check import audit_findings
 from agent_host.cli.commands import resolve_command
 from agent_host.cli.facts import ModelFacts, facts_of, known_prices
 from agent_host.cli.sandboxed import machine_sandboxes
@@ -378,6 +379,13 @@ def _free(folder: Path) -> int:
     return facts.f_bavail * facts.f_frsize // 1_000_000
 
 
+def _audit(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    for level, text, fix in audit_findings(facts.loaded, os.environ):
+        yield Finding(level=level, text=text, fix=fix)
+
+
 def _terminal(_: Facts) -> Iterator[Finding]:
     if not sys.stdout.isatty():
         yield Finding(level="ok", text="output is no terminal: plain text")
@@ -409,6 +417,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
     ("model", _model),
     ("local model", _local),
     ("transcripts", _transcripts),
+    ("audit", _audit),
     ("terminal", _terminal),
 )
 """Every check, in the order in which it is shown."""
