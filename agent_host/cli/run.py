@@ -176,6 +176,7 @@ async def _run(
         only=only,
         tool_choice=options.tool_choice,
         output_schema=None if schema is None else schema.schema,
+        interactive=options.approve in {"ask", "all"} and people.respondent is not None,
     )
     interrupts.listen()
     try:
