@@ -14,9 +14,9 @@ from agent_host.core.events import ServerLog
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Tool
 from agent_host.ports import Observer
-from agent_host.servers.differences import brief, prompt_parts, what_to_do, why
+from agent_host.servers.differences import brief, prompt_parts, what_to_do
 from agent_host.servers.lock import Lock, Met, Remembered, ToolState
-from agent_host.servers.pinned import Withheld
+from agent_host.servers.pinned import Withheld, WithheldWhy
 from agent_host.servers.review import Live, Review, review
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
@@ -104,7 +104,7 @@ class Pins:
     def refusal(self, servers: Mapping[str, Supervisor], name: str) -> str | None:
         """Why the tool of that exposed name is not offered, for whoever calls it, or None."""
         for server in servers.values():
-            for own, one in server.withheld.items():
+            for own, one in server.offer.withheld.items():
                 if exposed_name(server.spec.name, own) == name:
                     return refusal(one)
         return None
@@ -115,7 +115,6 @@ class Pins:
         if lock is None or connection is None:
             return
         name, known, said = server.spec.name, connection.known, connection.instructions
-        self._tell_signs(server)
         held = lock.before(name)
         if lock.instructions(name, said) == "changed" and not held.lost:
             self._say(name, f"its instructions changed; {what_to_do(name)}")
@@ -132,8 +131,13 @@ class Pins:
             resources=resources,
         )
 
+    def tell_signs(self, servers: Iterable[Supervisor]) -> None:
+        """Say what to look at in definitions that were not seen before as they are. Of all
+        servers, because what one came with may be about what another brings later."""
+        for server in servers if self.lock is not None else ():
+            self._tell_signs(server)
+
     def _tell_signs(self, server: Supervisor) -> None:
-        """Say what to look at in definitions that were not seen before as they are."""
         name = server.spec.name
         found = [
             text
@@ -141,7 +145,7 @@ class Pins:
             if tool.is_new
             for text in self._signs.found.get((name, tool.tool), ())
         ]
-        changed = [one.tool for one in server.withheld.values() if one.why == "changed"]
+        changed = [one.tool for one in server.offer.withheld.values() if one.why == "changed"]
         if changed:
             others = names_of_others(self._signs.tools, name)
             found += [text for tool in changed for text in signs(tool, others)]
@@ -165,12 +169,12 @@ class Pins:
         name = server.spec.name
         others = names_of_others(self._signs.tools, name)
         found = {tool.tool: self.signs(tool) for tool in server.tools}
-        found |= {own: signs(one.tool, others) for own, one in server.withheld.items()}
+        found |= {own: signs(one.tool, others) for own, one in server.offer.withheld.items()}
         live = Live(
             title=connection.title,
             version=connection.version,
             instructions=connection.instructions,
-            tools=server.listed,
+            tools=server.offer.listed,
             prompts=prompts,
         )
         return review(server.spec, self.lock.before(name), live, found)
@@ -181,11 +185,11 @@ class Pins:
         """By server and own name: whether a live tool is as it was when it was first seen."""
         found: dict[tuple[str, str], ToolState] = {}
         for server in servers if self.lock is not None else ():
-            if not server.listed:
+            if not server.offer.listed:
                 continue
             name = server.spec.name
             found |= {(name, t.tool): "new" if t.is_new else "known" for t in server.tools}
-            found |= {(name, own): "changed" for own in server.withheld}
+            found |= {(name, own): "changed" for own in server.offer.withheld}
         return found
 
     def save(self, servers: Sequence[Supervisor]) -> None:
@@ -197,13 +201,33 @@ class Pins:
         self.judge_again(servers)
 
 
+def difference(server: Supervisor, tool: Tool) -> str | None:
+    """How the live definition differs from `tool`, for whoever called it, or None."""
+    live = (server.live or {}).get(tool.tool)
+    if live is None and (withheld := server.offer.withheld.get(tool.tool)) is not None:
+        return refusal(withheld)
+    if live is None:
+        return f"The server no longer offers {tool.tool}; the call was not made."
+    if live.fingerprint != tool.fingerprint:
+        return f"The definition of {tool.tool} changed since it was offered; the call was not made."
+    return None
+
+
 def refusal(withheld: Withheld) -> str:
-    """What a call of a withheld tool is told."""
+    """What a call of a withheld tool is told: nothing of what the server says now, because it may
+    be said to a model."""
     tool = withheld.tool
     return (
-        f"The call was not made: the tool is withheld, because {why(withheld)}. Only the user can "
-        f"allow it again: {what_to_do(tool.server, tool.tool)}."
+        f"The call was not made: {tool.tool} is withheld, because {_WITHHELD[withheld.why]}. Only "
+        f"the user can allow it: {what_to_do(tool.server, tool.tool)}."
     )
+
+
+_WITHHELD: dict[WithheldWhy, str] = {
+    "changed": "its definition is not as it was when it was pinned",
+    "lost": "what it was cannot be read from servers.lock",
+    "full": "its server has more tools than servers.lock keeps",
+}
 
 
 def _flagged(tool: Tool) -> Tool:

@@ -29,7 +29,7 @@ from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestR
 from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Labelled, Offers, PromptInfo, ResourceInfo
-from agent_host.servers.pins import Pins, refusal
+from agent_host.servers.pins import Pins, difference
 from agent_host.servers.review import Review
 from agent_host.servers.spec import (
     Connection,
@@ -41,10 +41,11 @@ from agent_host.servers.spec import (
     Spec,
     decline,
 )
-from agent_host.servers.supervisor import Supervisor, World
+from agent_host.servers.supervisor import Supervisor
 from agent_host.servers.tools.labelling import READ
 from agent_host.servers.tools.outcome import failed, outcome
 from agent_host.servers.tools.validation import Validation
+from agent_host.servers.world import World
 
 if TYPE_CHECKING:
     from agent_host.servers.protocol.skills import Skill
@@ -253,7 +254,9 @@ class Pool:
     def notes(self) -> tuple[str, ...]:
         """What was told the observer that a person has to know and no health says: about
         servers.lock, about names, and about definitions, of which it is told only once."""
-        held = (f"{n}: {text}" for n, server in self._servers.items() for text in server.notes)
+        held = (
+            f"{n}: {text}" for n, server in self._servers.items() for text in server.offer.notes
+        )
         return (*self._problems, *self.pins.told, *held)
 
     def states(self) -> Mapping[str, ToolState]:
@@ -329,7 +332,7 @@ class Pool:
         for _ in range(2):
             if not await server.connected():
                 return Reply(kind="refused", text=server.reason())
-            if (other := _changed(server, tool)) is not None:
+            if (other := difference(server, tool)) is not None:
                 return other
             reply = await server.call(
                 tool,
@@ -473,6 +476,7 @@ class Pool:
 
     def _connected(self, server: Supervisor) -> None:
         if server.health().state == "connected":
+            self.pins.tell_signs(self._servers.values())
             self.pins.note(server, self._readers.has(server.spec.name))
 
     def _rebuild(self) -> None:
@@ -492,14 +496,3 @@ class Pool:
             if text not in self._problems:
                 self._observe(ServerLog(server="", level="warning", text=text))
         self._problems = problems
-
-
-def _changed(server: Supervisor, tool: Tool) -> str | None:
-    live = (server.live or {}).get(tool.tool)
-    if live is None and (withheld := server.withheld.get(tool.tool)) is not None:
-        return refusal(withheld)
-    if live is None:
-        return f"The server no longer offers {tool.tool}; the call was not made."
-    if live.fingerprint != tool.fingerprint:
-        return f"The definition of {tool.tool} changed since it was offered; the call was not made."
-    return None

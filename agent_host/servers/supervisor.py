@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from agent_host.core.events import ServerConnected, ServerLog, ServerLost
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal, Tool
-from agent_host.ports import Answer, Answers, Observer
+from agent_host.ports import Answers
 from agent_host.servers.breaker import QUICK
 from agent_host.servers.changes import Changes
 from agent_host.servers.confinement import Confinement
 from agent_host.servers.health import Health
-from agent_host.servers.offer import Judge, Offer, trusting
-from agent_host.servers.pinned import Withheld
+from agent_host.servers.offer import Offer
 from agent_host.servers.reasons import explained, flat, with_last_words
 from agent_host.servers.spec import (
     ConnectFailedError,
@@ -35,7 +34,6 @@ from agent_host.servers.spec import (
     Hooks,
     HttpSpec,
     Known,
-    LoadConnector,
     Progress,
     Relations,
     Reply,
@@ -45,6 +43,7 @@ from agent_host.servers.spec import (
 )
 from agent_host.servers.transports.process import ServerProcess, SpawnFailure, start
 from agent_host.servers.ways import Ways, transport_of
+from agent_host.servers.world import World
 
 STALL_SECONDS = 5.0
 """Seconds in which a server whose calls time out must answer a ping, or be started anew."""
@@ -52,24 +51,6 @@ UNUSED_GRACE = 2.0
 """Seconds that ending a process may take which nobody ever talked to."""
 LOGS_KEPT = 200
 """Log lines of one server that are shown in one connection; the rest is counted."""
-
-
-@dataclass(slots=True)
-class World:
-    """What every supervisor shares: the injected clock, chance, environment and observer;
-    `answer` and `elicitation` as in `spec.Hooks`; `judge` says what may be offered."""
-
-    observe: Observer
-    load: LoadConnector
-    environ: Mapping[str, str]
-    monotonic: Callable[[], float]
-    chance: Callable[[], float]
-    tools_changed: Callable[["Supervisor"], None]
-    resources_changed: Callable[["Supervisor"], None]
-    connected: Callable[["Supervisor"], None]
-    answer: Answer
-    elicitation: bool = False
-    judge: Judge = trusting
 
 
 class _NotStartedError(ConnectFailedError):
@@ -87,13 +68,13 @@ class _Life:
 
 
 class Supervisor:
-    """Keeps one server; made before the event loop runs, used inside it."""
+    """Keeps one server; made before the event loop runs, used inside it. `offer`: its tools."""
 
     def __init__(self, spec: Spec, world: World, remembered: tuple[Tool, ...] | None) -> None:
         self.spec = spec
         self.known_as: Known | None = None
         self._world = world
-        self._offer = Offer(
+        self.offer = Offer(
             spec,
             world.observe,
             world.monotonic,
@@ -123,26 +104,11 @@ class Supervisor:
     @property
     def tools(self) -> tuple[Tool, ...]:
         """What the server offers, as far as the config includes it."""
-        return self._offer.tools
-
-    @property
-    def listed(self) -> tuple[Tool, ...]:
-        """What the server listed; empty until it did."""
-        return self._offer.listed
-
-    @property
-    def withheld(self) -> Mapping[str, Withheld]:
-        """By own name: what it listed last that is not as pinned, and so is not offered."""
-        return self._offer.withheld
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was told about its pins."""
-        return self._offer.notes
+        return self.offer.tools
 
     def judge_again(self) -> None:
         """Judge what it listed anew: pins changed."""
-        self._offer.judge_again()
+        self.offer.judge_again()
         if self._life is not None and self._life.tools is not None:
             self._life.tools = {tool.tool: tool for tool in self.tools}
 
@@ -193,13 +159,13 @@ class Supervisor:
 
     async def known(self) -> None:
         """Return once the tools are known or the first attempt is over."""
-        if not self._offer.is_known:
+        if not self.offer.is_known:
             await self.settled()
 
     @property
     def is_known(self) -> bool:
         """Whether the tools are known or the first attempt is over."""
-        return self._offer.is_known or self._attempts > 0
+        return self.offer.is_known or self._attempts > 0
 
     async def settled(self) -> None:
         """Return once there is a connection or the first attempt is over."""
@@ -439,8 +405,8 @@ class Supervisor:
         asked = self._world.monotonic()
         raw, noted = await life.connection.definitions()
         self._health.note(list_seconds=self._world.monotonic() - asked)
-        await self._offer.take(raw, noted)
-        self._health.note(problems=self._offer.problems)
+        await self.offer.take(raw, noted)
+        self._health.note(problems=self.offer.problems)
         life.tools = {tool.tool: tool for tool in self.tools}
         async with self._news:
             self._news.notify_all()
