@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from agent_host.core.errors import ConfigError
 from agent_host.records import shapes
-from agent_host.records.linear import Expression, late, matcher
+from agent_host.records.linear import Expression, known_matcher, late
 from agent_host.records.shapes import Span
 
 
@@ -124,15 +124,15 @@ class Detector:
 
     def suspects(self, line: str) -> bool:
         """Whether a line of JSON may hold a secret; if not, none of its strings does."""
-        return bool(self._own) or matcher(_ANY)(line)
+        return bool(self._own) or known_matcher(_ANY)(line)
 
     def find(self, text: str) -> list[Span]:
         """Return the secrets in `text`, in order and apart."""
         found = [span for expression in self._own for span in expression.find(text)]
-        if matcher(_ANY)(text):
+        if known_matcher(_ANY)(text):
             left = MOST_TRIES
             for start, piece in _pieces(text):
-                if not matcher(_ANY)(piece):
+                if not known_matcher(_ANY)(piece):
                     continue
                 left -= _tries(piece) if len(text) > _MUCH else 0
                 if left < 0:
@@ -154,7 +154,7 @@ class Detector:
         return self._open(text, start)
 
     def _open(self, text: str, start: int) -> int:
-        return max(unfinished(text), start) if matcher(_ANY_OPEN)(text) else len(text)
+        return max(unfinished(text), start) if known_matcher(_ANY_OPEN)(text) else len(text)
 
 
 def _expression(name: str, pattern: str) -> Expression:
@@ -183,11 +183,11 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 def _known(text: str) -> Iterator[Span]:
     """What is found without the config."""
-    if matcher(_TOKEN)(text):
+    if known_matcher(_TOKEN)(text):
         for begin in _BEGINS:
             if begin in text:
                 yield from _tokens(text, begin)
-    if matcher(_ODD)(text):
+    if known_matcher(_ODD)(text):
         for plugin, kind, place, back in _PLACES:
             yield from _rare(text, plugin, kind, place, back)
     if "://" in text:
@@ -197,10 +197,10 @@ def _known(text: str) -> Iterator[Span]:
 
 def _after_words(text: str) -> Iterator[Span]:
     lower = lowered(text)
-    if matcher(_HEADER)(text):
+    if known_matcher(_HEADER)(text):
         yield from shapes.headers(text, lower, "bearer")
         yield from shapes.headers(text, lower, "basic")
-    if matcher(_NAME)(text):
+    if known_matcher(_NAME)(text):
         for keyword in shapes.KEYWORDS:
             yield from shapes.named(text, lower, keyword)
 

@@ -16,16 +16,19 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
 from agent_host.records.codec import encode_value
+from agent_host.records.linear import any_of
 
 LEAST_FORM = 6
 """Characters of the shortest encoded form that is searched for: shorter ones occur by chance."""
 
 _BEGINNING = 24
 """How many characters of a form are kept as its beginnings; a longer one is compared whole."""
+_SIEVED = 12
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HEX = re.compile("%[0-9A-F]{2}")
 _SAFE = ("", "/", "-_.!~*'()", "-_.!~*'();/?:@&=+$,#")
 """What encoders of URLs leave as it is: all of it encoded, paths, encodeURIComponent, encodeURI."""
@@ -89,10 +92,13 @@ class Needles:
     def __init__(self) -> None:
         self._marks: dict[str, str] = {}
         self._values: set[str] = set()
-        self._lines: dict[bytes, None] = {}
+        self._lines: dict[str, None] = {}
         self._bytes: dict[bytes, bytes] = {}
         self._beginnings: set[str] = set()
+        self._firsts: set[str] = set()
         self._long: dict[str, list[str]] = {}
+        self._in_line: Callable[[str], bool] | None = None
+        self._in_text: Callable[[str], bool] | None = None
         self._find: re.Pattern[str] | None = None
         self._find_bytes: re.Pattern[bytes] | None = None
         self.shortest = 1 << 30
@@ -108,7 +114,7 @@ class Needles:
         """Search for `value` from here on, and for its encoded forms too unless told not to. A
         value that is known already gets the new mark."""
         self._values.add(value)
-        self._find = self._find_bytes = None
+        self._find = self._find_bytes = self._in_line = self._in_text = None
         for form in forms(value) if encoded else (value,):
             known = form in self._marks
             if known and form != value and form in self._values:
@@ -119,21 +125,26 @@ class Needles:
                 self._index(form)
 
     def _index(self, form: str) -> None:
-        self._lines[encode_value(form)[1:-1]] = None
+        self._lines[encode_value(form)[1:-1].decode("ascii")] = None
+        self._firsts.add(form[0])
         self.shortest = min(self.shortest, len(form))
         self.longest = max(self.longest, len(form))
         self._beginnings.update(form[:end] for end in range(1, min(len(form), _BEGINNING + 1)))
         if len(form) > _BEGINNING:
             self._long.setdefault(form[:_BEGINNING], []).append(form)
 
-    def in_line(self, line: bytes) -> bool:
-        """Whether a line of ASCII JSON holds a value."""
-        return any(form in line for form in self._lines)
+    def in_line(self, line: str) -> bool:
+        """Whether a line of ASCII JSON may hold a value; if not, none of its texts does."""
+        if self._in_line is None:
+            self._in_line = _sieve(self._lines)
+        return self._in_line(line)
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:
         """Return where values stand in `text` (start, end) and what is written instead, in order
         and apart; of two that overlap the longer one that begins first."""
-        if not any(form in text for form in self._marks):
+        if self._in_text is None:
+            self._in_text = _sieve(self._marks)
+        if not self._in_text(text):
             return []
         if self._find is None:
             longest_first = sorted(self._marks, key=lambda form: (-len(form), form))
@@ -154,6 +165,8 @@ class Needles:
         it ends in none."""
         size = len(text)
         for place in range(max(size - self.longest + 1, 0), size):
+            if text[place] not in self._firsts:
+                continue
             rest = text[place : place + _BEGINNING]
             if rest not in self._beginnings:
                 continue
@@ -163,6 +176,16 @@ class Needles:
             if any(len(f) > len(whole) and f.startswith(whole) for f in self._long.get(rest, ())):
                 return place
         return size
+
+
+def _sieve(forms: Iterable[str]) -> Callable[[str], bool]:
+    """What lets through every text in which one of some forms stands, by their beginnings."""
+    begins = sorted({form[:_SIEVED] for form in forms})
+    if not begins:
+        return lambda _text: False
+    odd = [begin for begin in begins if _SURROGATE.search(begin)]
+    plain = any_of(begin for begin in begins if begin not in odd)
+    return lambda text: plain(text) or any(begin in text for begin in odd)
 
 
 def _utf8(text: str) -> bytes:

@@ -10,7 +10,7 @@ that place every start and every end is tried.
 
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from agent_host.core.text import clean_line
@@ -30,7 +30,6 @@ def late(pattern: str, flags: int = 0) -> Callable[[], re.Pattern[str]]:
     return cache(lambda: re.compile(pattern, flags))
 
 
-@cache
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Return what says whether an expression matches anywhere in a text. Raises ValueError, which
     says what is wrong, for one that the engine does not know (look-around, back-references)."""
@@ -53,6 +52,19 @@ def matcher(pattern: str) -> Callable[[str], bool]:
             return is_valid(text.encode("utf-8", "replace").decode("utf-8"))
 
     return matches
+
+
+known_matcher = cache(matcher)
+"""The same for the program's own expressions: each is compiled once."""
+
+
+def any_of(texts: Iterable[str]) -> Callable[[str], bool]:
+    """Return what says whether any of some exact texts is in a text; without a lone surrogate."""
+    return matcher("|".join("".join(map(_exact, text)) for text in texts) or "a^")
+
+
+def _exact(letter: str) -> str:
+    return letter if letter.isascii() and letter.isalnum() else f"\\x{{{ord(letter):x}}}"
 
 
 class Expression:

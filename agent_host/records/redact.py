@@ -97,8 +97,8 @@ class Redactor:
     def encode(self, record: Record) -> bytes:
         """Return the record's line, as `codec.encode` does, without any secret."""
         line = encode(record)
-        finder = self.finder
-        if self.needles.in_line(line) or (finder and finder.suspects(line.decode("ascii"))):
+        finder, text = self.finder, line.decode("ascii")
+        if self.needles.in_line(text) or (finder is not None and finder.suspects(text)):
             redacted = self._record(record)
             if redacted is not record:
                 line = encode(redacted)

@@ -51,7 +51,7 @@ class Stream:
         held = bool(self._held)
         new = self._held + piece
         whole = self._seen + new
-        stop = min(start + redactor.needles.open(new), len(whole))
+        stop = start + redactor.needles.open(new)
         finder = redactor.finder
         if finder is not None:
             stop = min(stop, finder.open(whole, start))
