@@ -106,7 +106,7 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
     def messages(host: HostSession, offers: Offers, turns: Turns) -> Input:
         completion = Completion(COMMANDS, command_words(host), offers)
         chat_input: Any = prompt.ChatInput(
-            history=prompt.history_at(user_data_folder() / _HISTORY_FILE),
+            history=prompt.history_at(user_data_folder() / _HISTORY_FILE, host.without_secrets),
             completer=prompt.LineCompleter(completion),
             status=lambda: status(host.session.conversation, asking=turns.waiting > 0),
             hold=(screen,),

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _execute(sys.argv[1:] if arguments is None else arguments)
     except AgentHostError as error:
-        _say(f"agent-host: {clean(str(error))}")
+        _say(f"agent-host: {clean(_without_secrets(str(error)))}")
         return error.exit_status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
@@ -111,6 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _crashed(error: Exception) -> int:
     _say(import_module("agent_host.cli.crash").report(error))
     return ExitStatus.FAILED
+
+
+def _without_secrets(text: str) -> str:
+    """What nobody has loaded knows no secret."""
+    redact = sys.modules.get("agent_host.records.redact")
+    return str(redact.without_any(text)) if redact is not None else text
 
 
 def _is_of_a_stream(error: OSError) -> bool:

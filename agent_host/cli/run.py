@@ -267,7 +267,7 @@ async def _validated(
 
     def hand_out(value: Json) -> None:
         if output == "text":
-            screen.answer.write(shown_json(value) + "\n")
+            screen.answer.write(shown_json(host.without_secrets(value)) + "\n")
 
     return await in_schema(host.session, schema, hand_out)
 
@@ -305,7 +305,9 @@ def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None
 
 def _say_dropped(notes: Outlet, host: HostSession) -> None:
     for dropped in host.session.feed.dropped:
-        notes.write(f"agent-host: an output failed and was left out: {clean(dropped)}\n")
+        notes.write(
+            f"agent-host: an output failed and was left out: {clean(host.without_secrets(dropped))}\n"
+        )
 
 
 def _say_unwritten(screen: _Screen, host: HostSession) -> ExitStatus:

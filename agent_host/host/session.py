@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from agent_host.builtin.source import WithHostTools
 from agent_host.config.choose import ModelChoice
@@ -51,6 +52,8 @@ from agent_host.records.transcript import Transcript
 from agent_host.servers.pool import Pool, Replaced
 from agent_host.state.approvals import Waiting
 
+_Value = TypeVar("_Value")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
@@ -84,6 +87,10 @@ class HostSession:
     def keep_secret(self, text: str) -> None:
         """Keep what a person typed as a secret out of whatever is written from here on."""
         self._held.secrets.redactor.add({"typed into a form": text})
+
+    def without_secrets(self, value: _Value) -> _Value:
+        """Return a text, or a value of JSON, without any secret."""
+        return self._held.secrets.redactor.value(value)
 
     @property
     def choice(self) -> ModelChoice:

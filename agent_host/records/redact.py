@@ -17,6 +17,7 @@ import base64
 import functools
 import operator
 import typing
+import weakref
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -54,6 +55,17 @@ _NOT_FOUND_IN = _AS_IT_IS | {"data"}
 _TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "application/toml")
 
 
+_LIVE: "weakref.WeakSet[Redactor]" = weakref.WeakSet()
+
+
+def without_any(text: str) -> str:
+    """Return `text` without the secrets that anything in this process knows of: for errors that
+    end it, which come from anywhere."""
+    for redactor in tuple(_LIVE):
+        text = redactor.text(text)
+    return text
+
+
 class Finder(Protocol):
     """What finds secrets by their form; see `detect.Detector`."""
 
@@ -81,7 +93,8 @@ class Redactor:
         self.marks = marks or Marks()
         self.needles = Needles()
         self._learned = 0
-        self._last: tuple[Record, Record] | None = None
+        self._last: tuple[Record, Record, bytes] | None = None
+        _LIVE.add(self)
         self.add(secrets)
 
     def add(self, secrets: Mapping[str, str]) -> None:
@@ -96,6 +109,8 @@ class Redactor:
 
     def encode(self, record: Record) -> bytes:
         """Return the record's line, as `codec.encode` does, without any secret."""
+        if self._last is not None and self._last[0] is record:
+            return self._last[2]
         line = encode(record)
         finder, text = self.finder, line.decode("ascii")
         if self.needles.in_line(text) or (finder is not None and finder.suspects(text)):
@@ -104,15 +119,15 @@ class Redactor:
                 line = encode(redacted)
         else:
             redacted = record
-        self._last = record, redacted
+        self._last = record, redacted, line
         return line
 
     def item(self, item: _Item) -> _Item:
         """Return a record, or what is only shown, without any secret; itself if it has none."""
         if isinstance(item, Record):
-            last = self._last
-            record: Any = last[1] if last and last[0] is item else self._record(item)
-            return typing.cast(_Item, record)
+            self.encode(item)  # most hold none, which is seen at once in their line
+            assert self._last is not None
+            return typing.cast(_Item, self._last[1])
         redacted: _Item = self._value(item, 2, find=True)
         return redacted
 

@@ -30,9 +30,21 @@ from agent_host.surfaces.completion import Completion
 from agent_host.surfaces.outlet import Outlet, held
 
 
-def history_at(path: Path) -> History:
+class PrivateHistory(FileHistory):
+    """A history whose file holds what was typed as `redact` returns it."""
+
+    def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
+        super().__init__(str(path))
+        self._redact = redact
+
+    def store_string(self, string: str) -> None:
+        """Write an entry."""
+        super().store_string(self._redact(string))
+
+
+def history_at(path: Path, redact: Callable[[str], str] = lambda text: text) -> History:
     """Return the history kept in `path`, which only its owner can read; a history that is
-    forgotten at the end where no file can be written."""
+    forgotten at the end where no file can be written. `redact` returns a text without secrets."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -42,7 +54,7 @@ def history_at(path: Path) -> History:
             os.close(fd)
     except OSError:
         return InMemoryHistory()
-    return FileHistory(str(path))
+    return PrivateHistory(path, redact)
 
 
 class LineCompleter(Completer):
