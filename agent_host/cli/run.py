@@ -304,10 +304,8 @@ def _say_how_to_go_on(notes: Outlet, host: HostSession, reason: EndReason | None
 
 
 def _say_dropped(notes: Outlet, host: HostSession) -> None:
-    for dropped in host.session.feed.dropped:
-        notes.write(
-            f"agent-host: an output failed and was left out: {clean(host.without_secrets(dropped))}\n"
-        )
+    for dropped in map(host.without_secrets, host.session.feed.dropped):
+        notes.write(f"agent-host: an output failed and was left out: {clean(dropped)}\n")
 
 
 def _say_unwritten(screen: _Screen, host: HostSession) -> ExitStatus:
