@@ -107,7 +107,16 @@ class Pins:
             for own, one in server.offer.withheld.items():
                 if exposed_name(server.spec.name, own) == name:
                     return refusal(one)
+            for own in self._absent(server):
+                if exposed_name(server.spec.name, own) == name:
+                    return _refusal(server.spec.name, own, _ABSENT)
         return None
+
+    def _absent(self, server: Supervisor) -> Iterable[str]:
+        """The tools that were not there as pinned when a server that is not up yet was seen."""
+        if self.lock is None or server.live is not None:
+            return ()
+        return self.lock.pinned(server.spec.name).absent
 
     def note(self, server: Supervisor, resources: bool | None) -> None:
         """Take over what a server that is up said of itself, and say what is worth a look."""
@@ -217,12 +226,17 @@ def refusal(withheld: Withheld) -> str:
     """What a call of a withheld tool is told: nothing of what the server says now, because it may
     be said to a model."""
     tool = withheld.tool
+    return _refusal(tool.server, tool.tool, _WITHHELD[withheld.why])
+
+
+def _refusal(server: str, own: str, because: str) -> str:
     return (
-        f"The call was not made: {tool.tool} is withheld, because {_WITHHELD[withheld.why]}. Only "
-        f"the user can allow it: {what_to_do(tool.server, tool.tool)}."
+        f"The call was not made: {own} is withheld, because {because}. Only the user can allow "
+        f"it: {what_to_do(server, own)}."
     )
 
 
+_ABSENT = "it was not there as it was pinned when its server was seen last"
 _WITHHELD: dict[WithheldWhy, str] = {
     "changed": "its definition is not as it was when it was pinned",
     "lost": "what it was cannot be read from servers.lock",
