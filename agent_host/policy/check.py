@@ -183,15 +183,13 @@ class _Checking:
     def _parts(
         self, rule: RuleText | TotalText, subject: str, key: str, found: Checked
     ) -> Iterator[Finding]:
-        effect = rule.effect if isinstance(rule, RuleText) else "ask"
+        effect = rule.effect if isinstance(rule, RuleText) else "allow"
         for part in found.parts:
             if part.kind == "syntax":
                 yield _of_part("error", rule, subject, key, part)
             elif part.everywhere:
-                what = _UNDEFINED[effect]
-                if part.kind == "value":
-                    what = "" if found.true or isinstance(rule, TotalText) else _never(rule, found)
-                yield _of_part("error", rule, subject, key, replace(part, text=part.text + what))
+                text = part.text + _consequence(rule, found)
+                yield _of_part("error", rule, subject, key, replace(part, text=text))
             elif part.kind != "field" or (part.undefined and effect != "allow"):
                 hint = _GUARD.format(part.path) if part.kind == "field" else ""
                 said = replace(part, text=part.text + hint)
@@ -199,7 +197,7 @@ class _Checking:
 
     def _outcome(self, rule: RuleText, found: Checked) -> Iterator[Finding]:
         if found.never:
-            part = replace(found.never, text=f"{found.never.text}{_never(rule, found)}")
+            part = replace(found.never, text=found.never.text + _consequence(rule, found))
             yield _of_part("error", rule, _rule(rule.id), "when", part)
         elif found.always:
             text = "the condition is true for every call that it can be asked about; leave it out"
@@ -221,11 +219,6 @@ class _Checking:
                 yield _finding("error", total, subject, key, said)
 
 
-_UNDEFINED = {
-    "allow": "; it is undefined then, and this rule never allows",
-    "ask": "; it is undefined then, which counts as matched: this rule always asks",
-    "deny": "; it is undefined then, which counts as matched: this rule always denies",
-}
 _GUARD = (
     "; there it is undefined, which counts as matched: name the tools that have it, or write "
     "has({}) && ..."
@@ -237,13 +230,19 @@ _NOT_IDENTIFIED = (
 )
 
 
-def _never(rule: RuleText, found: Checked) -> str:
+def _consequence(rule: RuleText | TotalText, found: Checked) -> str:
+    """What a condition that is wrong makes of its rule, as far as that is certain."""
+    if isinstance(rule, TotalText):
+        return ""
     if rule.effect == "allow":
-        return "; this rule never allows anything"
-    if found.undefined:
-        return (
-            f"; this rule {_ACTS[rule.effect]} only where it is undefined, as for a missing value"
-        )
+        return "" if found.true else "; this rule never allows anything"
+    acts = _ACTS[rule.effect]
+    if not found.false:
+        return f"; what cannot be told counts as matched, so this rule always {acts}"
+    if found.true:
+        return ""
+    if found.undefined or found.unsound:
+        return f"; this rule {acts} only where it is undefined, as for a missing value"
     return "; this rule never matches"
 
 

@@ -49,17 +49,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A condition that was read. `true`: it may be true for some call; `never`: why it is not,
-    unless the parts say that. `undefined`: it may be undefined; `unsound`: it reads what is not
-    looked at where it is not sound (see `facts`). `always`: it is true for all calls; `anyhow`:
-    what it can come to for any tool at all. `words`: roles, labels and totals; `claims`: it looks
-    at the claims of the user; `kinds` of its value; `key`: what it has in common with conditions
-    that say the same."""
+    """A condition that was read. `true`, `false`: it may be that for some call; `never`: why it
+    is never true, unless the parts say that. `undefined`: it may be undefined; `unsound`: it reads
+    what is not looked at where it is not sound (see `facts`). `always`: it is true for all calls;
+    `anyhow`: what it can come to for any tool at all. `words`: roles, labels and totals;
+    `claims`: it looks at the claims of the user; `kinds` of its value; `key`: what it has in
+    common with conditions that say the same."""
 
     parts: tuple[Part, ...] = ()
     words: tuple[Part, ...] = ()
     never: Part | None = None
     true: bool = True
+    false: bool = True
     undefined: bool = False
     unsound: bool = False
     always: bool = False
@@ -93,6 +94,7 @@ def condition(text: str, tree: Node | Fault, tools: Sequence[Tool]) -> Checked:
         words=tuple(_placed(text, one) for one in words.values()),
         never=_never(text, tree, seen),
         true=any(one.came.true for one in seen),
+        false=any(one.came.false for one in seen),
         undefined=any(one.came.undefined for one in seen),
         unsound=priced or not roots.isdisjoint(_BROUGHT),
         always=all(not one.came.false and not one.came.undefined for one in seen),

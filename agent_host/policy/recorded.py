@@ -89,7 +89,9 @@ def recorded(records: Iterable[Record]) -> Recorded:
                     found[key] = _known(found[key], event)
             case ApprovalGiven():
                 interactive = interactive or event.by == c.principal.id
-    calls = tuple(replace(one, interactive=interactive) for one in found.values())
+    calls = tuple(found.values())
+    if interactive:
+        calls = tuple(replace(one, interactive=True) for one in calls)
     return Recorded(calls=calls, unasked=max(proposed - len(calls), 0), problem=problem)
 
 
@@ -106,7 +108,8 @@ def _decided(record: Record, event: PolicyDecided, c: Conversation) -> RecordedC
         arguments=state.arguments,
         decided="ask" if granted else event.decision,
         rule=event.rule,
-        conversation=c,
+        # What policy never reads would keep every message of a long run once for each call.
+        conversation=replace(c, messages=(), calls=(), questions=(), grants=(), summary=None),
         server=event.server,
         tool=event.tool,
         fingerprint=event.fingerprint,

@@ -42,10 +42,11 @@ def test_a_hyphen_in_a_server_name_is_a_hyphen():
 
 def test_a_server_that_nobody_has_seen_is_a_warning_not_silence():
     servers = {**SERVERS, "crm": None}
-    assert texts(rule(server="crm", tools=["x"]), servers=servers) == [
+    (text,) = texts(rule(server="crm", tools=["x"]), servers=servers)
+    assert text == (
         "warning: the tools of crm are not in servers.lock, so they cannot be checked; run "
         "`agent-host policy check --live`"
-    ]
+    )
     assert texts(rule(server="*", tools=["x"]), servers=servers) == []
 
 
@@ -57,9 +58,9 @@ def test_what_an_organisations_rule_says_of_other_projects_servers_is_no_fault()
 @pytest.mark.parametrize(
     ("effect", "does"),
     [
-        ("allow", "this rule never allows"),
-        ("ask", "which counts as matched: this rule always asks"),
-        ("deny", "which counts as matched: this rule always denies"),
+        ("allow", "this rule never allows anything"),
+        ("ask", "what cannot be told counts as matched, so this rule always asks"),
+        ("deny", "what cannot be told counts as matched, so this rule always denies"),
     ],
 )
 def test_an_unknown_argument_is_an_error_that_says_what_the_rule_then_does(effect, does):
@@ -69,6 +70,15 @@ def test_an_unknown_argument_is_an_error_that_says_what_the_rule_then_does(effec
     assert '"amount"' in finding.text
     assert finding.text.endswith(does)
     assert (finding.line, finding.column) == (1, 1)
+
+
+def test_of_what_a_schema_leaves_open_no_more_is_said_than_is_certain():
+    (text,) = texts(rule(effect="allow", server="orders", tools=["get_order"], when="args.x == 1"))
+    assert text == "error: `args.x` is no argument of orders/get_order"
+    (text,) = texts(refunds("args.nope > 1 || args.amount > 5", "allow"))
+    assert "never allows" not in text
+    (text,) = texts(refunds("args.order > 1 && args.amount > 5", "ask"))
+    assert "asks only where it is undefined" in text
 
 
 def test_line_and_column_are_those_in_the_condition():
@@ -202,10 +212,11 @@ def test_roles_of_tokens_and_labels_of_trusted_servers_may_be_any():
 
 def test_approvers_that_nobody_is_and_more_approvals_than_people_are_errors():
     roles = {"boss": frozenset({"ann"}), "lead": frozenset({"ann", "bob"}), "team": None}
-    assert texts(rule(effect="ask", approvers=["bos"]), roles=roles) == [
+    (text,) = texts(rule(effect="ask", approvers=["bos"]), roles=roles)
+    assert text == (
         'error: nobody has the role "bos", so what this rule asks nobody can approve; did you mean '
         '"boss"?'
-    ]
+    )
     (text,) = texts(rule(effect="ask", approvers=["boss", "lead"], approvals=3), roles=roles)
     assert text.startswith("error: it takes 3 approvals, but 2 people have the role boss or lead")
     assert found(rule(effect="ask", approvers=["lead"], approvals=2), roles=roles) == []
