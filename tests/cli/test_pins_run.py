@@ -77,7 +77,7 @@ def test_nothing_of_a_changed_definition_or_of_instructions_reaches_a_model(here
     (result,) = results(done)
     assert result["error"] == "changed"
     assert (
-        "is withheld, because its definition is not as it was when it was pinned"
+        "refund is withheld, because it"
         in (result["content"][0]["text"])
     )
     assert "servers lock --accept t refund" in on_the_wire  # the model can tell the user
