@@ -281,7 +281,7 @@ class Show:
                 yield from self._text(event.reason)
             case ToolsChanged():
                 yield f"tools of server {clean_line(event.server, 60)} changed"
-                for label in ("added", "removed", "changed"):
+                for label in ("added", "removed", "changed", "withheld"):
                     yield from self._labelled(label, ", ".join(getattr(event, label)))
             case _ as unreachable:
                 assert_never(unreachable)

@@ -351,7 +351,13 @@ def _tell_server(event: ServerConnected | ServerLost | ToolsChanged) -> Iterator
             again = " (it is being started again)" if event.will_restart else ""
             yield Card(kind="notice", text=f"{server}: {clean_line(event.reason)}{again}")
         case ToolsChanged():
-            signs = (("+", event.added), ("-", event.removed), ("~", event.changed))
+            gone = tuple(name for name in event.removed if name not in event.withheld)
+            signs = (
+                ("+", event.added),
+                ("-", gone),
+                ("~", event.changed),
+                ("withheld: ", event.withheld),
+            )
             names = [f"{sign}{clean_line(name, 64)}" for sign, group in signs for name in group]
             yield Card(kind="notice", text=clip(f"{server}: tools changed: {' '.join(names)}", 300))
         case _ as unreachable:

@@ -140,6 +140,10 @@ def test_a_failed_call_says_how_it_failed() -> None:
             "server s: it died (it is being started again)",
         ),
         (ToolsChanged(server="s", added=("a",), changed=("c",)), "server s: tools changed: +a ~c"),
+        (
+            ToolsChanged(server="s", removed=("a", "b"), withheld=("b",)),
+            "server s: tools changed: -a withheld: b",
+        ),
         (ServerConnected(server="s", version="1", protocol="p", seconds=0.1), None),
         (LimitReached(name="tool_calls", limit=200), "limit reached: 200 tool calls"),
         (Interrupted(by="a"), "interrupted"),
