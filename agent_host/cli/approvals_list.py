@@ -54,7 +54,7 @@ def _print(inbox: Inbox, *, as_json: bool) -> None:
     waiting = found(inbox)
     if as_json:
         documents = [document(one, inbox) for one in waiting]
-        sys.stdout.write(json.dumps(documents, indent=2) + "\n")
+        sys.stdout.write(in_json(documents))
     else:
         lines = [line for one in waiting for line in _lines(one, inbox)]
         lines += [_told(one) for one in inbox.not_counted(time.time() - _TOLD_SECONDS)]
@@ -146,6 +146,11 @@ def document(one: Found, inbox: Inbox) -> JsonObject:
         "answers": answers,
         "resume": resume_command(one),
     }
+
+
+def in_json(value: object) -> str:
+    """Return JSON in ASCII, which a terminal can show: DEL is the one character to be escaped."""
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"
 
 
 def resume_command(one: Found) -> str:

@@ -5,12 +5,11 @@ a time, because what has scrolled away nobody has read.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 
 from agent_host.cli.approvals_found import Found, found, named, open_inbox
-from agent_host.cli.approvals_list import document, resume_command, standing
+from agent_host.cli.approvals_list import document, in_json, resume_command, standing
 from agent_host.core.errors import ExitStatus
 from agent_host.core.events import ApprovalRequested
 from agent_host.core.text import clean
@@ -33,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_inbox(options.config) as inbox:
         one = named(found(inbox), options.id)
         if options.json:
-            sys.stdout.write(json.dumps(document(one, inbox), indent=2) + "\n")
+            sys.stdout.write(in_json(document(one, inbox)))
             return ExitStatus.DONE
         out = Outlet(sys.stdout, {})
         lines = [*question_lines(one, out.width), "", *_what_next(one, out.width)]

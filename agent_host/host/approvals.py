@@ -163,12 +163,15 @@ class Approvals:
         return refused(asked, answer, question.yeses) or answer
 
     async def _who(self, row: Answered) -> Principal | str:
-        """Establish who gave an answer. Only its owner (and root) can write this user's state.db,
-        so no other user of the system can have answered there; anybody else has a token."""
+        """Establish who gave an answer. Its owner can write what they like into this state.db, so
+        it says nothing of other users of the system; anybody else has a token."""
         if row.authenticated_by == SYSTEM:
-            if row.by in {user_name(), "root"}:
+            if row.by == user_name():
                 return in_roles(self._loaded, Principal(id=row.by))
-            return f"{clean_line(row.by, 100)} cannot write this user's state.db"
+            return (
+                f"that {clean_line(row.by, 100)} answered is not certain: whoever is not the owner "
+                "of state.db needs an ID token ([identity])"
+            )
         since = self._asked_at.get(row.binding, 0.0)
         if not since - _SKEW <= row.answered_at <= self._now() + _SKEW:
             return "the token is not of the time in which that was asked"

@@ -232,7 +232,7 @@ RESTRICTED = replace(
 @pytest.mark.parametrize(
     ("question", "row", "why"),
     [
-        (QUESTION, {"by": "boss"}, "cannot write this user's state.db"),
+        (QUESTION, {"by": "boss"}, "needs an ID token"),
         (QUESTION, {"arguments": {"order_id": "1"}}, "cannot run: amount is missing"),
         (QUESTION, {"authenticated_by": "https://idp.example", "by": "eve"}, "not certain"),
         (RESTRICTED, {"roles": ("lead",)}, "it takes somebody with the role lead"),
@@ -275,11 +275,13 @@ def test_the_same_person_does_not_count_twice(desk: Desk) -> None:
     assert "has approved this already" in desk.said[0]
 
 
-def test_the_superuser_can_answer_for_anybody(desk: Desk) -> None:
+def test_the_owner_of_the_file_cannot_write_the_superusers_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "user_name", lambda: "ana")
     desk.answer(by="root")
-    given = ask(desk, Here())
-    assert isinstance(given, ApprovalGiven)
-    assert given.by == "root"
+    assert isinstance(ask(desk, Here(Deferred())), Deferred)
+    assert "needs an ID token" in desk.said[0]
 
 
 def followed(desk: Desk, *events: Any, waiting: bool = True) -> tuple[list[Any], Answered | None]:

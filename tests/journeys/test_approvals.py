@@ -396,7 +396,7 @@ def why(office: Office) -> str:
 @pytest.mark.parametrize(
     ("forged", "reason"),
     [
-        ({"by": "boss"}, "cannot write this user's state.db"),
+        ({"by": "boss"}, "needs an ID token"),
         ({"arguments": {"order_id": "12345"}}, "cannot run"),
         ({"arguments": {**REFUND, "amount": "all"}}, "cannot run"),
     ],
