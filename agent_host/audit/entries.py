@@ -418,6 +418,11 @@ def _known(state: CallState) -> _Call:
     )
 
 
+def bounded(fields: Fields) -> Fields:
+    """Return what a caller says of an act, cut as an entry's texts are."""
+    return {key: _bounded(value) for key, value in fields.items()}
+
+
 def _bounded(value: Any) -> Any:
     """Texts and lists of names, cut visibly."""
     if isinstance(value, str):

@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from agent_host.state.folders import private_folder
+
 _ED25519 = "cryptography.hazmat.primitives.asymmetric.ed25519"
 _DOMAIN = b"agent-host audit checkpoint 1\n"
 
@@ -90,7 +92,7 @@ class Signer:
 
     def _make(self) -> None:
         """Make a key, unless another process just did."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._path.parent)
         made = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:

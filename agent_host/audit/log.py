@@ -27,6 +27,7 @@ from agent_host.audit.files import Tail, files, first_seq, name_of, read_tail
 from agent_host.audit.keys import KeyProblemError, Signer, statement
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
+from agent_host.state.folders import private_folder
 
 CHECKPOINT = 256
 MAX_FILE = 32 * 1024 * 1024
@@ -152,7 +153,7 @@ class AuditLog:
         until = time.monotonic() + self._wait
         while True:
             if self._lock_fd < 0:
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                private_folder(self.folder)
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
                 self._lock_fd = os.open(self.folder / LOCK_FILE, flags, 0o600)
             try:

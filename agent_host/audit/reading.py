@@ -30,6 +30,7 @@ _LISTS = frozenset(
         "approver_roles",
         "approver_roles_needed",
         "labels",
+        "names",
         "fields",
         "asked",
         "added",

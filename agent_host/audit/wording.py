@@ -126,6 +126,15 @@ def _ended(e: Fields, _: int) -> str:
     return f"run ended: {e.get('reason')}{detail}"
 
 
+def _answered(e: Fields, _: int) -> str:
+    word = {"approve": "yes", "deny": "no"}.get(str(e.get("decision")), "?")
+    return f"{e.get('approver')} says {word} to {_call(e)} from elsewhere; the run may take it"
+
+
+def _pins(e: Fields, _: int) -> str:
+    return f"{_who(e)} accepted of {e.get('server')}: {', '.join(e.get('names', []))}"
+
+
 _SENTENCES: Mapping[str, Callable[[Fields, int], str]] = {
     "run_started": _started,
     "run_resumed": lambda e, _: f"run resumed by {_who(e)}",
@@ -136,6 +145,8 @@ _SENTENCES: Mapping[str, Callable[[Fields, int], str]] = {
     "policy_decided": _decided,
     "approval_requested": _requested,
     "approval_given": _given,
+    "approval_answered": _answered,
+    "pins_accepted": _pins,
     "approval_expired": lambda e, _: f"approval of {_call(e)} expired",
     "call_started": _call_started,
     "call_paused": lambda e, _: f"{_call(e)} paused: {', '.join(e.get('asked', []))}",

@@ -24,6 +24,7 @@ from agent_host.core.errors import AgentHostError, ConfigError, ExitStatus
 from agent_host.core.events import ApprovalGiven
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Principal
+from agent_host.host.audit import record_act
 from agent_host.host.identity import identify
 from agent_host.host.secrets import Secrets
 from agent_host.state.approvals import Answered, Inbox
@@ -133,11 +134,34 @@ def hand_in(to: Answering, given: ApprovalGiven, inbox: Inbox) -> int:
         proof=to.proof,
     )
     before = _yeses(to, inbox)
+    _audit(to, given)
     number = inbox.answer(answer)
     if to.one.place == "alive":
         return _taken(to, given, before, lambda: inbox.look(number))
     _say(f"{_counts(to, given, before)}; the run is parked, go on with: {resume_command(to.one)}")
     return ExitStatus.DONE
+
+
+def _audit(to: Answering, given: ApprovalGiven) -> None:
+    """Who answers what is in the audit log at once; the run's entry comes when it takes the answer,
+    which may be never."""
+    waiting = to.one.waiting
+    record_act(
+        to.loaded,
+        os.environ,
+        to.who,
+        "approval_answered",
+        run=waiting.run_id,
+        call=waiting.call_id,
+        server=waiting.server,
+        tool=waiting.tool,
+        binding=waiting.binding,
+        decision=given.decision,
+        approver=given.by,
+        approver_from=given.authenticated_by,
+        approver_roles=list(given.roles),
+        edited=given.arguments is not None,
+    )
 
 
 def _counts(to: Answering, given: ApprovalGiven, before: list[Yes]) -> str:

@@ -22,6 +22,9 @@ from agent_host.config.load import Loaded, load
 from agent_host.config.near import nearest
 from agent_host.core.errors import ConfigError, ExitStatus, UsageError
 from agent_host.core.text import clean_line
+from agent_host.core.types import Principal
+from agent_host.host import user_name
+from agent_host.host.audit import record_act
 from agent_host.host.servers import LOCK_FILE
 from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
@@ -155,12 +158,25 @@ class _Command:
             return ExitStatus.REFUSED
         if self._lock.problem:
             self._lock.begin_anew(list(self._loaded.config.servers))
-        for review, _ in chosen:
+        for review, items in chosen:
             accept(self._lock, review, self._names)
+            self._audit(review, items)
         if (problem := self._lock.save()) is not None:
             raise ConfigError(f"{problem}; nothing was accepted")
         sys.stdout.write(f"accepted {count}, in {path}\n")
         return status
+
+    def _audit(self, review: Review, items: list[Item]) -> None:
+        """Who accepts what is in the audit log before it holds."""
+        record_act(
+            self._loaded,
+            os.environ,
+            Principal(id=user_name()),
+            "pins_accepted",
+            server=review.spec.name,
+            server_version=review.live.version,
+            names=[f"{item.name} ({item.state})" for item in items],
+        )
 
     def _chosen(self, review: Review) -> tuple[Item, ...]:
         return review.named(self._names)

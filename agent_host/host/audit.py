@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from agent_host import __version__
 from agent_host.audit.collector import Collector
-from agent_host.audit.entries import SILENT, Facts, Projection
+from agent_host.audit.entries import SILENT, Facts, Projection, bounded
 from agent_host.audit.keys import Signer
 from agent_host.audit.log import AuditLog
 from agent_host.audit.retention import retire
@@ -274,10 +274,10 @@ def record_act(
 ) -> None:
     """Write an entry of something that a person did outside of a run, and return once it is on
     disk. `kind`: its type, as `pins_accepted` (lower case, joined by _); `said`: texts, numbers
-    and lists of texts, bounded by the caller. Raises RecordError."""
+    and lists of texts. Raises RecordError."""
     if not loaded.config.audit.enabled:
         return
-    values = redactor.value(said) if redactor else said
+    values = bounded(redactor.value(said) if redactor else said)
     entry = {"who": who.id, "who_from": who.authenticated_by, "project": str(loaded.path), **values}
     log = open_log(loaded, environ)
     try:

@@ -31,7 +31,9 @@ OF_THE_LOG = (
     {"type": "checkpoint", "of": 9, "signature": "x", "key": "y"},
     {"type": "checkpoint", "of": 9, "problem": "no key"},
     {"type": "not_recorded", "event": "tool_started"},
-    {"type": "pins_accepted", "who": "ana", "server": "orders", "tools": ["a", "b"]},
+    {"type": "pins_accepted", "who": "ana", "server": "orders", "names": ["a", "b"]},
+    {"type": "approval_answered", "who": "bo", "approver": "bo", "decision": "approve"},
+    {"type": "something_new", "who": "ana"},
 )
 
 

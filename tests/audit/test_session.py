@@ -379,3 +379,33 @@ def test_what_the_transcript_could_not_take_is_void_in_the_log(tmp_path):
     log.close()
     assert types_of(log.folder)[-2:] == ["call_started", "not_recorded"]
     assert entries_of(log.folder)[-1]["event"] == "tool_started"
+
+
+def test_who_accepts_changed_tools_is_in_the_log(tmp_path):
+    configured(tmp_path, SAY)
+    done = agent_host("servers", "lock", "--accept", "--yes", "--trust", folder=tmp_path)
+    assert done.status == 0, done.err
+    (accepted,) = [e for e in entries_of(log_of(tmp_path)) if e["type"] == "pins_accepted"]
+    assert (accepted["server"], accepted["who_from"]) == ("shop", "os")
+    assert any(name.startswith("look (") for name in accepted["names"])
+
+
+def test_who_answers_from_elsewhere_is_in_the_log_also_if_the_run_never_takes_it(tmp_path):
+    configured(tmp_path, {"call": call("refund", order="1")}, SAY)
+    assert run(tmp_path, "--approve", "defer").status == 7
+    question = next(e for e in entries_of(log_of(tmp_path)) if e["type"] == "approval_requested")
+    listed = json.loads(agent_host("approvals", "list", "--json", folder=tmp_path).out)
+    name = str(listed[0]["id"])
+    done = agent_host("approvals", "deny", name, "--reason", "no", "--trust", folder=tmp_path)
+    assert done.status == 0, done.err
+    last = entries_of(log_of(tmp_path))[-1]
+    assert (last["type"], last["decision"], last["binding"]) == (
+        "approval_answered",
+        "deny",
+        question["binding"],
+    )
+    assert last["run"] == question["run"]
+    assert agent_host("run", "--resume", "last", "--trust", folder=tmp_path).status == 4
+    kinds = types_of(log_of(tmp_path))
+    assert kinds.index("approval_given") > kinds.index("approval_answered")
+    assert verify(log_of(tmp_path)).finding is None
