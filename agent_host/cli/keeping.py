@@ -20,6 +20,7 @@ from agent_host.cli.trusting import at_terminal
 from agent_host.config import paths
 from agent_host.core.errors import ConfigError, UsageError
 from agent_host.core.text import clean_line
+from agent_host.state.folders import private_folder
 
 Where = Literal["keyring", "file", "env"]
 WHERE: tuple[Where, ...] = ("keyring", "file", "env")
@@ -176,7 +177,7 @@ def _in_file(path: Path) -> str | None:
 
 def _to_file(path: Path, value: str) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         path.parent.chmod(0o700)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.unlink(missing_ok=True)

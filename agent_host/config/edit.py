@@ -33,6 +33,7 @@ from agent_host.config.schema import Config
 from agent_host.config.server_tables import ServerConfig
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
+from agent_host.state.folders import private_folder
 
 _WIDTH = 96
 _TRIES = 5
@@ -147,7 +148,7 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     path = Path(os.path.realpath(path))
     try:
         with locked(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
             for _ in range(_TRIES):
                 old = read_raw(path)
                 new = change(_text(old or b"", path))

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent_host.config import paths
 from agent_host.core.errors import ConfigError
+from agent_host.state.folders import private_folder
 
 _WAIT = 10.0
 """Seconds to wait for another process, which needs milliseconds."""
@@ -24,7 +25,7 @@ def locked(path: Path) -> Iterator[None]:
     filelock: Any = import_module("filelock")
     folder = paths.user_data_folder()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         held = filelock.FileLock(folder / "config.lock", timeout=_WAIT, mode=0o600)
         held.acquire()
     except filelock.Timeout:

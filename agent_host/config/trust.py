@@ -36,6 +36,7 @@ from agent_host.config.show import mask, mask_url
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean
 from agent_host.profiles.adapters import BUILT_IN
+from agent_host.state.folders import private_folder
 
 DEMO_ARGS = ("demo-server",)
 _START = (
@@ -125,7 +126,7 @@ class TrustStore:
         text = json.dumps({"version": 1, "files": files}, indent=1, sort_keys=True)
         partial: Path | None = None
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             with tempfile.NamedTemporaryFile(  # made with mode 0600
                 "w", dir=self.path.parent, prefix=".trust-", delete=False
             ) as new:

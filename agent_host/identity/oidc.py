@@ -25,6 +25,7 @@ import jwt
 from agent_host.core.errors import AgentHostError, ExitStatus
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Principal
+from agent_host.state.folders import private_folder
 
 ALGORITHMS = (
     "RS256",
@@ -198,7 +199,7 @@ class _Keys:
         entry = {"issuer": self._issuer, "at": self._now(), "keys": keys}
         partial = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self._file.parent)
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
                 json.dump(entry, file)

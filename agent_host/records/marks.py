@@ -15,6 +15,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from agent_host.state.folders import private_folder
+
 KEY_BYTES = 32
 _DIGITS = 6
 _KIND = re.compile(r"[^A-Za-z0-9._-]+")
@@ -86,7 +88,7 @@ def _read(path: Path) -> bytes:
 
 def _make(path: Path) -> None:
     """Put a new key there whole, unless another process was faster."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:

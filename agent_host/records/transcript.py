@@ -31,6 +31,7 @@ from agent_host.core.events import Record
 from agent_host.core.text import clean_line
 from agent_host.records.codec import MAX_LINE, encode
 from agent_host.records.lines import Whole, scan
+from agent_host.state.folders import private_folder
 
 MAX_ARTIFACT = 64 * 1024 * 1024
 """Bytes of an artifact that are kept; a longer one ends in a line that says how much was cut."""
@@ -90,7 +91,7 @@ class Transcript:
         path = _path(folder, run_id)
         is_new = not os.path.lexists(folder)
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(folder)
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             if not folder.is_dir():

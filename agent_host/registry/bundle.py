@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from agent_host.core.text import clean_line
 from agent_host.registry.web import Fault, Web
+from agent_host.state.folders import private_folder
 
 MAX_FILE = 256 * 1024 * 1024
 """Bytes of a bundle."""
@@ -54,7 +55,7 @@ def fetched(url: str, sha256: str, store: Path, web: Web) -> Path | Fault:
 def unpacked(data: bytes, folder: Path) -> Path | Fault:
     """Unpack a bundle into `folder`, all of it or nothing."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder.parent)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     except OSError as error:
         return Fault(f"the bundle cannot be unpacked: {error.strerror}: {folder.parent}")

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from agent_host.registry.server_json import Listing, Malformed, Status, read_listing
 from agent_host.registry.words import asked, indexed, owner, words
+from agent_host.state.folders import private_folder
 
 LAYOUT = 1
 _BUSY = 10.0  # seconds to wait for another process
@@ -88,7 +89,7 @@ class Index:
         """Open or make the file. Raises UnusableIndexError where it cannot be written."""
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
         except OSError as error:
             why = f"{path.parent} cannot be made ({error.strerror})"
             raise UnusableIndexError(why) from None

@@ -23,6 +23,7 @@ from filelock import FileLock
 from agent_host.core.text import clean, clean_line
 from agent_host.registry.plan import Source
 from agent_host.registry.web import Fault
+from agent_host.state.folders import private_folder
 
 RECORD = "installed.json"
 _MAKE = 120.0  # seconds
@@ -55,7 +56,7 @@ def installed(
     """
     folder = store / "pypi" / f"{source.identifier.lower()}-{source.version}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder.parent)
         with FileLock(folder.with_name(folder.name + ".lock")):
             found: Installed | Fault | None = _recorded(folder)
             if found is None:

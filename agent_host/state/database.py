@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
+from agent_host.state.folders import private_folder
 
 FILE = "state.db"
 BUSY_SECONDS = 5.0
@@ -25,7 +26,7 @@ def connect(path: Path, tables: str) -> sqlite3.Connection:
     from any thread, by one at a time. Raises RecordError.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         os.close(os.open(path, flags, 0o600))
         connection = sqlite3.connect(

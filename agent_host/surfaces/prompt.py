@@ -26,6 +26,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import create_output
 from prompt_toolkit.styles import Style
 
+from agent_host.state.folders import private_folder
 from agent_host.surfaces.completion import Completion
 from agent_host.surfaces.outlet import Outlet, held
 
@@ -46,7 +47,7 @@ def history_at(path: Path, redact: Callable[[str], str] = lambda text: text) -> 
     """Return the history kept in `path`, which only its owner can read; a history that is
     forgotten at the end where no file can be written. `redact` returns a text without secrets."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.fchmod(fd, 0o600)

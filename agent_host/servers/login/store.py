@@ -20,6 +20,7 @@ from typing import Any
 from agent_host.core.text import clean_line
 from agent_host.servers.login.errors import LoginFailedError
 from agent_host.servers.login.record import Login, decode, encode
+from agent_host.state.folders import private_folder
 
 SERVICE = "agent-host"
 IN_KEYRING = b'{"kept":"keyring"}'
@@ -113,7 +114,7 @@ class Store:
         return import_module("filelock").AsyncFileLock(self._lock, timeout=seconds, mode=0o600)
 
     def _make_folder(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._folder)
         facts = self._folder.stat()
         if facts.st_uid != os.getuid():
             raise PermissionError(1, "the folder belongs to somebody else", str(self._folder))
