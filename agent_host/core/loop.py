@@ -201,7 +201,7 @@ def _next(c: Conversation, s: CallState, tool: Tool, limits: Limits) -> Action:
     if (s.decision == "ask" or doubtful) and s.approval is None:
         if limits.max_asks is not None and c.asks >= limits.max_asks and not s.asked:
             text = f"not executed: a human was asked {c.asks} times for one message, the limit"
-            return Refuse(key=_key(c, "refuse", s), state=s, error="limit", text=text)
+            return Refuse(key=_key(c, "refuse", s), state=s, error="denied", text=text)
         # A question that is answered by some of those whom it takes is a new one.
         return AskApproval(key=_key(c, f"approval{len(s.yeses) or ''}", s), state=s, tool=tool)
     # Each round has a key of its own: the task of the one before may not have ended yet.

@@ -315,7 +315,7 @@ def test_questions_have_a_limit_for_one_message():
     c = apply(c, RunResumed(principal=TESTER))
     c = replace(apply(c, asked()), asks=1)
     refusal = next_of(c, max_asks=1)
-    assert (refusal.error, "a human was asked 1 times" in refusal.text) == ("limit", True)
+    assert (refusal.error, "a human was asked 1 times" in refusal.text) == ("denied", True)
 
 
 def seen(label: str, tool: str = "t") -> LabelSeen:
