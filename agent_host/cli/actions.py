@@ -15,7 +15,7 @@ Actions = Mapping[str, tuple[str, str]]
 
 class _ActionParser(argparse.ArgumentParser):
     """Asks the action's module for its options once they are needed; options may stand among
-    the arguments, also among those of an open number."""
+    the arguments, also among those of an open number (but not where one takes all that is left)."""
 
     module = ""
     _mixed = False
@@ -28,6 +28,8 @@ class _ActionParser(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         if self.module:
             import_module(self.module).configure(self)
+        if any(action.nargs == argparse.REMAINDER for action in self._actions):
+            return super().parse_known_args(args, namespace)
         self._mixed = True
         return self.parse_known_intermixed_args(args, namespace)
 

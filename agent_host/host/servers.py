@@ -1,6 +1,5 @@
 """Servers out of what a config says."""
 
-import json
 import random
 import sys
 import time
@@ -16,6 +15,7 @@ from agent_host.config.trust import demo_command, is_demo
 from agent_host.core.errors import ConfigError
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.identity import identify
+from agent_host.host.known import LOCK_FILE, identity_of, labels_in
 from agent_host.host.secrets import Secrets
 from agent_host.ports import Observer, Sandbox
 from agent_host.records.redact import Redactor
@@ -29,8 +29,6 @@ from agent_host.servers.spec import (
     TlsSpec,
     UserSpec,
 )
-
-LOCK_FILE = "servers.lock"
 
 CONNECTION = "agent_host.servers.connection"
 
@@ -176,8 +174,8 @@ def _unusable(name: str, server: ServerConfig, why: str) -> StdioSpec | HttpSpec
         "include": tuple(server.tools.include),
         "exclude": tuple(server.tools.exclude),
         "protocol": server.protocol,
-        "identity": _identity(server),
-        "labels": _labels(server),
+        "identity": identity_of(server),
+        "labels": labels_in(server),
         "unusable": why,
     }
     if server.url is not None:
@@ -201,13 +199,13 @@ def _spec(
         "trust_annotations": server.trust_annotations,
         "parallel": server.parallel,
         "protocol": server.protocol,
-        "identity": _identity(server),
+        "identity": identity_of(server),
         "roots": tuple(
             (loaded.folder / Path(r).expanduser()).resolve().as_uri() for r in server.roots
         ),
         "sampling": server.sampling,
         "resources": server.resources,
-        "labels": _labels(server),
+        "labels": labels_in(server),
         "user": UserSpec(
             headers=user.headers,
             meta=user.meta or "",
@@ -305,14 +303,3 @@ def _tls(server: ServerConfig, folder: Path) -> TlsSpec:
 
     tls = server.tls
     return TlsSpec(ca=path(tls.ca), cert=path(tls.cert), key=path(tls.key))
-
-
-def _labels(server: ServerConfig) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((glob, tuple(labels)) for glob, labels in server.labels.items())
-
-
-def _identity(server: ServerConfig) -> str:
-    """What decides which server this is, as the config has it: the same on every machine that
-    shares it, and without any secret."""
-    parts = [server.command, server.args, server.cwd, sorted(server.env)]
-    return json.dumps([*parts, server.url, sorted(server.headers)])
