@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from agent_host.config import rows
 from agent_host.config.load import OVERRIDES
-from agent_host.config.paths import CONFIG_VARIABLE
+from agent_host.config.organisation import OrganisationConfig, OwnPolicyConfig
+from agent_host.config.paths import CONFIG_VARIABLE, ORGANISATION_FILE, POLICY_FILE
 from agent_host.config.schema import TABLES, Config
 from agent_host.profiles.profile import Profile
 from agent_host.profiles.table import built_in
@@ -33,6 +34,19 @@ environment says goes before the file, and what a flag says before both; `agent-
 prints every value in effect and where it came from.
 """
 
+_ABOVE = f"""## The two files above it
+
+`{ORGANISATION_FILE}` is the organisation's. It has to belong to root and be writable by nobody
+else, or nothing starts. It may have these tables, with the keys above: {{organisation}}.
+Different there: a rule's `effect`, `policy.default` and `policy.flow` can only ask or deny;
+`[identity]` needs `issuer` and `audience`, its `token` may be left to servers.toml; paths start
+with `/` or `~/`; `identity.issuer` and `audit.send_to` hold no references.
+
+`{POLICY_FILE}` beside your own servers.toml is yours, for every project. It may have: {{own}}.
+
+What they say holds whatever servers.toml says: [docs/policy.md](../policy.md#three-files).
+"""
+
 _SECRETS = """## Secrets
 
 `${env:NAME}` stands for an environment variable, `${file:PATH}` for the text of a file without
@@ -47,7 +61,9 @@ of `auth`, and `identity.token`; not in `args`, which every user of the machine 
 A servers.toml that starts commands or names URLs is used only once exactly what it starts and
 names was trusted: a question at a terminal, else `--trust` or `agent-host trust`. Any change of a
 command, argument, variable, folder, URL or header, or a laxer policy, asks again and shows what
-changed. The servers.toml of your own config folder and the bundled demo server need no trust.
+changed. So does what is written down and where it is sent ([secrets], [audit], [telemetry]),
+what an allowing rule rests on (conditions, totals, roles), and a server's labels and sandbox.
+The servers.toml of your own config folder and the bundled demo server need no trust.
 """
 
 
@@ -56,7 +72,7 @@ def reference() -> str:
     parts = [_HEAD]
     for place, model in TABLES:
         parts.append(_table(place, model))
-    parts += [_provider_rows(), _SECRETS, _environment(), _providers()]
+    parts += [_provider_rows(), _above(), _SECRETS, _environment(), _providers()]
     return "\n".join(parts)
 
 
@@ -69,6 +85,16 @@ def json_schema() -> dict[str, Any]:
     schema["$defs"] |= providers.pop("$defs")
     schema["properties"]["providers"] = providers
     return schema
+
+
+def _above() -> str:
+    return _ABOVE.format(
+        organisation=_tables_of(OrganisationConfig), own=_tables_of(OwnPolicyConfig)
+    )
+
+
+def _tables_of(model: type[BaseModel]) -> str:
+    return ", ".join(f"`[{name}]`" for name in model.model_fields)
 
 
 def _heading(place: tuple[str, ...]) -> str:

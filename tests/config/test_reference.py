@@ -35,6 +35,16 @@ def test_every_table_variable_and_provider_is_in_it():
         assert provider.base_url in text
 
 
+def test_the_files_above_servers_toml_are_in_it():
+    text = reference()
+    assert "`/etc/agent-host/policy.toml` is the organisation's" in text
+    assert (
+        "these tables, with the keys above: `[policy]`, `[identity]`, `[audit]`, `[secrets]`."
+        in text
+    )
+    assert "It may have: `[policy]`." in text
+
+
 def test_the_json_schema_refuses_unknown_keys():
     assert json_schema()["additionalProperties"] is False
 
