@@ -11,6 +11,7 @@ import pytest
 from agent_host.config.file import SIZE_LIMIT
 from agent_host.config.load import Loaded, load
 from agent_host.core.errors import ConfigError
+from agent_host.host.policy import make_policy
 
 ROOT = os.getuid()
 ASKS = """\
@@ -458,3 +459,12 @@ def test_a_users_own_file_may_be_a_link(file, project, tmp_path):
     path.unlink()
     path.symlink_to(real)
     assert loaded(file, project).layers[1].policy.default == "deny"
+
+
+def test_the_file_of_the_documentation_is_a_sound_one(file, project):
+    page = (Path(__file__).parents[2] / "docs/policy.md").read_text()
+    text = page.split("```toml\n# /etc/agent-host/policy.toml\n")[1].split("```")[0]
+    file.write_text(text)
+    layer = loaded(file, project).layers[0]
+    assert [rule.id for rule in layer.policy.rules] == ["org-payments", "org-new-tools"]
+    assert make_policy(loaded(file, project), {}).rules[0].where == f"{file}:4"
