@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from agent_host.cli.live import enabled
+from agent_host.cli.policy_chat import RulesInForce
 from agent_host.cli.reloading import Reload
 from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
@@ -135,6 +136,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
     )
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
+    rules = RulesInForce(loaded)
     wanted = SessionOptions(
         model=options.model,
         effort=options.effort,
@@ -146,7 +148,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         loaded,
         os.environ,
         wanted,
-        sinks=[sink],
+        sinks=[sink, rules],
         approver=people.approver,
         respondent=people.respondent,
     ) as host:
@@ -163,6 +165,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
             cancel=people.cancel,
             login=_login(loaded, trusted=options.trust),
             reload=Reload(options, loaded, host),
+            rules=rules.lines,
             offers=offers,
             turns=turns,
         )

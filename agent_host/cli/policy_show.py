@@ -91,6 +91,12 @@ def execute(options: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
+def in_force(loaded: Loaded) -> list[str]:
+    """Return the rules in force as lines for people. Raises ConfigError."""
+    policy = make_policy(loaded, os.environ)
+    return list(_lines(_Shown(loaded=loaded, policy=policy, server=None, starters={})))
+
+
 # -- starters --------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from agent_host.core.events import Interrupted, UserSaid
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
-from agent_host.surfaces.chat_commands import Commands, Login, Reload
+from agent_host.surfaces.chat_commands import Commands, Login, Reload, Rules
 from agent_host.surfaces.chat_host import Asker, Host, Input
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.mentions import attach, mentions
@@ -65,7 +65,8 @@ def status(conversation: Conversation, *, asking: bool = False) -> str:
 class Chat:
     """A chat at a terminal. `by` is the user's id, `screen` where commands answer; `asker` asks
     for what a prompt needs; `cancel` gives up what a server asks for (False if nothing is);
-    `login` logs in to a server, where that can be done here; `reload` is the config's file;
+    `login` logs in to a server, where that can be done here; `reload` is the config's file,
+    `rules` what policy says;
     `turns` is the line of all who ask at this terminal."""
 
     def __init__(
@@ -79,6 +80,7 @@ class Chat:
         cancel: Callable[[], bool] = lambda: False,
         login: Login | None = None,
         reload: Reload | None = None,
+        rules: Rules | None = None,
         offers: Offers | None = None,
         turns: Turns | None = None,
     ) -> None:
@@ -90,7 +92,9 @@ class Chat:
         self._turns = turns or Turns(screen=screen, hold=(screen,))
         self._offers = offers or Offers(host.pool)
         self._reload = reload
-        self._commands = Commands(host, screen=screen, asker=asker, login=login, reload=reload)
+        self._commands = Commands(
+            host, screen=screen, asker=asker, login=login, reload=reload, rules=rules
+        )
         self._working = False
         self._doing: asyncio.Task[UserSaid | None] | None = None
 

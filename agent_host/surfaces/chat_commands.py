@@ -33,6 +33,10 @@ Login = Callable[[str], Awaitable[str]]
 """Logs in to a server; returns what to tell the user. Never raises for the world's faults."""
 
 
+Rules = Callable[[], Sequence[str]]
+"""Lines, clean, about the rules in force and the last decision."""
+
+
 class Reload(Protocol):
     """A servers.toml that may change while the chat goes on."""
 
@@ -51,6 +55,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("/prompt", "use a prompt: /prompt SERVER NAME [ARGUMENTS]; shorter: /SERVER:NAME"),
     ("/resources", "the servers' resources: /resources [SERVER]; @SERVER:URI attaches one"),
     ("/skills", "the servers' skills"),
+    ("/policy", "the rules in force, and why the last call was answered as it was"),
     ("/login", "log in to a server: /login SERVER"),
     ("/reload", "take over the servers of a servers.toml that changed"),
     ("/model", "show the models, or change to one: /model NAME"),
@@ -80,12 +85,14 @@ class Commands:
         asker: Asker | None,
         login: Login | None,
         reload: Reload | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._host = host
         self._screen = screen
         self._asker = asker
         self._log_in = login
         self._take_over = reload
+        self._rules = rules
         self.leaving = False
         self._shows: dict[str, Callable[[str], Awaitable[None]]] = {
             "/help": self._help,
@@ -94,6 +101,7 @@ class Commands:
             "/prompts": self._prompts,
             "/resources": self._resources,
             "/skills": self._skills,
+            "/policy": self._policy,
             "/login": self._login,
             "/reload": self._reload,
             "/model": self._model,
@@ -284,6 +292,13 @@ class Commands:
             self._say_item(f"… and {count - _LISTED} more; name a server to see its own")
         elif not count:
             self._say_item(f"no {what}; /servers tells how the servers are")
+
+    async def _policy(self, rest: str) -> None:
+        if self._rules is None:
+            self._say_item("there are no rules to show here")
+            return
+        for line in self._rules():
+            self._say("\n".join(wrap(line, self._screen.width - 1)))
 
     async def _login(self, rest: str) -> None:
         servers = [health.name for health in self._host.pool.health()]

@@ -26,7 +26,7 @@ def loaded(code: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("command", ["config", "trust", "doctor", "models"])
+@pytest.mark.parametrize("command", ["config", "trust", "doctor", "models", "policy"])
 def test_a_light_command_imports_nothing_heavy_for_its_help(command: str):
     assert (
         loaded(
