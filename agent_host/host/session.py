@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent_host.builtin.source import WithHostTools
 from agent_host.config.choose import ModelChoice
@@ -164,22 +164,16 @@ async def open_session(
                 fallback = Fallbacks(models)
                 rooms = Rooms(
                     model=model,
-                    tools=WithHostTools(pool, transcript.artifacts),
                     policy=policy,
                     approver=approvals,
-                    recorded=secrets.redactor.value,
-                    vault=secrets.vault(loaded, resumed=options.resume is not None),
                     fallback=fallback,
-                    prices=models.prices,
                     respondent=respondent,
-                    offering=_offering(loaded),
+                    **_more_rooms(loaded, begin, pool, transcript, options),
                 )
                 telemetry = Telemetry(loaded, secrets, loader)
-                tracing = filter(None, [telemetry.sink])
-                shown = redacted((*sinks, *tracing), secrets.redactor)
-                opened = _Opened(
-                    rooms, principal, _retry(models.choice), (*shown, approvals, gate), audit
-                )
+                watching = (*sinks, *filter(None, [telemetry.sink]))
+                watching = (*redacted(watching, secrets.redactor), approvals, gate)
+                opened = _Opened(rooms, principal, _retry(models.choice), watching, audit)
                 session, notices = _session(loaded, transcript, opened, options)
                 begin.relay.connect(session.observe)
                 pool.answer_with(session.answer)
@@ -195,10 +189,9 @@ async def open_session(
                     notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
                     _held=_Held(models, fallback, secrets, approvals),
                 )
-                if problem := await telemetry.close():
-                    fallback.tell(problem)
-                if problem := await asyncio.to_thread(audit.finish):
-                    fallback.tell(problem)
+                for problem in (await telemetry.close(), await asyncio.to_thread(audit.finish)):
+                    if problem:
+                        fallback.tell(problem)
     finally:
         for adapter in models.made:
             await adapter.aclose()
@@ -223,6 +216,24 @@ def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
     if problem:
         raise ConfigError(f"--effort {problem}")
     return effort
+
+
+def _more_rooms(
+    loaded: Loaded,
+    begin: "_Beginning",
+    pool: Pool,
+    transcript: Transcript,
+    options: SessionOptions,
+) -> dict[str, Any]:
+    """The rooms that follow from what there is already."""
+    secrets = begin.secrets
+    return {
+        "tools": WithHostTools(pool, transcript.artifacts),
+        "recorded": secrets.redactor.value,
+        "vault": secrets.vault(loaded, resumed=options.resume is not None),
+        "prices": begin.models.prices,
+        "offering": _offering(loaded),
+    }
 
 
 def _offering(loaded: Loaded) -> Offering:
