@@ -25,7 +25,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Principal
 from agent_host.host import user_name
 from agent_host.host.audit import record_act
-from agent_host.host.servers import LOCK_FILE
+from agent_host.host.known import LOCK_FILE
 from agent_host.servers.lock import Lock
 from agent_host.servers.pool import Pool
 from agent_host.servers.review import Item, Review, accept

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_host.host.identity import user_name
+    from agent_host.host.known import LOCK_FILE
     from agent_host.host.models import open_model
     from agent_host.host.policy import make_policy
-    from agent_host.host.servers import LOCK_FILE, open_pool, server_specs
+    from agent_host.host.servers import open_pool, server_specs
     from agent_host.host.session import (
         HostSession,
         SessionOptions,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     )
 
 _PUBLIC = {
-    "LOCK_FILE": "agent_host.host.servers",
+    "LOCK_FILE": "agent_host.host.known",
     "HostSession": "agent_host.host.session",
     "SessionOptions": "agent_host.host.session",
     "make_policy": "agent_host.host.policy",

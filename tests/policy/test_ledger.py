@@ -13,9 +13,7 @@ steps = st.lists(
     st.tuples(
         st.sampled_from(["put", "remove"]),
         st.integers(0, 4),
-        st.dictionaries(
-            TOTALS, st.tuples(st.sampled_from(["k", "l"]), st.integers(0, 50)), max_size=2
-        ),
+        shares_of,
         st.integers(0, 40),
     ),
     max_size=25,
