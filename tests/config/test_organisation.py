@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -210,8 +211,21 @@ def test_what_is_no_toml_and_no_text_is_named_by_its_line(file, project):
 
 
 @as_root
-def test_a_user_who_may_not_read_it_is_told_so_and_gets_no_further(file, project):
+def test_a_user_who_may_not_read_it_is_told_so_and_gets_no_further():
     """The same program as another user: a file that cannot be read is no absent file."""
+    # Not in the folder of the tests: others may not go into that.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file, project = folder / "etc/policy.toml", folder / "project"
+        for one in (folder, file.parent, project):
+            one.mkdir(exist_ok=True)
+            one.chmod(0o755)
+        file.write_text(ASKS)
+        (project / "servers.toml").touch()
+        _told_as_another_user(file, project)
+
+
+def _told_as_another_user(file: Path, project: Path) -> None:
     program = f"""\
         import os
         from pathlib import Path
@@ -230,9 +244,6 @@ def test_a_user_who_may_not_read_it_is_told_so_and_gets_no_further(file, project
         except ConfigError as error:
             print(error)
     """
-    for folder in [*list(file.parents)[:-1], project]:
-        if folder != Path("/tmp"):
-            folder.chmod(0o755)
 
     def told() -> str:
         return subprocess.run(
