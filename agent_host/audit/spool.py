@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -208,11 +208,6 @@ def states(folder: Path) -> list[State]:
         found = (read_state(path) for path in sorted(folder.glob("sent-*.json")))
         return [state for state in found if state is not None]
     return []
-
-
-def acknowledged(spools: Sequence[Spool]) -> int | None:
-    """Return the number up to which every collector has the log; None without any."""
-    return min((spool.state().cursor.seq for spool in spools), default=None)
 
 
 def shown_url(url: str) -> str:

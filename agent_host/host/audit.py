@@ -13,16 +13,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from agent_host import __version__
-from agent_host.audit.collector import Collector
 from agent_host.audit.entries import SILENT, Facts, Projection, bounded
 from agent_host.audit.keys import Signer
 from agent_host.audit.log import AuditLog
 from agent_host.audit.retention import retire
-from agent_host.audit.sender import Background, Sender
-from agent_host.audit.spool import Spool, acknowledged
 from agent_host.config import paths
 from agent_host.config.audit_place import key_file, usual_folder
 from agent_host.config.load import Loaded
@@ -35,6 +32,10 @@ from agent_host.core.types import JsonObject, Principal, Tool, ToolResult
 from agent_host.host.secrets import Secrets
 from agent_host.ports import Journal
 from agent_host.records.redact import Redactor
+
+if TYPE_CHECKING:
+    from agent_host.audit.sender import Background, Sender
+    from agent_host.audit.spool import Spool
 
 END_SECONDS = 2.0
 """How long the end of a run waits for a collector."""
@@ -63,23 +64,34 @@ def open_log(loaded: Loaded, environ: Mapping[str, str]) -> AuditLog:
     )
 
 
-def spool_of(loaded: Loaded, environ: Mapping[str, str], secrets: Secrets) -> Spool | None:
+def spool_of(loaded: Loaded, environ: Mapping[str, str], secrets: Secrets) -> "Spool | None":
     """Return what waits for the collector that a config names, None if it names none."""
     to = _resolved(loaded, secrets)[0]
     if to is None:
         return None
+    from agent_host.audit.spool import Spool
+
     everything = loaded.organisation is not None and loaded.organisation.config.audit is not None
     project = "" if everything or paths.is_users_own(loaded.path) else str(loaded.path)
     return Spool(audit_folder(loaded, environ), to, project)
 
 
-def sender_of(loaded: Loaded, environ: Mapping[str, str], secrets: Secrets) -> Sender | None:
+def sender_of(loaded: Loaded, environ: Mapping[str, str], secrets: Secrets) -> "Sender | None":
     """Return who sends to the collector that a config names. Raises ConfigError."""
     spool = spool_of(loaded, environ, secrets)
     to, headers = _resolved(loaded, secrets)
     if spool is None or to is None:
         return None
+    from agent_host.audit.collector import Collector
+    from agent_host.audit.sender import Sender
+
     return Sender(spool, Collector(to, headers, redact=secrets.redactor.text), __version__)
+
+
+def _background(sender: "Sender") -> "Background":
+    from agent_host.audit.sender import Background
+
+    return Background(sender)
 
 
 class Auditing:
@@ -100,7 +112,7 @@ class Auditing:
         self._sender = sender_of(loaded, secrets.environ, secrets)
         self._log = open_log(loaded, secrets.environ)
         if self._sender is not None:
-            self._background = Background(self._sender)
+            self._background = _background(self._sender)
 
     def around(self, transcript: Journal, policy: str, before: Conversation) -> Journal:
         """Return what a session writes to instead of its transcript. `policy`: the hash of the
@@ -148,7 +160,7 @@ class Auditing:
         if self._settings.retention is None:
             return
         limit = datetime.now(UTC) - timedelta(seconds=seconds(self._settings.retention))
-        kept = acknowledged([self._sender.spool]) if self._sender else None
+        kept = self._sender.spool.state().cursor.seq if self._sender else None
         signing = signer(self._secrets.environ)
         retire(log, signing, before=_time(limit), now=_now, kept=kept)
 
@@ -173,7 +185,7 @@ class Audited:
         log: AuditLog,
         projection: Projection,
         redactor: Redactor,
-        background: Background | None = None,
+        background: "Background | None" = None,
     ) -> None:
         self._inner = inner
         self._log = log

@@ -15,7 +15,7 @@ from agent_host.audit.files import files
 from agent_host.audit.keys import Signer
 from agent_host.audit.retention import retire
 from agent_host.audit.sender import Background, Pace, Sender
-from agent_host.audit.spool import Cursor, Spool, acknowledged, shown_url, states
+from agent_host.audit.spool import Cursor, Spool, shown_url, states
 from agent_host.core.errors import RecordError
 from tests.audit.made import ended, entry, in_process, log_in, time_of, written
 from tests.fakes.log_collector import OK, LogCollector
@@ -323,7 +323,7 @@ def test_a_file_that_was_sent_and_removed_is_not_missed(tmp_path, collector):
     total = len(collector.numbers)
     log = log_in(tmp_path, max_file=4096)
     signer = Signer(tmp_path / "audit.key")
-    kept = acknowledged([here.spool])
+    kept = here.spool.state().cursor.seq
     assert retire(log, signer, before=time_of(10**6), now=lambda: time_of(0), kept=kept)
     log.append([entry(1)])
     here.send()
@@ -345,7 +345,7 @@ def test_what_was_not_sent_is_kept_from_retention(tmp_path, collector):
         Signer(tmp_path / "audit.key"),
         before=time_of(10**6),
         now=lambda: time_of(0),
-        kept=acknowledged([here.spool]),
+        kept=here.spool.state().cursor.seq,
     )
     log.close()
     assert gone == []

@@ -228,3 +228,13 @@ def test_looking_at_the_log_loads_no_sdk_no_event_loop_and_no_config(arguments, 
     assert status == 0
     heavy = {"mcp", "openai", "anthropic", "prompt_toolkit", "asyncio", "pydantic", "httpx2"}
     assert modules.isdisjoint(heavy)
+
+
+def test_a_run_that_sends_nothing_does_not_pay_for_sending_or_signing():
+    code = (
+        "import sys, agent_host.cli.run\n"
+        "late = ('sender', 'collector', 'spool', 'otel', 'ocsf', 'cef', 'verify', 'reading')\n"
+        "print([m for m in late if 'agent_host.audit.' + m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
