@@ -248,6 +248,7 @@ def _told_as_another_user(file: Path, project: Path) -> None:
     def told() -> str:
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(program)],
+            env=os.environ | {"XDG_CONFIG_HOME": str(project.parent / "config")},
             capture_output=True,
             text=True,
             check=True,
@@ -479,3 +480,27 @@ def test_the_file_of_the_documentation_is_a_sound_one(file, project):
     layer = loaded(file, project).layers[0]
     assert [rule.id for rule in layer.policy.rules] == ["org-payments", "org-new-tools"]
     assert make_policy(loaded(file, project), {}).rules[0].where == f"{file}:4"
+
+
+@as_root
+def test_a_config_folder_that_may_not_be_entered_is_said_and_no_crash(project):
+    program = """\
+        import os
+        from agent_host.cli.main import main
+        main(["config", "show"])
+        os.setuid(65534)
+        os.chdir("/")
+        raise SystemExit(main(["config", "show"]))
+    """
+    with tempfile.TemporaryDirectory() as name:  # others may not enter it
+        (project / "servers.toml").write_text("")
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            env=os.environ | {"XDG_CONFIG_HOME": name, "AGENT_HOST_CONFIG": "/dev/null"},
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "policy.toml: cannot be read (Permission denied)" in done.stderr
