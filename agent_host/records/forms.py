@@ -113,6 +113,8 @@ class Needles:
     def add(self, value: str, mark: str, *, encoded: bool = True) -> None:
         """Search for `value` from here on, and for its encoded forms too unless told not to. A
         value that is known already gets the new mark."""
+        if self._marks.get(value) == mark and value in self._values:
+            return
         self._values.add(value)
         self._find = self._find_bytes = self._in_line = self._in_text = None
         for form in forms(value) if encoded else (value,):

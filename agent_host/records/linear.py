@@ -115,8 +115,8 @@ class Expression:
                 low = middle + 1
         reach = range(max(done, low - LONGEST_MATCH), low)
         start = next((s for s in reach if self._whole(line[s:low])), None)
-        if start is None:  # anchored, or longer than what is tried
-            return done, len(line)
+        if start is None or start == reach.start > done:  # anchored, or longer than what is tried
+            return done, low if start is not None else len(line)
         last = min(len(line), start + LONGEST_MATCH)
         ends = (e for e in range(last, low, -1) if self._whole(line[start:e]))
         return start, next(ends, low)

@@ -91,8 +91,8 @@ class Redactor:
     ) -> None:
         self.finder = finder
         self.marks = marks or Marks()
-        self.needles = Needles()
-        self._learned = 0
+        self._needles = Needles()
+        self._learned = Needles()
         self._last: tuple[Record, Record, bytes] | None = None
         _LIVE.add(self)
         self.add(secrets)
@@ -102,18 +102,18 @@ class Redactor:
         self._last = None
         for name, value in secrets.items():
             if len(value) >= MIN_LENGTH:
-                self.needles.add(value, f"[secret:{name}]")
+                self._needles.add(value, f"[secret:{name}]")
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self.needles)} secrets)"
+        return f"Redactor({len(self._needles)} secrets)"
 
     def encode(self, record: Record) -> bytes:
         """Return the record's line, as `codec.encode` does, without any secret."""
         if self._last is not None and self._last[0] is record:
             return self._last[2]
         line = encode(record)
-        finder, text = self.finder, line.decode("ascii")
-        if self.needles.in_line(text) or (finder is not None and finder.suspects(text)):
+        text = line.decode("ascii")
+        if self._suspects(text):
             redacted = self._record(record)
             if redacted is not record:
                 line = encode(redacted)
@@ -121,6 +121,11 @@ class Redactor:
             redacted = record
         self._last = record, redacted, line
         return line
+
+    def _suspects(self, line: str) -> bool:
+        if self._needles.in_line(line) or self._learned.in_line(line):
+            return True
+        return self.finder is not None and self.finder.suspects(line)
 
     def item(self, item: _Item) -> _Item:
         """Return a record, or what is only shown, without any secret; itself if it has none."""
@@ -147,20 +152,31 @@ class Redactor:
             try:
                 text = data.decode("utf-8")
             except UnicodeDecodeError:
-                return self.needles.bytes(data)
+                return self._needles.bytes(data)
             redacted = self.text(text)
             return data if redacted is text else redacted.encode("utf-8", "surrogatepass")
-        return self.needles.bytes(data)
+        return self._needles.bytes(data)
 
     def cuts(self, text: str, *, find: bool = True) -> list[Cut]:
         """Return where secrets stand in `text` and what is written instead, in order and apart."""
-        known = self.needles.spans(text)
+        known = self._needles.spans(text)
+        if find and self._learned:
+            known = _apart(known, self._learned.spans(text))
         found = self.finder.find(text) if self.finder is not None and find else []
         if not found:
-            return known
+            return sorted(known)
         marks = [span[:2] for span in _spans(text)]
         new = [f for f in found if not any(m[0] <= f[0] and f[1] <= m[1] for m in marks)]
         return self._joined(text, known, new)
+
+    def open(self, text: str, start: int) -> int:
+        """Return where the earliest secret may begin, from `start` on, that `text` breaks off in;
+        its length if it breaks off in none."""
+        new = text[start:]
+        stop = start + self._needles.open(new)
+        if self._learned:
+            stop = min(stop, start + self._learned.open(new))
+        return stop if self.finder is None else min(stop, self.finder.open(text, start))
 
     def _joined(self, text: str, known: list[Cut], found: list[tuple[int, int, str]]) -> list[Cut]:
         """Known and found secrets; where they overlap, one that covers both."""
@@ -182,9 +198,8 @@ class Redactor:
     def _found(self, kind: str, value: str) -> str:
         """The mark of a secret that was found, which from here on is known."""
         mark = self.marks.mark(kind, value)
-        if self._learned < LEARNED and len(value) >= _LEAST_LEARNED and value not in self.needles:
-            self._learned += 1
-            self.needles.add(value, mark, encoded=False)
+        if len(self._learned) < LEARNED and len(value) >= _LEAST_LEARNED:
+            self._learned.add(value, mark, encoded=False)
         return mark
 
     def _text(self, text: str, *, find: bool) -> str:
@@ -269,6 +284,11 @@ class Redactor:
 
 
 _LONGEST_MEMBER = 500
+
+
+def _apart(first: list[Cut], more: list[Cut]) -> list[Cut]:
+    """Both, without those of `more` that overlap one of `first`."""
+    return first + [m for m in more if not any(m[0] < f[1] and f[0] < m[1] for f in first)]
 
 
 def _spans(text: str) -> list[tuple[int, int]]:

@@ -47,20 +47,12 @@ class Stream:
 
     def take(self, piece: str) -> str:
         """Take the next piece."""
-        redactor, start = self._redactor, len(self._seen)
-        held = bool(self._held)
-        new = self._held + piece
-        whole = self._seen + new
-        stop = start + redactor.needles.open(new)
-        finder = redactor.finder
-        if finder is not None:
-            stop = min(stop, finder.open(whole, start))
+        start = len(self._seen)
+        whole = self._seen + self._held + piece
+        stop = self._redactor.open(whole, start)
         if len(whole) - stop > MOST_HELD:
             stop = len(whole)
-        if held or finder is not None or len(new) >= redactor.needles.shortest:
-            shown, stop = self._shown(whole, start, stop)
-        else:
-            shown = whole[start:stop]
+        shown, stop = self._shown(whole, start, stop)
         self._held = whole[stop:]
         self._seen = whole[max(stop - SEEN, 0) : stop]
         return shown

@@ -1,16 +1,21 @@
 import json
+from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent_host.core import events as e
 from agent_host.core.types import Message, Text, ToolCall
 from agent_host.records.codec import MAX_DEPTH, encode
 from agent_host.records.decode import decode
-from agent_host.records.redact import Redactor
+from agent_host.records.detect import Detector
+from agent_host.records.forms import forms
+from agent_host.records.marks import Marks
+from agent_host.records.redact import Redactor, without_any
 from agent_host.records.streamed import redacted
 from tests.records.samples import LEGAL, finished, records, responded, started, user
+from tests.records.secrets import SAMPLES
 
 PLAIN = records(*LEGAL)
 
@@ -49,6 +54,7 @@ def test_a_secret_is_replaced_wherever_a_record_holds_text(secret):
 )
 def test_only_the_exact_value_is_replaced_and_the_line_stays_sound(secret, around):
     text = secret.join(around)
+    assume(not any(form in text for form in forms(secret)[1:]))
     event = Message(role="user", content=(Text(text=text),))
     said = e.UserSaid(message=event)
     back = through(Redactor({"S": secret}), said)
@@ -97,6 +103,87 @@ def test_a_secret_that_became_known_later_is_replaced_from_then_on():
     redactor.add({"B": "hunter2-b", "SHORT": "abc"})
     assert redactor.text("hunter2 hunter2-b abc") == "[secret:A] [secret:B] abc"
     assert redactor.bytes(b"hunter2-b") == b"[secret:B]"
+
+
+FOUND = SAMPLES["GitHub"].secret
+JWT = SAMPLES["JWT"].secret
+
+
+def finding(**known):
+    return Redactor(known, Detector(), Marks(lambda: b"k" * 32))
+
+
+def test_what_is_found_is_replaced_wherever_a_record_holds_text():
+    redactor = finding(KEY="hunter22")
+    arguments = {"note": f"see {FOUND}", "deep": [{"password": "S3cret!pw"}], "n": 1}
+    for event in (
+        user(f"use {FOUND}"),
+        started("c", "t", arguments),
+        finished("c", f"password: S3cret!pw and {FOUND}"),
+        responded("r", Text(text=f"It is {FOUND}")),
+        e.ModelFailed(request_id="r", kind="auth", message=f"bad key {FOUND}"),
+        e.ServerLost(server="s", reason=f"said {FOUND}"),
+    ):
+        line = redactor.encode(records(event)[0]).decode()
+        assert FOUND not in line
+        assert "S3cret!pw" not in line
+        assert "[secret:github-token:" in line
+        assert decode(line.encode()).event.type == event.type
+    changed = through(redactor, started("c", "t", arguments)).arguments
+    assert changed["deep"][0]["password"].startswith("[secret:password:")
+    assert redactor.value(changed) == changed
+
+
+def test_what_was_found_once_is_replaced_where_its_form_tells_nothing():
+    redactor = finding()
+    mark = redactor.text("password: S3cret!pw").removeprefix("password: ")
+    assert redactor.text("and S3cret!pw again") == f"and {mark} again"
+    assert redactor.text("also {S3cret!pw}") == f"also {{{mark}}}"
+
+
+def test_what_others_want_back_as_it_was_is_not_looked_into():
+    redactor = finding(KEY="hunter22")
+    opaque = {"signature": JWT, "key": "hunter22"}
+    event = responded("r", Text(text="hi", opaque=opaque), Text(text=JWT))
+    back = through(redactor, event)
+    assert back.message.content[0].opaque == {"signature": JWT, "key": "[secret:KEY]"}
+    assert back.message.content[1].text.startswith("[secret:jwt:")
+    paused = e.ToolPaused(call_id="c", requests=(), state=JWT)
+    assert through(redactor, paused).state == JWT
+    assert through(redactor, replace(event, response_id=FOUND)).response_id == FOUND
+
+
+def test_an_artifact_of_text_is_looked_into_and_another_one_is_not():
+    redactor = finding(KEY="hunter22")
+    assert FOUND.encode() not in redactor.bytes(f"a {FOUND} é".encode())
+    raw = b"\xff\x00 hunter22 " + FOUND.encode()
+    assert redactor.bytes(raw) == b"\xff\x00 [secret:KEY] " + FOUND.encode()
+    plain = "é nothing".encode()
+    assert redactor.bytes(plain) is plain
+
+
+def test_of_a_known_secret_and_a_found_one_at_one_place_one_mark_is_made():
+    redactor = finding(DB="S3cret!pw", PART="S3cr")
+    assert redactor.text("password: S3cret!pw") == "password: [secret:DB]"
+    redactor = finding(PART="S3cr")
+    text = redactor.text("password: S3cret!pw.")
+    assert text.startswith("password: [secret:password:")
+    assert "et!pw" not in text
+
+
+def test_errors_that_end_the_process_are_without_what_any_redactor_knows():
+    kept = Redactor({"A": "only-here-1"}), Redactor({"B": "only-here-2"})
+    assert without_any("only-here-1 only-here-2") == "[secret:A] [secret:B]"
+    assert len(kept) == 2
+
+
+def test_a_record_is_made_again_only_once():
+    redactor = finding()
+    [record] = records(user(f"use {FOUND}"))
+    line = redactor.encode(record)
+    assert redactor.encode(record) is line
+    assert redactor.item(record) is redactor.item(record)
+    assert encode(redactor.item(record)) == line
 
 
 class Seen(list):
