@@ -28,25 +28,28 @@ class SandboxConfig(BaseModel):
 
     mode: Literal["auto", "required", "off"] = Field(
         default="auto",
-        description="`auto`: with what this machine has (bubblewrap, else Landlock), and where it "
-        "has nothing the server runs without, and that is said; `required`: then it is not "
-        "started; `off`: none.",
+        description="`auto`: with what this machine has (bubblewrap, else Landlock and seccomp); "
+        "what it cannot enforce is said aloud, and the server runs all the same. `required`: then "
+        "it is not started. `off`: none.",
     )
     read: list[Line] = Field(
         default=[],
-        description="Files and folders it may read beside the system's programs and libraries, "
-        "relative to servers.toml.",
+        description="Files and folders it may read beside its own program and the system's "
+        "programs and libraries; they must exist. Relative to servers.toml, `~` is your home.",
     )
     write: list[Line] = Field(
-        default=[], description="Files and folders it may read and change. A private /tmp it has."
+        default=[],
+        description="Files and folders it may read and change. A private folder for temporary "
+        "files it has.",
     )
     network: Literal["none", "loopback", "all"] = Field(
         default="none",
-        description="What it may reach: nothing, this machine's loopback, or everything.",
+        description="What it may reach: nothing, TCP on this machine's loopback, or everything.",
     )
     memory: Annotated[int, Field(ge=16)] | None = Field(
-        default=None, description="Megabytes of memory that each of its processes may have."
+        default=None, description="Megabytes (2^20) of memory that each of its processes may have."
     )
     processes: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        default=None, description="How many processes and threads it may have."
+        default=None,
+        description="How many processes and threads it may have. Root's are not counted.",
     )

@@ -16,7 +16,7 @@ from agent_host.sandbox.confine import Sandbox
 from agent_host.sandbox.machine import Machine
 from agent_host.sandbox.wish import Grant, MissingPathError, Wish, grants
 
-Probe = Callable[[Mapping[str, str]], Machine]
+Probe = Callable[..., Machine]
 
 
 def sandbox_of(
@@ -27,7 +27,7 @@ def sandbox_of(
     probe: Probe = machine.available,
 ) -> Sandbox | None:
     """Return what a server is confined to, None for nothing. `probe` finds out what this machine
-    has. Raises ConfigError for a path that cannot be granted."""
+    has (`machine.available`). Raises ConfigError for a path that cannot be granted."""
     table = server.sandbox
     if table.mode == "off":
         return None
@@ -68,7 +68,7 @@ def sandbox_of(
             home=os.path.normpath(home),
             where=where,
         ),
-        machine=probe(environ),
+        machine=probe(environ, loopback=table.network == "loopback"),
     )
 
 

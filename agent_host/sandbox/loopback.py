@@ -10,7 +10,6 @@ none of the calls that connect by sending. Names are resolved by files (/etc/hos
 could carry messages out.
 """
 
-import _signal as signal  # type: ignore[import-not-found]  # `signal` costs an `enum` import
 import ctypes
 import errno
 import fcntl
@@ -70,8 +69,6 @@ def stay_between(
         else:
             os.write(taken, b"1")
         os.close(taken)
-        for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number_, signal.SIG_IGN)  # it ends when the server does
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(nowhere, fd)

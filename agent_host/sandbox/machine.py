@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -48,40 +48,41 @@ class Machine:
     counts_inside: bool = True
 
 
-def available(environ: Mapping[str, str]) -> Machine:
-    """Return what this machine has; found out once for each PATH."""
-    return _found(environ.get("PATH", os.defpath))
+def available(environ: Mapping[str, str], *, loopback: bool = False) -> Machine:
+    """Return what this machine has; found out once for each PATH. `loopback`: also whether
+    connections can be held to the loopback, which costs more to find out."""
+    found = _found(environ.get("PATH", os.defpath))
+    return replace(found, loopback=loopback and found.filters and _can_stay_between())
 
 
 @cache
 def _found(path: str) -> Machine:
     if sys.platform != "linux":
         return Machine(why_not=f"sandboxes need Linux, and this is {sys.platform}")
-    bubblewrap, why_not = _bubblewrap(path)
-    filters = _has_filters()
+    bubblewrap, why_not, sized = _bubblewrap(path)
     return Machine(
         processor=os.uname().machine,
         bubblewrap=bubblewrap,
         why_not=why_not,
-        sized_tmpfs=bool(bubblewrap) and "--size " in _said([bubblewrap, "--help"]),
+        sized_tmpfs=sized,
         landlock=landlock_version(),
-        filters=filters,
-        loopback=filters and _can_stay_between(),
+        filters=_has_filters(),
         root=os.geteuid() == 0,
         counts_inside=_kernel() >= (5, 14),
     )
 
 
-def _bubblewrap(path: str) -> tuple[str, str]:
-    """A bubblewrap that works, or why there is none."""
+def _bubblewrap(path: str) -> tuple[str, str, bool]:
+    """A bubblewrap that works, or why there is none; whether it can bound a tmpfs."""
     candidates = [shutil.which("bwrap", path=path), _from_wheel()]
     why_not = "bubblewrap is not installed"
     for candidate in filter(None, candidates):
-        problem = _tried(candidate)
-        if not problem:
-            return candidate, ""
+        for sized in (True, False):
+            problem = _tried(candidate, sized=sized)
+            if not problem:
+                return candidate, "", sized
         why_not = f"{candidate} does not work here: {problem}"
-    return "", why_not
+    return "", why_not, False
 
 
 def _from_wheel() -> str | None:
@@ -91,11 +92,12 @@ def _from_wheel() -> str | None:
     return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
-def _tried(bubblewrap: str) -> str:
+def _tried(bubblewrap: str, *, sized: bool = True) -> str:
     """Run it as it is used; return what was wrong."""
     true = shutil.which("true", path=os.defpath + ":/run/current-system/sw/bin") or "true"
     argv = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    argv += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108  # of the sandbox
+    argv += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    argv += [*(["--size", "1048576"] if sized else []), "--tmpfs", "/tmp"]  # noqa: S108  # its own
     try:
         done = subprocess.run(  # noqa: S603  # found on the user's own PATH
             [*argv, "--", true],
@@ -111,14 +113,6 @@ def _tried(bubblewrap: str) -> str:
         return ""
     last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
     return last.removeprefix("bwrap: ") or f"exit code {done.returncode}"
-
-
-def _said(argv: list[str]) -> str:
-    try:
-        done = subprocess.run(argv, capture_output=True, timeout=PROBE_SECONDS, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def landlock_version() -> int:
@@ -139,6 +133,7 @@ def _has_filters() -> bool:
     return libc.prctl(PR_SECCOMP, 2, 0, 0, 0) < 0 and ctypes.get_errno() == 14
 
 
+@cache
 def _can_stay_between() -> bool:
     """Whether a process can make another's connections: tried with one that nobody accepts."""
     code = seccomp.program(

@@ -21,7 +21,7 @@ from agent_host.sandbox.wish import Wish, grants
 from agent_host.servers.spec import StdioSpec
 from agent_host.servers.transports.process import ServerProcess, SpawnFailure, start
 
-REAL = available(os.environ)
+REAL = available(os.environ, loopback=True)
 NOTHING = Machine(why_not="bubblewrap is not installed")
 KINDS = ("bubblewrap", "landlock")
 NOWHERE = "/home/nobody-at-all"

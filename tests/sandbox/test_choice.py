@@ -150,7 +150,9 @@ def config(tmp_path, table):
 
 def wished(tmp_path, table):
     loaded = config(tmp_path, table)
-    found = sandbox_of("s", loaded.config.servers["s"], loaded, {"HOME": "/home/x"}, lambda _: BOTH)
+    found = sandbox_of(
+        "s", loaded.config.servers["s"], loaded, {"HOME": "/home/x"}, lambda *_, **__: BOTH
+    )
     return found and found.wish
 
 
@@ -277,7 +279,8 @@ def stays_inside(code):
 
 def test_the_probe_finds_what_this_machine_has_once():
     found = machine.available(os.environ)
-    assert found is machine.available(dict(os.environ))
+    assert found == machine.available(dict(os.environ))
+    assert machine._found.cache_info().hits > 0
     assert found.processor == platform.machine()
     assert found.bubblewrap or found.why_not
 
@@ -286,7 +289,7 @@ def test_a_bubblewrap_that_does_not_work_is_passed_over_and_told_of(tmp_path):
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
-    path, why = machine._bubblewrap(str(tmp_path))
+    path, why, _ = machine._bubblewrap(str(tmp_path))
     assert path != str(fake)
     assert path or "does not work here" in why
     assert "No permissions to create new namespace" in machine._tried(str(fake))

@@ -1,5 +1,6 @@
 """What a hostile program tries in its sandbox: each attempt by a real process, in each kind."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -269,6 +270,53 @@ attempt("hostname", lambda: call("sethostname", b"x", 1))
 """,
     )
     assert set(found.values()) == {os.strerror(1)}
+
+
+@in_each_kind
+def test_what_processes_share_by_number_does_not_reach_the_hosts(cell):
+    libc = ctypes.CDLL(None, use_errno=True)
+    segment = libc.shmget(0x5EC0DE, 4096, 0o1600)
+    assert segment >= 0
+    try:
+        found = cell.tried(
+            """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+attempt("memory", lambda: libc.shmget(0x5EC0DE, 4096, 0o600))
+limits = (ctypes.c_uint64 * 2)()
+attempt("limits", lambda: libc.prlimit(int(sys.argv[1]), 4, None, limits))
+""",
+            os.getpid(),
+        )
+    finally:
+        libc.shmctl(segment, 0, None)  # IPC_RMID
+    assert found == {"memory": -1, "limits": -1}
+
+
+@in_each_kind
+def test_ways_around_the_filter_are_answered_as_by_a_kernel_that_lacks_them(cell):
+    if os.uname().machine != "x86_64":
+        return  # the numbers below are that one's
+    found = cell.tried(
+        """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    result = libc.syscall(number, *arguments)
+    if result == 0 and number in (56, 435):
+        os._exit(0)
+    return result if result >= 0 else os.strerror(ctypes.get_errno())
+attempt("io_uring", lambda: call(425, 1, 0))
+attempt("clone3", lambda: call(435, bytes(88), 88))
+attempt("x32", lambda: call(0x40000000 + 41, 2, 1, 0))
+attempt("namespace", lambda: call(56, 0x10000000 | 17, 0, 0, 0, 0))
+attempt("terminal", lambda: call(16, 0, 0x5412, b"x"))
+attempt("high half", lambda: call(16, 0, (1 << 32) | 0x5412, b"x"))
+"""
+    )
+    lacks, forbidden = os.strerror(38), os.strerror(1)
+    assert [found[k] for k in ("io_uring", "clone3", "x32")] == [lacks] * 3
+    assert [found[k] for k in ("namespace", "terminal", "high half")] == [forbidden] * 3
 
 
 @in_each_kind

@@ -1,7 +1,11 @@
 """What a program reaches over the network in its sandbox."""
 
 import contextlib
+import ctypes
+import os
+import platform
 import socket
+import subprocess
 import threading
 from dataclasses import replace
 
@@ -160,15 +164,14 @@ def fast_message():
     with socket.socket() as s:
         return s.sendmsg([b"x"], [], socket.MSG_FASTOPEN, ("192.0.2.1", 9))
 attempt("fast open message", fast_message)
+import ctypes
 def short():
-    import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     with socket.socket() as s:
         result = libc.connect(s.fileno(), b"\\2\\0", 2)
         return "connected" if result == 0 else "OSError"
 attempt("short address", short)
 def nothing():
-    import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     address = b"\\2\\0\\0\\x09\\x7f\\0\\0\\1" + bytes(8)
     return "connected" if libc.connect(999, address, 16) == 0 else "OSError"
@@ -178,7 +181,32 @@ attempt("no socket", nothing)
         own_address(),
         network="loopback",
     )
-    assert set(found.values()) <= REFUSED
+    assert (found.pop("short address"), found.pop("no socket")) == ("OSError", "OSError")
+    # Refused by the sandbox, and not by whoever would have been reached.
+    assert set(found.values()) == {"PermissionError"}
+
+
+def test_the_loopback_is_held_wherever_the_kernel_can():
+    held = REAL.filters and can_copy_a_childs_descriptor()
+    assert REAL.loopback == held
+
+
+def can_copy_a_childs_descriptor():
+    """Whether seccomp_unotify(2) and pidfd_getfd(2) can be had, found out in another way."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    notify = 0x7FC00000
+    action = ctypes.c_uint32(notify)
+    number = 317 if platform.machine() == "x86_64" else 277
+    if libc.syscall(number, 2, 0, ctypes.byref(action)) != 0:  # SECCOMP_GET_ACTION_AVAIL
+        return False
+    with subprocess.Popen(["sleep", "60"]) as child:
+        pidfd = os.pidfd_open(child.pid)
+        copy = libc.syscall(438, pidfd, 0, 0)
+        os.close(pidfd)
+        if copy >= 0:
+            os.close(copy)
+        child.kill()
+    return copy >= 0
 
 
 @in_each_kind
@@ -253,3 +281,17 @@ def own_address():
         except OSError:
             return FAR[0]
         return s.getsockname()[0]
+
+
+@in_each_kind
+def test_a_socket_in_a_folder_that_is_granted_is_reached_by_bubblewrap_alone(cell):
+    folder = cell.folder / "run"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as database:
+        database.bind(str(folder / "db"))
+        database.listen()
+        code = CONNECTING + 'attempt("db", lambda: to(sys.argv[2], socket.AF_UNIX))\n'
+        granted = cell.tried(code, 0, folder / "db", read=[folder])
+        other = cell.tried(code, 0, folder / "db")
+    assert granted["db"] == ("connected" if cell.kind == "bubblewrap" else "PermissionError")
+    assert other["db"] in REFUSED
