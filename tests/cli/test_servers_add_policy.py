@@ -202,3 +202,15 @@ def test_at_a_terminal_what_asks_and_what_allows_are_two_questions(
         screen.keys("\r")
         assert screen.exit_status() == 0
     assert set(rules(file)) == {"files-changes", "files-keys"}
+
+
+def test_nothing_is_wrong_with_the_policies_of_real_servers(here, file, tmp_path):
+    """Against the schemas that those servers have: types, names, and rules that never match."""
+    names = ("filesystem", "git", "fetch", "sqlite", "memory", "playwright", "time")
+    for name in names:
+        path = program(tmp_path, f"mcp-server-{name}", real(name))
+        done = here("servers", "add", name, "--policy", "--allow-reads", "--", path)
+        assert "added" in done.stdout.splitlines()[-1], done.stderr
+    done = here("policy", "check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing is wrong" in done.stdout
