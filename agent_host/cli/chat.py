@@ -16,6 +16,7 @@ from typing import Any
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
 from agent_host.cli.reloading import Reload
+from agent_host.cli.remembering import Remembering
 from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
@@ -125,6 +126,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
     user, interrupt = user_name(), _Interrupt()
     sign = secrets.token_hex(2)
     keyboard = _keyboard(screen, interrupt)
+    opened: list[HostSession] = []
     people = at_terminal(
         options.approve,
         keyboard.answers,
@@ -133,6 +135,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         hold=(screen,),
         sign=sign,
         browser=open_page(os.environ),
+        remember=Remembering(loaded, user, lambda: opened[0] if opened else None),
     )
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
@@ -152,6 +155,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         approver=people.approver,
         respondent=people.respondent,
     ) as host:
+        opened.append(host)
         people.meet(host.keep_secret, purpose(host.session))
         _greet(screen, host, sign)
         offers, turns = Offers(host.pool), people.turns

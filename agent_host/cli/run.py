@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from agent_host.cli.answers import AnswerSchema, in_schema, read_schema, shown_json
 from agent_host.cli.live import enabled
+from agent_host.cli.remembering import Remembering
 from agent_host.cli.stdin import read_prompt
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
@@ -168,7 +169,7 @@ async def _run(
 ) -> int:
     screen = _screen(options.output, held=schema is not None)
     interrupts = _Interrupts()
-    people = _people(options, screen, interrupts)
+    people = _people(options, loaded, screen, interrupts)
     wanted = SessionOptions(
         model=options.model,
         effort=options.effort,
@@ -217,7 +218,9 @@ async def _run(
             screen.finish()
 
 
-def _people(options: argparse.Namespace, screen: _Screen, interrupts: "_Interrupts") -> People:
+def _people(
+    options: argparse.Namespace, loaded: Loaded, screen: _Screen, interrupts: "_Interrupts"
+) -> People:
     """Who is asked, and given up on by Ctrl-C before anything else is."""
     people = make_people(
         options.approve,
@@ -227,6 +230,7 @@ def _people(options: argparse.Namespace, screen: _Screen, interrupts: "_Interrup
         sign=secrets.token_hex(2),
         browser=open_page(os.environ),
         interrupt=interrupts.interrupt,
+        remember=Remembering(loaded, user_name(), lambda: interrupts.host),
     )
     interrupts.cancel = people.cancel
     return people

@@ -69,7 +69,7 @@ def offer(options: argparse.Namespace, loaded: Loaded, name: str) -> None:
         return
     part = _part(proposal, name, allows=wish.allows)
     try:
-        _write(loaded, part)
+        write_policy(loaded, part)
     except ConfigError as error:
         sys.stderr.write(f"the policy was not added: {clean(str(error))}\n")
         return
@@ -143,7 +143,7 @@ def _text(part: PolicyPart) -> str:
     return "\n".join(filter(None, (part.labels_text, part.rules_text)))
 
 
-def _write(loaded: Loaded, part: PolicyPart) -> None:
+def write_policy(loaded: Loaded, part: PolicyPart) -> None:
     """Write it, and trust what it changes of what was trusted. Raises ConfigError; then the file
     is as it was."""
     store = TrustStore.users()

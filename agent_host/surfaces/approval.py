@@ -27,7 +27,9 @@ from agent_host.surfaces.question import (
     head,
     lasting,
     parse_edited,
+    shown,
     tree,
+    wrap,
     wrap_words,
 )
 from agent_host.surfaces.turns import Turns, header, keys, rows
@@ -57,6 +59,19 @@ class LineReader(Protocol):
 
     async def edit(self, text: str) -> str | None:
         """Let a human change `text` (JSON); None: they gave up."""
+
+
+class Remember(Protocol):
+    """Who can make an "always" last: a rule in the config."""
+
+    def can(self, question: ApprovalQuestion, arguments: JsonObject) -> bool:
+        """Whether there is a rule to write. Cheap."""
+
+    def proposed(self, question: ApprovalQuestion, arguments: JsonObject) -> str | None:
+        """Return the lines that would be written and where, None if there is nothing to write."""
+
+    def write(self, question: ApprovalQuestion, arguments: JsonObject) -> str | None:
+        """Write them; return why that could not be, or None. Never raises."""
 
 
 class FixedApprover:
@@ -101,6 +116,7 @@ class TerminalApprover:
     `screen` shows the question, `hold` are all the outlets of that terminal, `by` is who answers,
     `sign` a short text that no server or model knows, shown with every question. `turns`: the
     line of all who ask at this terminal. `leave`: the run can be left waiting for others.
+    `remember`: how an "always" is written into the config, if it can be.
     """
 
     def __init__(
@@ -113,9 +129,11 @@ class TerminalApprover:
         sign: str = "",
         turns: Turns | None = None,
         leave: bool = False,
+        remember: Remember | None = None,
     ) -> None:
         self._reader = reader
         self._screen = screen
+        self._remember = remember
         self._by = by
         self._sign = sign
         self._leave = leave
@@ -130,6 +148,7 @@ class TerminalApprover:
                 screen=self._screen,
                 sign=self._sign,
                 leave=self._leave,
+                remember=self._remember,
             )
             try:
                 return await dialogue.run(self._by)
@@ -149,8 +168,10 @@ class _Dialogue:
         screen: Outlet,
         sign: str,
         leave: bool,
+        remember: Remember | None,
     ) -> None:
         self._question = question
+        self._remember = remember if lasting(question) and question.not_you is None else None
         self._leave = leave and question.not_you is not None
         self._reader = reader
         self._screen = screen
@@ -194,6 +215,8 @@ class _Dialogue:
             return self._deny(by, reason.strip()[:_FEEDBACK_LIMIT])
         if word in _YES and not rest:
             return self._approve(_YES[word], by)
+        if word == "w" and not rest and self._remember is not None:
+            return await self._always(self._remember, by)
         if word == "e" and not rest:
             await self._edit()
         elif word in {"m", "all"} and not rest:
@@ -221,6 +244,27 @@ class _Dialogue:
             arguments=self._arguments if edited else None,
         )
 
+    async def _always(self, remember: Remember, by: str) -> ApprovalGiven | None:
+        """Have the rule written that allows exactly this call, once a person has seen it."""
+        text = remember.proposed(self._question, self._arguments)
+        if text is None:
+            self._say("no rule of the config can say this")
+            return None
+        if self._unseen:
+            self._say("not everything was shown yet: m shows the next page, all shows the rest")
+            return None
+        lines = wrap(shown(text), self._screen.width - 4)
+        self._screen.write_now("".join(f"  {line}\n" for line in lines))
+        answer = await self._reader.ask("write this, and say yes? [y/N] ")
+        if (answer or "").strip().lower() not in {"y", "yes"}:
+            self._say("nothing was written")
+            return None
+        problem = remember.write(self._question, self._arguments)
+        if problem is not None:
+            self._say(f"not written: {clean_line(problem, 500)}")
+            return None
+        return self._approve("session_call", by)
+
     def _deny(self, by: str, feedback: str) -> ApprovalGiven:
         return ApprovalGiven(
             call_id=self._question.call_id, decision="deny", by=by, feedback=feedback
@@ -235,6 +279,8 @@ class _Dialogue:
         width = self._screen.width
         above = [header("approval", self._sign, self._screen), *rows(head(self._question), width)]
         below = keys(grants(self._question), width)
+        if self._remember and self._remember.can(self._question, self._arguments):
+            below += keys([("w", "always, also in later runs: writes a rule to the config")], width)
         if self._leave:
             below += keys([("l", "leave: the run waits, and you get this terminal back")], width)
         if self._question.not_you is not None and self._question.asked is not None:

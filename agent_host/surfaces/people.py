@@ -13,7 +13,12 @@ from importlib import import_module
 from typing import Any
 
 from agent_host.ports import Approver, Respondent
-from agent_host.surfaces.approval import ApprovalMode, FixedApprover, TerminalApprover
+from agent_host.surfaces.approval import (
+    ApprovalMode,
+    FixedApprover,
+    Remember,
+    TerminalApprover,
+)
 from agent_host.surfaces.browser import OpenPage
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import open_terminal
@@ -52,6 +57,7 @@ def make_people(
     sign: str,
     browser: OpenPage | None,
     interrupt: Callable[[], object],
+    remember: Remember | None = None,
 ) -> People:
     """Return who answers in `run`. A person is asked about calls if the mode is `ask`, and for
     what servers want also if it is `all`; both if there is a terminal. `screen` is stderr;
@@ -80,6 +86,7 @@ def make_people(
         browser=browser,
         forms=reader,
         leave=True,
+        remember=remember,
     )
 
 
@@ -94,13 +101,21 @@ def at_terminal(
     browser: OpenPage | None,
     forms: Callable[[], FieldReader] | None = None,
     leave: bool = False,
+    remember: Remember | None = None,
 ) -> People:
     """Return who answers where there is a person: calls as the mode says, forms and pages always,
     requests for the model unless the mode asks nobody. `leave`: a run can be left waiting; where
     it cannot, what takes particular people is waited for whatever the mode."""
     turns = Turns(screen=screen, hold=hold)
     asked = TerminalApprover(
-        reader, screen=screen, hold=hold, by=by, sign=sign, turns=turns, leave=leave
+        reader,
+        screen=screen,
+        hold=hold,
+        by=by,
+        sign=sign,
+        turns=turns,
+        leave=leave,
+        remember=remember,
     )
     approver: Approver = FixedApprover(mode, None if leave else asked)
     if mode == "ask":

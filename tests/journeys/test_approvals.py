@@ -580,3 +580,47 @@ def test_a_chat_goes_on_when_another_terminal_answers(office: Office) -> None:
         here.keys("/quit\r")
         here.exit_status()
     assert office.refunds() == [("12345", 700)]
+
+
+def test_an_always_can_be_written_into_the_config_and_is_no_broader_than_shown(
+    office: Office,
+) -> None:
+    """threat 41: a rule for exactly these arguments, shown before it is written."""
+    note = {"order_id": "12345", "note": 'é "quoted" \\ 😀'}
+    turn = {"say": "I note it.", "call": {"name": "orders__add_note", "arguments": note}}
+    office.furnish("", turn, {"say": "Done."})
+    before = (office.folder / "servers.toml").read_text()
+    with office.terminal("run", "--trust", "Note it.") as here:
+        assert "w  always, also in later runs" in here.wait("approve? [y/n/r/e/a/t]")
+        here.keys("w\n")
+        shown = here.wait("write this, and say yes? [y/N]")
+        assert 'tools = ["add_note"]' in shown
+        here.keys("\n")
+        here.wait("nothing was written")
+        assert (office.folder / "servers.toml").read_text() == before
+        here.keys("w\n")
+        here.wait("write this, and say yes? [y/N]", times=2)
+        here.keys("y\n")
+        assert here.exit_status() == 0
+    after = (office.folder / "servers.toml").read_text()
+    assert after.startswith(before.rstrip("\n"))
+    assert office.run("Note it.").status == 0  # nobody is asked
+    for change in ({"note": "else"}, {"order_id": "12346"}):
+        other = {"name": "orders__add_note", "arguments": {**note, **change}}
+        (office.folder / "script.toml").write_text(
+            "".join(
+                f"[[turn]]\n{''.join(f'{k} = {_toml(v)}' + chr(10) for k, v in one.items())}\n"
+                for one in ({"say": "I note it.", "call": other}, {"say": "Done."})
+            )
+        )
+        assert office.run("Note it.").status == 4
+    assert office("policy", "check").status == 0
+
+
+def test_what_a_rule_asks_for_is_not_offered_to_be_written(office: Office) -> None:
+    with office.terminal("run", "--trust", "Refund it.") as here:
+        assert "also in later runs" not in here.wait("approve? [y/n/r/e/a/t]")
+        here.keys("w\n")
+        here.wait("no rule of the config can say this")
+        here.keys("n\n")
+        assert here.exit_status() == 4
