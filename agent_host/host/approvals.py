@@ -166,6 +166,9 @@ class Approvals:
         """Establish who gave an answer. Its owner can write what they like into this state.db, so
         it says nothing of other users of the system; anybody else has a token."""
         if row.authenticated_by == SYSTEM:
+            if self._loaded.config.identity.token is not None:
+                # Else who a run acts for could say yes to themselves as a user of the system.
+                return "users are told by ID tokens here, so an answer needs an ID token, too"
             if row.by == user_name():
                 return in_roles(self._loaded, Principal(id=row.by))
             return (

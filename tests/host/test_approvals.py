@@ -284,6 +284,21 @@ def test_the_owner_of_the_file_cannot_write_the_superusers_answer(
     assert "needs an ID token" in desk.said[0]
 
 
+def test_where_users_have_tokens_nobody_is_a_second_person_as_a_user_of_the_system(
+    desk: Desk,
+) -> None:
+    (desk.folder / "servers.toml").write_text(
+        '[identity]\ntoken = "${env:T}"\nissuer = "https://idp.example"\naudience = "a"\n'
+    )
+    desk.loaded = load(desk.folder / "servers.toml", {})
+    terms = ApprovalTerms(self_approval=False)
+    asked = replace(ASKED, requester_from="https://idp.example", terms=terms)
+    desk.answer()
+    given = ask(desk, Here(Deferred()), question=replace(QUESTION, asked=asked))
+    assert isinstance(given, Deferred)
+    assert "needs an ID token, too" in desk.said[0]
+
+
 def followed(desk: Desk, *events: Any, waiting: bool = True) -> tuple[list[Any], Answered | None]:
     """The questions and the answer that are left after the transcript said this."""
 
