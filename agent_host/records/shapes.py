@@ -144,7 +144,7 @@ _BARE = late(r"(?:[^\s,;&\"'`<>(){}\[\]|\\]|&(?![A-Za-z_][\w.%-]*=)(?!\w+;)){6,4
 _PAGING = late(
     r"(?:next|prev|previous|page|paging|pagination|continuation|continue|progress|cursor|sync"
     r"|resume|start|end|max|min|num|count|total|input|output|eos|bos|pad|unk|stop|special|cancel"
-    r"|cancellation|design|csrf|client|change|purchase|request|idempotency)[_-]?(?:page[_-]?)?\Z",
+    r"|cancellation|design|csrf|publickey|client|change|purchase|request|idempotency)[_-]?(?:page[_-]?)?\Z",
     re.IGNORECASE,
 )
 _OPTION = late(r"(?:^|[\s\"'=(])--?[a-z-]*\Z", re.IGNORECASE)

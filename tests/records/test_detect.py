@@ -1,3 +1,4 @@
+import json
 import random
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import pytest
 
 from agent_host.core.errors import ConfigError
 from agent_host.records.detect import _BEGINS, _RARE, _THEIRS, Detector, _patterns
+from tests.fakes.programs import ROOT
 from tests.records.secrets import ORDINARY, SAMPLES
+
+TEXTUAL = (".md", ".py", ".toml", ".json", ".jsonl")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -22,14 +26,21 @@ def test_a_secret_is_found_whole_and_nothing_beside_it(name):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_line_of_json_that_holds_a_secret_is_suspected(name):
-    import json
-
     assert Detector().suspects(json.dumps({"text": SAMPLES[name].text}))
 
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_what_only_talks_of_secrets_is_left_alone(text):
     assert Detector().find(text) == []
+
+
+def test_in_our_own_documentation_code_and_recorded_runs_nothing_is_found():
+    places = ("docs", "agent_host", "transcripts", "tests/goldens")
+    files = [p for place in places for p in (ROOT / place).rglob("*.*") if p.suffix in TEXTUAL]
+    assert len(files) > 100
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert [text[s:e] for s, e, _ in Detector().find(text)] == [], path
 
 
 def test_every_secret_of_a_long_text_is_found_wherever_it_stands():
