@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent_host.core.types import Tool
-from agent_host.policy.conditions import Checked, Part, condition, near
+from agent_host.policy.conditions import Checked, Meant, Part, condition, near
 from agent_host.policy.covering import glob_matches, shadows
-from agent_host.policy.ground import Ground, Key, RuleText, TotalText
+from agent_host.policy.ground import Ground, Key, RuleText, TotalText, variables
 
 Severity = Literal["error", "warning", "note"]
 
@@ -54,6 +54,7 @@ class _Checking:
     def __init__(self, ground: Ground, totals: dict[str, TotalText]) -> None:
         self._ground = ground
         self._totals = totals
+        self._shapes: dict[tuple[str, str], Meant] = {}
         self._checked: dict[tuple[str, str, str, tuple[str, ...]], Checked] = {}
 
     def key(self, rule: RuleText) -> object:
@@ -86,17 +87,25 @@ class _Checking:
         known = (key, text, rule.server, rule.tools)
         if known not in self._checked:
             tree = self._ground.compiled(key, text)
-            self._checked[known] = condition(text, tree, self._matched(rule))
+            meant = self._matched(rule)
+            self._checked[known] = condition(text, tree, meant, numeric=key == "value")
         return self._checked[known]
 
-    def _matched(self, rule: RuleText | TotalText) -> list[Tool]:
+    def _matched(self, rule: RuleText | TotalText) -> list[Meant]:
         return [
-            tool
+            self._meant(tool)
             for server, tools in self._ground.servers.items()
             if glob_matches(rule.server, server)
             for tool in tools or ()
             if any(glob_matches(glob, tool.tool) for glob in rule.tools)
         ]
+
+    def _meant(self, tool: Tool) -> Meant:
+        """A tool's schema is read once, whatever the number of rules."""
+        key = (tool.server, tool.tool)
+        if key not in self._shapes:
+            self._shapes[key] = Meant(tool, variables(tool))
+        return self._shapes[key]
 
     def _globs(self, rule: RuleText | TotalText, subject: str) -> Iterator[Finding]:
         """Servers and tools that are not there."""

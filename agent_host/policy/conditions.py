@@ -7,7 +7,7 @@ over arguments that may be anything: contradictions show all the same.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,7 @@ from agent_host.policy.outcomes import (
     flat,
     key_of,
 )
-from agent_host.policy.shapes import Kind
+from agent_host.policy.shapes import Kind, Shape
 from agent_host.policy.syntax import Call, Node, path_of, position, start, walk, written
 
 _NAMED = 4
@@ -71,22 +71,38 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class Meant:
+    """A tool that a condition is about (None: any), and what its variables may be."""
+
+    tool: Tool | None
+    shapes: Mapping[str, Shape]
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """What a condition was found to be for one tool."""
 
-    tool: Tool | None
+    about: Meant
     came: Outcomes
     found: tuple[Note, ...]
 
+    @property
+    def tool(self) -> Tool | None:
+        """The tool, None for any."""
+        return self.about.tool
 
-def condition(text: str, tree: Node | Fault, tools: Sequence[Tool]) -> Checked:
-    """Read a condition, as it was written and compiled, for the tools of its rule."""
+
+def condition(
+    text: str, tree: Node | Fault, tools: Sequence[Meant], *, numeric: bool = False
+) -> Checked:
+    """Read a condition, as it was written and compiled, for the tools of its rule. `numeric`: what
+    it comes to is to be a number, so its kinds are wanted."""
     if isinstance(tree, Fault):
         part = Part(kind="syntax", text=tree.text, line=tree.line, column=tree.column)
         return Checked(parts=(part,), key=("no condition", text))
     roots = {path[0] for node in walk(tree) if (path := path_of(node))}
     priced = any(path_of(node) == ("run", "cost") for node in walk(tree))
-    seen = [_read(tree, tool) for tool in tools] or [_read(tree, None)]
+    seen = [_read(tree, one) for one in tools] or [_read(tree, Meant(None, variables(None)))]
     parts = tuple(_parts(text, seen))
     words = {(one.kind, one.word): one for each in seen for one in each.found if _is_word(one)}
     return Checked(
@@ -100,7 +116,7 @@ def condition(text: str, tree: Node | Fault, tools: Sequence[Tool]) -> Checked:
         always=all(not one.came.false and not one.came.undefined for one in seen),
         anyhow=Reading(variables(None)).outcomes(tree),
         claims=any(path_of(node) == ("user", "claims") for node in walk(tree)),
-        kinds=_kinds(tree, seen),
+        kinds=_kinds(tree, seen) if numeric else frozenset(),
         key=key_of(tree),
     )
 
@@ -112,19 +128,19 @@ def near(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{names[close[0]]}"?' if close else ""
 
 
-def _read(tree: Node, tool: Tool | None) -> _Seen:
-    shapes = variables(tool)
-    reading = Reading(shapes)
+def _read(tree: Node, about: Meant) -> _Seen:
+    reading = Reading(about.shapes)
     came = reading.outcomes(tree)
-    found = tuple(n for n in notes(tree, shapes) if n.node in reading.reached or _is_word(n))
-    return _Seen(tool, came, found)
+    noted = notes(tree, about.shapes)
+    found = tuple(n for n in noted if n.node in reading.reached or _is_word(n))
+    return _Seen(about, came, found)
 
 
 def _kinds(tree: Node, seen: Sequence[_Seen]) -> frozenset[Kind]:
     found: frozenset[Kind] = frozenset()
     for one in seen:
         try:
-            shape = Reading(variables(one.tool)).see(tree, Environment()).shape
+            shape = Reading(one.about.shapes).see(tree, Environment()).shape
         except TooMuchError:
             return frozenset()
         found |= shape.kinds
@@ -192,7 +208,7 @@ def _never(text: str, tree: Node, seen: Sequence[_Seen]) -> Part | None:
     unexplained = [one for one in seen if all(map(_is_word, one.found))]
     if not unexplained:
         return None
-    blamed = _blamed(tree, unexplained[0].tool)
+    blamed = _blamed(tree, unexplained[0].about.shapes)
     line, column = position(text, start(blamed[0]))
     said = f"`{written(blamed[0])}`"
     told = f"{said} is never true" + (" together with what stands before it" if blamed[1] else "")
@@ -204,12 +220,12 @@ def _never(text: str, tree: Node, seen: Sequence[_Seen]) -> Part | None:
     )
 
 
-def _blamed(tree: Node, tool: Tool | None) -> tuple[Node, bool]:
+def _blamed(tree: Node, shapes: Mapping[str, Shape]) -> tuple[Node, bool]:
     """Return the first part of a chain of `&&` that leaves nothing, and whether it would by
     itself leave something."""
     if not (isinstance(tree, Call) and tree.function == "_&&_"):
         return tree, False
-    reading = Reading(variables(tool))
+    reading = Reading(shapes)
     envs = [Environment()]
     for part in flat(tree):
         after = [one for env in envs for one in reading.assume(part, True, env)]

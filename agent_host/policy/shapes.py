@@ -49,6 +49,8 @@ class Alternative:
     loose: bool = True
     items: Any = True
     root: Any = None
+    read: dict[str | None, "Shape"] = field(default_factory=dict, compare=False, repr=False)
+    """What was read of the schemas so far: members by name, items under None."""
 
     @property
     def empty(self) -> bool:
@@ -159,7 +161,7 @@ def member(shape: Shape, name: str) -> Looked:
             continue
         if name in one.properties:
             declared = True
-            found += shape_of(one.properties[name], one.root).alternatives
+            found += _read(one, name, one.properties[name]).alternatives
         elif one.names is None or name in one.names:
             found += ANYTHING.alternatives
             declared = declared or one.loose or name in one.required
@@ -172,8 +174,14 @@ def item(shape: Shape) -> Shape:
     found: list[Alternative] = []
     for one in shape.alternatives:
         if one.kind == "list":
-            found += shape_of(one.items, one.root).alternatives
+            found += _read(one, None, one.items).alternatives
     return _merged(found)
+
+
+def _read(one: Alternative, name: str | None, schema: Any) -> Shape:
+    if name not in one.read:
+        one.read[name] = shape_of(schema, one.root)
+    return one.read[name]
 
 
 def known_names(shape: Shape) -> list[str]:
@@ -240,6 +248,7 @@ def _met(one: Alternative, other: Alternative) -> Alternative:
         loose=one.loose and other.loose,
         items=one.items if one.items is not True else other.items,
         root=one.root if one.items is not True else other.root,
+        read={},
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agent_host.core.conversation import Conversation
 from agent_host.core.types import LabelSeen, Principal
 from agent_host.policy import expressions
-from agent_host.policy.conditions import condition
+from agent_host.policy.conditions import Meant, condition
 from agent_host.policy.facts import Facts, Moment
 from agent_host.policy.ground import variables
 from agent_host.policy.outcomes import Reading
@@ -43,8 +43,8 @@ arguments = st.fixed_dictionaries(
 )
 
 PATHS = """args.order args.amount args.reason args.notify args.tags args.to.city args.either
-args.any args.count signed.count args['amount'] args.nope run.turn run.labels user.id user.roles tool.name
-size(args.order) now.getHours() args.tags[0] args.amount+args.count"""
+args.any args.count signed.count args['amount'] args.nope
+run.turn run.labels user.id user.roles tool.name size(args.order) now.getHours() args.tags[0] args.amount+args.count"""
 LITERALS = """0 1 3 2.5 100 1000 -2 12 'a' 'late' 'vip' 'refund' true null ['a','late'] [1,2] []
 'private' 'boss'"""
 paths = st.sampled_from(PATHS.split())
@@ -128,7 +128,7 @@ def test_what_a_condition_is_said_not_to_come_to_it_never_comes_to(text, some):
         return
     said = Reading(variables(REFUND_TOOL)).outcomes(one.node)
     anyhow = Reading(variables(None)).outcomes(one.node)
-    read = condition(text, one.node, [REFUND_TOOL])
+    read = condition(text, one.node, [Meant(REFUND_TOOL, variables(REFUND_TOOL))])
     for call in some:
         found = came(one, *call)
         for claim in (said, anyhow):
