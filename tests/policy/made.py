@@ -53,15 +53,20 @@ def facts(
 
 
 def config(folder: Path, text: str) -> Loaded:
-    file = folder / "servers.toml"
-    file.write_text(text)
-    return load(file, {}, cwd=folder)
+    (folder / "servers.toml").write_text(text)
+    return load(folder / "servers.toml", {}, cwd=folder)
 
 
 def policy(folder: Path, text: str, *, now: float = NOW, **more: Any) -> RulePolicy:
-    """The policy of a servers.toml, whose running totals are in the same folder."""
-    environ = {"AGENT_HOST_STATE": str(folder)}
-    return make_policy(config(folder, text), environ, clock=lambda: now, **more)
+    """The policy of a servers.toml, which is written; running totals are in the same folder."""
+    config(folder, text)
+    return policy_in(folder, now=now, **more)
+
+
+def policy_in(folder: Path, *, now: float = NOW, **more: Any) -> RulePolicy:
+    """The policy of the servers.toml that is there."""
+    loaded = load(folder / "servers.toml", {}, cwd=folder)
+    return make_policy(loaded, {"AGENT_HOST_STATE": str(folder)}, clock=lambda: now, **more)
 
 
 def decide(

@@ -334,9 +334,8 @@ def test_the_language_of_conditions_is_not_loaded_where_there_is_none(tmp_path):
     (tmp_path / "servers.toml").write_text('[[policy.rules]]\nid = "r"\neffect = "deny"\n')
     code = (
         "import sys; from pathlib import Path\n"
-        "from tests.policy.made import policy, decide\n"
-        f"folder = Path({str(tmp_path)!r})\n"
-        "decide(policy(folder, (folder / 'servers.toml').read_text()))\n"
+        "from tests.policy.made import decide, policy_in\n"
+        f"decide(policy_in(Path({str(tmp_path)!r})))\n"
         "print('cel_expr_python' in sys.modules)\n"
     )
     done = subprocess.run(

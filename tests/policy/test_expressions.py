@@ -210,6 +210,25 @@ def test_no_loop_over_what_a_model_wrote_costs_more_than_a_bound():
     assert isinstance(value("args.l.exists(x, x in args.m)", many), str)
 
 
+def test_loops_within_loops_end_at_a_bound_of_steps():
+    few = {"l": [1] * 200}
+    assert value("args.l.exists(x, args.l.exists(y, y == 2))", few) == "Iteration budget exceeded"
+    assert value("args.l.exists(x, x == 2)", few) is False
+
+
+def test_what_is_no_value_of_json_makes_a_condition_undefined():
+    assert value("args.x == 1", {"x": (1, 2)}) == "args.x is no value of JSON"
+
+
+def test_a_text_where_members_were_expected_is_seen_by_every_condition():
+    odd = {"a": "text", "b": {"c": "text"}}
+    joined = expressions.condition("args.a.x == 1 || args.a.y.z == 1 || args.b.c.d == 1")
+    about = facts(odd)
+    assert about.data(joined.reads)["args"] == odd
+    assert value("has(args.b.c) && args.b.c == 'text' && !has(args.b.e)", odd) is True
+    assert value("args.b.e.f == 1 || args.b.c == 'text'", odd) is True
+
+
 def test_deep_arguments_do_not_end_the_process():
     deep = "x = 1\nfor _ in range(200_000): x = [x]\n"
     code = (

@@ -249,3 +249,14 @@ def test_a_bad_rule_is_an_error_of_the_config_never_a_rule_less(rules, says):
 def test_an_unknown_default_is_an_error_of_the_config():
     with pytest.raises(ConfigError, match=r"policy\.default"):
         RulePolicy([], "maybe")
+
+
+def test_very_many_tools_do_not_pile_up(monkeypatch):
+    monkeypatch.setattr("agent_host.policy.rules._PLANS", 5)
+    policy = RulePolicy([Rule(id="r", tools=("t1*",), effect="deny")])
+    call, said = ToolCall(id="c", name="n", arguments={}), []
+    for number in range(20):
+        judged = policy.decide(call, {}, tool(name=f"t{number}"), Conversation(), ANA)
+        said.append(judged.decision)
+    assert said.count("deny") == 11
+    assert len(policy._plans) <= 5

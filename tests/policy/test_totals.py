@@ -8,6 +8,8 @@ import pytest
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.types import Principal, ToolCall
+from agent_host.policy import expressions
+from agent_host.policy.rules import RulePolicy
 from agent_host.policy.totals import amount, units_of
 from tests.policy.made import ANA, NOW, decide, policy, tool
 
@@ -111,8 +113,8 @@ def test_what_a_process_counted_before_it_died_counts(tmp_path):
     (tmp_path / "servers.toml").write_text(BUDGET)
     code = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from tests.policy.made import decide, policy\n"
-        "made = policy(Path(sys.argv[1]), Path(sys.argv[1], 'servers.toml').read_text())\n"
+        "from tests.policy.made import decide, policy_in\n"
+        "made = policy_in(Path(sys.argv[1]))\n"
         "decide(made, {'amount': 150})\n"
         "os._exit(9)\n"
     )
@@ -125,37 +127,57 @@ RACER = """
 import sys
 from pathlib import Path
 from agent_host.core.conversation import Conversation
-from tests.policy.made import decide, policy
+from tests.policy.made import decide, policy_in
 
-folder = Path(sys.argv[1])
-made = policy(folder, (folder / "servers.toml").read_text())
+made = policy_in(Path(sys.argv[1]))
 conversation = Conversation(run_id=sys.argv[2])
+calls = [{"amount": 0.1, "account": 0}] * 20 + [{"amount": 5, "account": n} for n in range(1, 41)]
+decide(made, {"amount": 0, "account": "none"}, conversation=conversation)
+print("ready", flush=True)
 sys.stdin.readline()
 said = [
-    decide(made, {"amount": 0.1}, call=str(number), conversation=conversation).decision
-    for number in range(40)
+    decide(made, arguments, call=str(number), conversation=conversation).decision
+    for number, arguments in enumerate(calls)
 ]
-print(said.count("allow"))
+print(said[:20].count("allow"), said[20:].count("allow"))
 """
 
 
 def test_two_processes_that_race_never_exceed_a_total(tmp_path):
-    (tmp_path / "servers.toml").write_text(BUDGET.replace("> 200", "> 5"))
+    text = BUDGET.replace("> 200", "> 5") + 'per = ["args.account"]\n'
+    (tmp_path / "servers.toml").write_text(text)
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, str(tmp_path), name],
+            [sys.executable, "-c", RACER, str(tmp_path), f"run{number}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for name in ("one", "two")
+        for number in range(3)
     ]
+    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 3
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    allowed = [int(racer.communicate(timeout=120)[0]) for racer in racers]
-    assert sum(allowed) == 50  # fifty times 0.1 is 5, not a little less
-    assert standing(policy(tmp_path, BUDGET)) == (5.0, 5.0)
+    allowed = [racer.communicate(timeout=120)[0].split() for racer in racers]
+    assert sum(int(small) for small, _ in allowed) == 50  # fifty times 0.1 is 5, not a little less
+    assert sum(int(whole) for _, whole in allowed) == 40  # each account's 5 went to one of them
+    made = policy(tmp_path, text)
+    for account in range(41):
+        assert standing(made, {"amount": 0, "account": account}) == (5.0, 5.0)
+
+
+def test_what_is_read_and_what_is_written_of_a_decision_are_one_transaction(tmp_path):
+    made = policy(tmp_path, BUDGET)
+    decide(made, {"amount": 1})
+    said = []
+    made._kept._open().set_trace_callback(lambda text: said.append(text.split()[0]))
+    decide(made, {"amount": 50}, call="c2")
+    first, *inside, last = [word for word in said if word not in {"UPDATE", "DELETE"}]
+    assert (first, inside, last) == ("BEGIN", ["SELECT", "INSERT"], "COMMIT")
+    said.clear()
+    decide(made, {"amount": 500}, call="c3")
+    assert [word for word in said if word != "UPDATE"] == ["BEGIN", "SELECT", "COMMIT"]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +265,28 @@ def test_values_are_counted_by_their_digits_and_rounded_up():
     assert amount(units_of(19.99)) == 19.99
     for value in (-1, 1e13, float("nan"), float("inf"), "5", None, True):
         assert isinstance(units_of(value), str)
+
+
+def test_a_total_that_is_kept_for_what_has_no_plain_value_counts_nothing(tmp_path):
+    made = policy(tmp_path, BUDGET + 'per = ["now"]\n')
+    answer = decide(made, {"amount": 1})
+    assert answer.rules == ("budget", "totals")
+    assert "what it is counted for has no plain value" in answer.reason
+
+
+def test_what_counts_in_no_total_costs_nothing(tmp_path):
+    made, conversation = policy(tmp_path, BUDGET), Conversation(run_id="run")
+    call, about = ToolCall(id="c1", name="n", arguments={}), tool("look")
+    assert made.begin(call, {}, about, conversation, ANA) is None
+    made.end(conversation, "c1")
+    assert not (tmp_path / "state.db").exists()
+    policy(tmp_path, '[policy]\ndefault = "deny"\n').end(conversation, "c1")
+
+
+def test_totals_without_a_place_to_keep_them_allow_nothing(tmp_path):
+    kept = policy(tmp_path, BUDGET)
+    homeless = RulePolicy([], "allow", language=expressions, totals=kept.totals)
+    assert decide(homeless, {"amount": 1}).rule == "totals"
 
 
 def test_explaining_counts_nothing(tmp_path):

@@ -160,6 +160,16 @@ def test_a_database_that_breaks_while_it_is_open_is_an_error_and_tried_again(tmp
     db.close()
     with pytest.raises(RecordError):
         put(totals, "b", share(4))
+    reader, remover = Totals(path), Totals(path)
+    for one in (reader, remover):
+        one.prune(NOW)
+        put(one, "x", share(0))
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE IF EXISTS totals")
+    with pytest.raises(RecordError):
+        reader.sums([share()], now=NOW)
+    with pytest.raises(RecordError):
+        remover.remove(Call(run="r", call="a"))
     with sqlite3.connect(path) as db:
         db.execute("DROP TABLE IF EXISTS totals")
         db.execute("ALTER TABLE hidden RENAME TO totals")
