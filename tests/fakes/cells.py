@@ -43,7 +43,7 @@ def tell():
 
 def machine_of(kind):
     """This machine, as if it had only that kind."""
-    if kind == "bubblewrap":
+    if kind == "bubblewrap" and REAL.bubblewrap:
         return REAL
     if kind == "landlock":
         return replace(REAL, bubblewrap="", why_not="bubblewrap is not installed")
