@@ -44,7 +44,8 @@ arguments = st.fixed_dictionaries(
 
 PATHS = """args.order args.amount args.reason args.notify args.tags args.to.city args.either
 args.any args.count signed.count args['amount'] args.nope
-run.turn run.labels user.id user.roles tool.name size(args.order) now.getHours() args.tags[0] args.amount+args.count"""
+run.turn run.labels user.id user.roles tool.name size(args.order) now.getHours()
+args.tags[0] args.amount+args.count"""
 LITERALS = """0 1 3 2.5 100 1000 -2 12 'a' 'late' 'vip' 'refund' true null ['a','late'] [1,2] []
 'private' 'boss'"""
 paths = st.sampled_from(PATHS.split())
