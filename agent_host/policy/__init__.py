@@ -8,6 +8,6 @@ are any; `facts` says what they may read, and refuses what is not sound; `texts`
 and commands for them; `totals` counts; `flow` is the built-in rule about private data and words of
 strangers; `case` puts it together for one call. A decision costs microseconds and never fails: what
 cannot be told is never allowed. The policy only answers; asking a human, and what happens where
-there is none, is the business of approvers. The other files are for people who write rules (`check`,
-`explain`, `simulate` and what they need): nothing that they evaluate counts.
+there is none, is the business of approvers. The other files are for people who write rules
+(`check`, `explain`, `simulate` and what they need): nothing that they evaluate counts.
 """
