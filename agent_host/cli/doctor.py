@@ -26,6 +26,7 @@ from agent_host.cli.facts import ModelFacts, facts_of, known_prices
 from agent_host.cli.sandboxed import machine_sandboxes
 from agent_host.config import paths
 from agent_host.config.choose import ModelChoice, available, choose_model
+from agent_host.config.layers import default_of
 from agent_host.config.load import OVERRIDES, Loaded, load
 from agent_host.config.local import local_hint
 from agent_host.config.near import nearest
@@ -156,11 +157,11 @@ def _config(facts: Facts) -> Iterator[Finding]:
                 f'server "{rule.server}", which is not there, so it never matches',
                 fix=f"correct its server{nearest(rule.server, [*servers])}",
             )
-    if loaded.config.policy.default == "allow":
+    default, place = default_of(loaded.layers)
+    if default == "allow":
         yield Finding(
             level="note",
-            text=f'{loaded.where("policy", "default")}: policy.default is "allow": what no rule '
-            "names runs without a question",
+            text=f'{place}: policy.default is "allow": what no rule names runs without a question',
         )
 
 
