@@ -343,10 +343,10 @@ def test_what_changes_between_the_yes_and_the_resume_does_not_run(office: Office
 
 
 def test_an_expired_question_is_answered_no_more(office: Office) -> None:
-    office.furnish(RULE + 'expires = "1s"\n')
+    office.furnish(RULE + 'expires = "4s"\n')
     office.run("--approve", "defer", "Refund it.")
     number = office.id()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not office.waiting()[0]["expired"] and time.monotonic() < deadline:
         pass
     late = office("approvals", "approve", number, "--yes")
