@@ -65,4 +65,4 @@ def machine_sandboxes() -> Found:
     if kind == "bubblewrap":
         return Found(text=text)
     says = f"{text}; {machine.why_not}" if machine.why_not else text
-    return Found(ok=kind != "none", text=says, fix=confine.INSTALL)
+    return Found(ok=kind != "none", text=says, fix=machine.remedy)

