@@ -21,7 +21,7 @@ KEY_BYTES = 32
 _DIGITS = 6
 _KIND = re.compile(r"[^A-Za-z0-9._-]+")
 
-MARK = re.compile(r"\[secret:[^\[\]\s]{1,160}\]")
+MARK = re.compile(r"\[secret:[^\[\]\n]{1,160}\]")
 """What a mark looks like: of a known secret by its name, of one that was found with digits."""
 
 FOUND = re.compile(r"\[secret:[A-Za-z0-9._-]{1,64}:[0-9a-f]{6,64}\]")

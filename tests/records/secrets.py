@@ -109,6 +109,7 @@ ORDINARY = (
     "The header is -----BEGIN PRIVATE KEY----- and then base64.",
     "Bearer tokens are sent in the Authorization header.",
     "Authorization: Bearer <token>",
+    "Authorization: Bearer ${TOKEN_OF_2026}, or Bearer your-Token1234567890abc",
     "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod-db-A1b2C3",
     "AKIAIOSFODNN7EXAMPLE",
     "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
