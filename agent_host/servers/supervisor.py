@@ -135,6 +135,8 @@ class Supervisor:
                 sandbox=held.kind,
                 warning=held.warning,
             )
+            if isinstance(self._process, ServerProcess):
+                held.started()
 
     def discard(self) -> None:
         """End a process that was started but is not in use; blocks for a moment."""
@@ -434,7 +436,6 @@ class Supervisor:
             )
         )
         self._world.connected(self)
-        self._confinement.started()
 
     async def _lost(self, end: str | ConnectFailedError) -> None:
         """Tell that the attempt is over, once; closing the server may still go on after it."""
