@@ -17,6 +17,7 @@ from agent_host.core.types import ApprovalTerms, Decision, Tool
 from agent_host.policy.facts import Facts
 from agent_host.policy.reading import Reads
 from agent_host.policy.totals import Read, Readable, Total
+from agent_host.ports import PolicyAnswer
 
 
 class Condition(Readable, Protocol):
@@ -139,6 +140,21 @@ class Plan:
     def totals(self) -> bool:
         """Whether a call counts in totals, or conditions read some."""
         return bool(self.counted or self.read)
+
+    def moved(self, answer: PolicyAnswer, agreed: Iterable[str] | None) -> str | None:
+        """Return why a call that was allowed may not run any more, for people, or None: a rule
+        denies it by now, or one that reads a total asks and is none of those that were `agreed`
+        to (None: not known)."""
+        asks = {rule.name for rule in self.rules if rule.when and rule.when.reads.totals}
+        others = asks.intersection(answer.rules).difference(
+            answer.rules if agreed is None else agreed
+        )
+        if answer.decision == "allow" or (answer.decision == "ask" and not others):
+            return None
+        rule = answer.rule if answer.decision == "deny" else min(others)
+        verb = "denies it" if answer.decision == "deny" else "asks about it"
+        why = f": {answer.reason}" if answer.reason and rule == answer.rule else ""
+        return f"since it was allowed other calls were counted, and now the rule {rule} {verb}{why}"
 
     def matches(self, effect: Decision, facts: Facts, activation: Any) -> list[Match]:
         """Return the rules of an effect that count for a call."""

@@ -142,7 +142,7 @@ class RulePolicy:
         case = self._case(tool, arguments, conversation, principal)
         if not case.plan.totals:
             return case.answer({})
-        place = Call(run=conversation.run_id, call=call.id)
+        place = _place(conversation, call.id)
         shares = case.shares()
         try:
             if not case.plan.counted:
@@ -173,18 +173,25 @@ class RulePolicy:
         principal: Principal,
     ) -> str | None:
         """Count a call; see `ports.Policy`. What a human allowed although it cannot be counted
-        counts as nothing."""
+        counts as nothing. While they were thinking, others may have counted."""
         if not self._plan(tool).counted:
             return None
         case = self._case(tool, arguments, conversation, principal)
-        mine = case.counting(case.shares())
-        place = Call(run=conversation.run_id, call=call.id)
+        shares = case.shares()
+        mine = case.counting(shares)
+        place = _place(conversation, call.id)
         if self._reserved.get(place) == mine:
             return None
         now = case.facts.moment.now
+        state = conversation.call(call.id)
         try:
             kept = self._store()
             with kept.book() as book:
+                sums = book.sums(known(shares), now=now, apart=place)
+                answer = case.answer(numbers(shares, sums))
+                moved = case.plan.moved(answer, None if state is None else state.rules)
+                if moved is not None:
+                    return moved
                 book.put(place, mine, now=now)
             kept.prune(now)
         except RecordError as error:
@@ -196,7 +203,7 @@ class RulePolicy:
         """Take a call back; see `ports.Policy`. Where that fails, it goes on counting."""
         if not self.totals or self._kept is None:
             return
-        place = Call(run=conversation.run_id, call=call_id)
+        place = _place(conversation, call_id)
         self._reserved.pop(place, None)
         try:
             self._kept.remove(place)
@@ -268,6 +275,11 @@ class RulePolicy:
         wanted = known(shares)
         sums = self._store().sums(wanted, now=case.facts.moment.now) if wanted else {}
         return numbers(shares, sums)
+
+
+def _place(conversation: Conversation, call_id: str) -> Call:
+    """The call, told from those of earlier turns: some providers give an id again."""
+    return Call(run=conversation.run_id, call=f"{conversation.requests}:{call_id}")
 
 
 def _built_in(default: Decision, flow: Flow) -> tuple[Rule, ...]:

@@ -3,9 +3,11 @@
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from agent_host.core.calls import CallState
 from agent_host.core.conversation import Conversation
 from agent_host.core.types import Principal, ToolCall
 from agent_host.policy import expressions
@@ -125,7 +127,9 @@ def test_what_a_process_counted_before_it_died_counts(tmp_path):
 
 RACER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
+from agent_host.core.calls import CallState
 from agent_host.core.conversation import Conversation
 from tests.policy.made import decide, policy_in
 
@@ -300,3 +304,77 @@ def test_a_denied_call_counts_nothing(tmp_path):
     made = policy(tmp_path, text)
     assert decide(made, {"amount": 50}).decision == "deny"
     assert standing(made) == (0.0, 0.0)
+
+
+LIMIT = """
+[policy]
+default = "ask"
+[[policy.rules]]
+id = "limit"
+when = 'total_after("refunds") > 200'
+effect = "EFFECT"
+[policy.totals.refunds]
+server = "orders"
+tools = ["refund*"]
+value = "args.amount"
+"""
+
+
+def turn(*amounts, requests=1):
+    """A turn of calls that were judged while nothing was counted, and that people said yes to."""
+    calls = tuple(
+        CallState(
+            call=ToolCall(id=f"c{place}", name="orders__refund", arguments={"amount": amount}),
+            arguments={"amount": amount},
+            decision="ask",
+            rule="default",
+            rules=("default",),
+            approval="approve",
+        )
+        for place, amount in enumerate(amounts)
+    )
+    return Conversation(run_id="run", calls=calls, phase="tools", requests=requests)
+
+
+@pytest.mark.parametrize("effect", ["deny", "ask"])
+def test_calls_that_wait_for_a_yes_side_by_side_do_not_pass_a_total_together(tmp_path, effect):
+    made = policy(tmp_path, LIMIT.replace("EFFECT", effect))
+    both = turn(150, 150)
+    for state in both.calls:
+        said = decide(made, state.arguments, call=state.call.id, conversation=both)
+        assert (said.decision, said.rule) == ("ask", "default")
+    first, second = (
+        made.begin(state.call, state.arguments, tool(), both, ANA) for state in both.calls
+    )
+    assert first is None
+    assert second is not None
+    assert "limit" in second
+    assert standing(made) == (150.0, 150.0)
+
+
+def test_a_yes_to_the_rule_that_reads_the_total_holds_though_the_total_moved(tmp_path):
+    made = policy(tmp_path, LIMIT.replace("EFFECT", "ask"))
+    decide(made, {"amount": 150}, call="other")
+    made.begin(
+        ToolCall(id="other", name="n", arguments={}),
+        {"amount": 150},
+        tool(),
+        Conversation(run_id="other"),
+        ANA,
+    )
+    asked = turn(150)
+    agreed = replace(asked, calls=(replace(asked.calls[0], rules=("limit",)),))
+    call = agreed.calls[0]
+    assert made.begin(call.call, call.arguments, tool(), agreed, ANA) is None
+    assert standing(made) == (300.0, 300.0)
+
+
+def test_an_id_that_a_provider_uses_again_in_a_later_turn_counts_again(tmp_path):
+    made = policy(tmp_path, BUDGET)
+    said = [
+        decide(made, {"amount": 99}, conversation=turn(99, requests=n), call="c0").decision
+        for n in range(1, 5)
+    ]
+    assert said == ["allow", "allow", "ask", "ask"]
+    made.end(turn(99, requests=2), "c0")
+    assert standing(made) == (99.0, 99.0)
