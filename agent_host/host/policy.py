@@ -8,6 +8,7 @@ its own file and of those above it, so that no file says what a stricter one's r
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from agent_host.config.values import seconds
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.core.types import ApprovalTerms
+from agent_host.host.sources import Sources
 from agent_host.policy.facts import Moment
 from agent_host.policy.plans import Rule, matcher
 from agent_host.policy.rules import RulePolicy
@@ -35,14 +37,18 @@ def make_policy(
     clock: Callable[[], float] = time.time,
     moment: Callable[[], Moment] | None = None,
     kept: Totals | None = None,
+    sources: Sources | None = None,
 ) -> RulePolicy:
     """Return the policy that a config and the files above it describe. `interactive`: a person
     sits there (`run.interactive`); `clock`: wall time, in seconds since 1970; `moment`: instead
-    of both. `kept`: running totals that are in no state.db. Raises ConfigError."""
+    of both. `kept`: running totals that are in no state.db; `sources`: where servers come from, by
+    default as this config says. Raises ConfigError."""
     layers = loaded.layers
     compiling = _Compiling(layers)
     totals = compiling.totals()
     default, default_where = default_of(layers)
+    now = moment or (lambda: Moment(now=clock(), interactive=interactive))
+    source = sources or Sources(loaded, environ)
     return RulePolicy(
         [rule for layer in layers for rule in compiling.rules(layer)],
         default,
@@ -52,7 +58,7 @@ def make_policy(
         language=compiling.language,
         totals=totals,
         kept=kept or (Totals(paths.state_file(environ)) if totals else None),
-        moment=moment or (lambda: Moment(now=clock(), interactive=interactive)),
+        moment=lambda: replace(now(), source=source),
     )
 
 

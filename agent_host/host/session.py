@@ -41,8 +41,10 @@ from agent_host.host.models import Fallbacks, Models
 from agent_host.host.policy import make_policy
 from agent_host.host.secrets import Secrets
 from agent_host.host.servers import CONNECTION, spawned, startable_specs
+from agent_host.host.sources import Sources
 from agent_host.host.telemetry import Telemetry
 from agent_host.models.registry import module_of
+from agent_host.policy.rules import RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import conversation as resumable
@@ -115,6 +117,7 @@ class HostSession:
         """Go on with these servers of another reading of the config: what is gone is ended, what
         differs started anew. Whether that config may start anything must have been settled
         before."""
+        self._held.sources.replace(loaded)
         return await self.pool.replace(startable_specs(loaded, self._held.secrets, only))
 
     def waiting(self) -> list[tuple[str, Waiting]]:
@@ -155,7 +158,7 @@ async def open_session(
     models, gate = begin.models, begin.gate
     try:
         secrets.look(loaded)
-        policy = make_policy(loaded, environ, interactive=options.interactive)
+        policy, sources = _judging(loaded, environ, options)
         pool = _begun(loaded, options, begin, asks=respondent is not None)
         principal, file, audit = await _opened(loaded, options.resume, secrets, pool)
         with file as transcript, Approvals(approver, loaded, secrets, transcript.path) as approvals:
@@ -187,7 +190,7 @@ async def open_session(
                     run_id=transcript.run_id,
                     transcript_path=transcript.path,
                     notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
-                    _held=_Held(models, fallback, secrets, approvals),
+                    _held=_Held(models, fallback, secrets, approvals, sources),
                 )
                 for problem in (await telemetry.close(), await asyncio.to_thread(audit.finish)):
                     if problem:
@@ -206,6 +209,7 @@ class _Held:
     fallback: Fallbacks
     secrets: Secrets
     approvals: Approvals
+    sources: Sources
 
 
 def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
@@ -216,6 +220,15 @@ def _checked_effort(effort: str | None, choice: ModelChoice) -> str | None:
     if problem:
         raise ConfigError(f"--effort {problem}")
     return effort
+
+
+def _judging(
+    loaded: Loaded, environ: Mapping[str, str], options: SessionOptions
+) -> tuple[RulePolicy, Sources]:
+    """The policy, and where the servers come from that it judges calls of."""
+    sources = Sources(loaded, environ)
+    interactive = options.interactive
+    return make_policy(loaded, environ, interactive=interactive, sources=sources), sources
 
 
 def _more_rooms(

@@ -48,6 +48,7 @@ VARIABLES: Mapping[str, str] = {
     "tool.open_world": "bool",
     "tool.read_only": "bool",
     "tool.server": "string",
+    "tool.source": "string",
     "user.claims": "map(string, dyn)",
     "user.id": "string",
     "user.issuer": "string",

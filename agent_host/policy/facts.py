@@ -37,10 +37,12 @@ _BROKEN = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What is known outside of a conversation. `now`: seconds since 1970 (wall clock)."""
+    """What is known outside of a conversation. `now`: seconds since 1970 (wall clock). `source`
+    returns where a server comes from, by its name; None if that is not known."""
 
     now: float
     interactive: bool = False
+    source: Callable[[str], str | None] = field(default=lambda _: None, compare=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,6 +226,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "tool.open_world": lambda f: not (f.tool.trusted and f.tool.annotations.open_world is False),
     "tool.read_only": lambda f: f.tool.read_only,
     "tool.server": lambda f: f.tool.server,
+    "tool.source": lambda f: f.moment.source(f.tool.server),
     "user.id": lambda f: f.principal.id,
     "user.issuer": lambda f: f.principal.authenticated_by,
     "user.roles": lambda f: list(f.principal.roles),

@@ -116,6 +116,7 @@ _OF_ALL = {
 _OF_ANY_TOOL = {
     "tool.name": _TEXT,
     "tool.server": _TEXT,
+    "tool.source": _TEXT,
     "tool.labels": _WORDS,
     "tool.new": _TRUTH,
     "tool.read_only": _TRUTH,

@@ -10,6 +10,7 @@ from agent_host.core.conversation import Conversation
 from agent_host.core.errors import ConfigError
 from agent_host.core.types import ApprovalTerms, LabelSeen
 from agent_host.host import make_policy
+from agent_host.host.sources import Sources
 from tests.policy.made import config, decide, tool
 
 
@@ -129,3 +130,55 @@ def test_the_fingerprint_is_of_the_rules_of_all_files(tmp_path):
     one = made(tmp_path, ALLOWS, layer("user", rules=[rule()])).fingerprint
     other = made(tmp_path, ALLOWS, layer("organisation", rules=[rule()])).fingerprint
     assert len({plain, one, other}) == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://pay.example.com/mcp",
+        "https://Pay.EXAMPLE.com:443/mcp",
+        "https://user:word@pay.example.com./mcp",
+        "https://${env:WHERE}/mcp",
+        "https://${env:NOWHERE}/mcp",
+    ],
+)
+def test_a_rule_about_where_a_server_comes_from_holds_whatever_it_is_called(tmp_path, url):
+    when = 'tool.source.startsWith("https://pay.example.com/")'
+    above = layer("organisation", rules=[rule(effect="deny", when=when)])
+    text = f'{ALLOWS}[servers.innocent]\nurl = "{url}"\n'
+    loaded = replace(config(tmp_path, text), above=(above,))
+    environ = {"AGENT_HOST_STATE": str(tmp_path), "WHERE": "pay.example.com"}
+    policy = make_policy(loaded, environ, clock=lambda: 1000.0)
+    judged = replace(tool(), server="innocent")
+    assert decide(policy, about=judged).decision == "deny"
+
+
+def test_another_url_and_a_command_are_sources_of_their_own(tmp_path):
+    rules = r"""
+[[policy.rules]]
+id = "here"
+when = 'tool.source == "https://pay.example.com:8443/mcp?a=1"'
+effect = "allow"
+[[policy.rules]]
+id = "program"
+when = '''tool.source == "npx -y server-files '/a b'"'''
+effect = "allow"
+[servers.one]
+url = "https://pay.example.com:8443/mcp?a=1"
+[servers.two]
+command = "npx"
+args = ["-y", "server-files", "/a b"]
+"""
+    policy = made(tmp_path, rules)
+    for name, expected in {"one": "here", "two": "program", "three": "default"}.items():
+        assert decide(policy, about=replace(tool(), server=name)).rule == expected
+
+
+def test_what_was_read_anew_is_where_servers_come_from_then(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    sources = Sources(config(tmp_path / "a", '[servers.s]\nurl = "https://a.example/"\n'), {})
+    assert sources("s") == "https://a.example/"
+    assert sources("host") == "host"
+    sources.replace(config(tmp_path / "b", '[servers.s]\nurl = "https://[::1]:80/x"\n'))
+    assert sources("s") == "https://[::1]:80/x"
