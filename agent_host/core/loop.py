@@ -228,7 +228,7 @@ def _stopped(c: Conversation, s: CallState) -> tuple[ToolErrorKind, str] | None:
     if not c.interrupted and c.limit is None:
         return None
     if s.in_doubt:
-        return _UNKNOWN
+        return UNKNOWN
     if c.interrupted:
         return "cancelled", "not executed: the user stopped this step"
     return "limit", "not executed: a limit of this run is reached"
@@ -241,7 +241,7 @@ def _unusable(s: CallState, tools: Mapping[str, Tool]) -> tuple[ToolErrorKind, s
         return "malformed_call", "not executed: the arguments are not a JSON object; send it again"
     if s.call.name not in tools:
         if s.in_doubt:
-            return _UNKNOWN
+            return UNKNOWN
         return "unknown_tool", f"not executed: there is no tool {s.call.name}"
     return None
 
@@ -252,7 +252,7 @@ def _forbidden(s: CallState) -> tuple[ToolErrorKind, str] | None:
         return "denied", f"not executed: policy denies this call (rule {s.rule}){why}"
     if s.approval == "deny":
         if s.in_doubt:
-            return _UNKNOWN
+            return UNKNOWN
         if s.expired:
             return "denied", "not executed: nobody approved this call in time"
         said = f": {s.feedback}" if s.feedback else ""
@@ -279,14 +279,15 @@ def _replaced(
     if shown is None or shown.fingerprint == tools[s.call.name].fingerprint:
         return None
     if s.in_doubt:
-        return _UNKNOWN
+        return UNKNOWN
     return "changed", "not executed: the definition of the tool changed after a human approved it"
 
 
-_UNKNOWN: tuple[ToolErrorKind, str] = (
+UNKNOWN: tuple[ToolErrorKind, str] = (
     "outcome_unknown",
     (
         "outcome unknown: the host stopped while this call was running; it may or may not have "
         "taken effect. Check before you repeat it"
     ),
 )
+"""What is said of a call of which nobody knows whether it ran."""

@@ -55,7 +55,11 @@ class Judge:
         self._record(state, tool, self._judge(state, tool, state.arguments))
 
     def finish(self, call_id: str, error: ToolErrorKind, text: str) -> None:
-        """Give a call a result that certainly did not run, or of which that is not known."""
+        """Give a call a result that certainly did not run, or of which that is not known. One
+        that an earlier process started may have run, whatever keeps it from running again."""
+        state = self._session.conversation.call(call_id)
+        if error != "outcome_unknown" and state is not None and state.in_doubt:
+            error, text = "outcome_unknown", f"{loop.UNKNOWN[1]}. Not repeated: {text}"
         if error != "outcome_unknown":
             self._session.rooms.policy.end(self._session.conversation, call_id)
         result = ToolResult(call_id=call_id, content=(Text(text=text),), error=error)
@@ -103,6 +107,15 @@ class Judge:
             text = "not executed: the arguments changed after a human approved them"
             self.finish(state.call.id, "changed", text)
             return False
+        return True
+
+    def judge_again(self, state: CallState, tool: Tool) -> bool:
+        """Ask policy once more about a call that cannot be counted as it was allowed, and record
+        the answer if it denies, or asks for what nobody answered; False if there is none such."""
+        answer = self._judge(state, tool, state.arguments)
+        if not _stricter(answer, state):
+            return False
+        self._record(state, tool, answer)
         return True
 
     # -- policy ------------------------------------------------------------------------------
@@ -276,9 +289,14 @@ class Judge:
             self.finish(state.call.id, "invalid_arguments", text)
             return
         answer = self._judge(state, tool, arguments)
-        same = set(answer.rules) <= set(state.rules) and answer.terms in {state.terms, None}
-        if answer.decision == "deny" or (answer.decision == "ask" and not same):
+        if _stricter(answer, state):
             self._record(state, tool, answer)
+
+
+def _stricter(answer: PolicyAnswer, state: CallState) -> bool:
+    """Whether an answer denies, or asks what the yes to a call does not answer."""
+    same = set(answer.rules) <= set(state.rules) and answer.terms in {state.terms, None}
+    return answer.decision == "deny" or (answer.decision == "ask" and not same)
 
 
 def _unanswered(conversation: Conversation, call_id: str) -> bool:

@@ -124,7 +124,7 @@ class Performer:
                 ToolPaused(call_id=call_id, requests=result.requests, state=result.state)
             )
             return
-        if result.error in _NOT_RUN or not sent:
+        if (result.error in _NOT_RUN or not sent) and not state.in_doubt:
             session.rooms.policy.end(session.conversation, call_id)
         labels = self._labels(tool, result) if sent else ()
         whole = replace(result, call_id=call_id, labels=labels)
@@ -149,12 +149,13 @@ class Performer:
         return tuple(sorted(found))
 
     def _counted(self, state: CallState, tool: Tool) -> bool:
-        """Count the call in the running totals; one that cannot be counted does not run."""
+        """Count the call in the running totals; one that cannot be counted does not run. Where
+        others counted while a human thought, policy has another word."""
         session = self._session
         problem = session.rooms.policy.begin(
             state.call, state.arguments, tool, session.conversation, session.principal
         )
-        if problem is not None:
+        if problem is not None and not self._judge.judge_again(state, tool):
             self._judge.finish(state.call.id, "denied", f"not executed: {problem}")
         return problem is None
 

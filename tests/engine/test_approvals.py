@@ -429,6 +429,39 @@ def test_a_call_that_never_reached_its_server_is_taken_back():
     assert policy.counted == policy.taken_back == ["a"]
 
 
+class Moved(TablePolicy):
+    """Finds, when a call is about to run, that others have counted since: policy then says
+    `later`."""
+
+    def __init__(self, later: PolicyAnswer) -> None:
+        super().__init__({"ask_me": "ask"})
+        self.later: PolicyAnswer | None = None
+        self._later = later
+
+    def decide(self, *about: Any) -> PolicyAnswer:
+        return self.later or PolicyAnswer(decision="ask", rule="default", rules=("default",))
+
+    def begin(self, *about: Any) -> str | None:
+        first, self.later = self.later is None, self._later
+        return "others were counted" if first or self._later.decision == "deny" else None
+
+
+# threat 45: several questions at once do not pass a limit together
+def test_what_policy_denies_by_the_time_it_would_run_is_denied_by_that_rule():
+    denies = PolicyAnswer(decision="deny", rule="limit", rules=("limit",), reason="500 a day")
+    s, _, world = run(always(yes("tester")), policy=Moved(denies))
+    assert (errors(s), world.done) == (["denied"], [])
+    assert "500 a day" in events(s, ToolFinished)[0].result.content[0].text
+    assert [d.rule for d in events(s, PolicyDecided)] == ["default", "limit"]
+
+
+def test_what_another_rule_asks_by_the_time_it_would_run_is_asked_again():
+    asks = PolicyAnswer(decision="ask", rule="limit", rules=("limit",))
+    s, _, world = run(always(yes("tester")), always(yes("tester")), policy=Moved(asks))
+    assert (errors(s), world.done) == ([None], ["a"])
+    assert [q.rules for q in events(s, ApprovalRequested)] == [("default",), ("limit",)]
+
+
 class Masks:
     """A vault that writes `[hidden]` for `4711` to the model, and back for the tool."""
 

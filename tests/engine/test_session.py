@@ -33,6 +33,7 @@ from tests.fakes.rooms import (
     AnsweringApprover,
     MemoryJournal,
     PlannedModel,
+    TablePolicy,
     Watcher,
     World,
     answer,
@@ -626,6 +627,27 @@ def test_a_call_in_doubt_runs_again_only_after_a_human_said_so():
         assert [e.in_doubt for e in events(s, ApprovalRequested)] == [True]
         assert [r.error for r in results(s).values()] == expected
         assert len(world.done) == (agreed == "approve")
+
+
+@pytest.mark.parametrize("why", ["policy", "server", "total"])
+def test_a_call_in_doubt_that_may_not_run_again_goes_on_counting(why):
+    journal, world, policy = MemoryJournal(), World(), TablePolicy({})
+    with pytest.raises(asyncio.CancelledError):
+        started_and_killed(journal)
+    if why == "policy":
+        policy.table = {"pay": "deny"}
+    elif why == "server":
+        gone = ToolResult(call_id="", content=(Text(text="gone"),), error="server_unavailable")
+        world.results["pay"] = gone
+    else:
+        policy.uncountable = "state.db is locked"
+    approver = AnsweringApprover({"in doubt": {"decision": "approve"}})
+    s = play(
+        lambda: session(journal, plan=[["pay"]], world=world, policy=policy, approver=approver)
+    )
+    expected = "server_unavailable" if why == "server" else "outcome_unknown"
+    assert [r.error for r in results(s).values()] == [expected]
+    assert policy.taken_back == []
 
 
 def started_and_killed(journal: MemoryJournal) -> None:
