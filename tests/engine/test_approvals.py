@@ -458,7 +458,7 @@ def test_what_policy_denies_by_the_time_it_would_run_is_denied_by_that_rule():
 def test_what_another_rule_asks_by_the_time_it_would_run_is_asked_again():
     asks = PolicyAnswer(decision="ask", rule="limit", rules=("limit",))
     s, _, world = run(always(yes("tester")), always(yes("tester")), policy=Moved(asks))
-    assert (errors(s), world.done) == ([None], ["a"])
+    assert (errors(s), world.done) == ([None], [("a", "ask_me")])
     assert [q.rules for q in events(s, ApprovalRequested)] == [("default",), ("limit",)]
 
 
