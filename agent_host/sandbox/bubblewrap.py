@@ -8,7 +8,7 @@ own, with nothing on it. Mounts go from the outer folder to the inner, so that w
 folder is what counts there; guarded files come last.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from agent_host.sandbox import system
@@ -20,7 +20,7 @@ TMP_BYTES = 512 * 1024 * 1024
 """What a private /tmp may hold, in memory, where no `memory` is set."""
 
 
-def arguments(wish: Wish, machine: Machine, parts: Iterable[str], cwd: str) -> list[str]:
+def arguments(wish: Wish, machine: Machine, parts: Sequence[str], cwd: str) -> list[str]:
     """Return bubblewrap's path and its arguments, without the program. `parts`: what belongs to
     the program; `cwd`: where it starts."""
     argv = [machine.bubblewrap, "--unshare-all", "--die-with-parent", "--new-session"]
@@ -40,20 +40,24 @@ def arguments(wish: Wish, machine: Machine, parts: Iterable[str], cwd: str) -> l
                 argv += ["--dir", folder]
     for option, real, named in _mounts(wish, parts, whole=whole):
         argv += [option, real, named]
-    argv += _kept(wish)
+    argv += _kept(wish, (*parts, *wish.program))
     if not whole:
         argv += ["--remount-ro", "/"]
     return [*argv, "--chdir", cwd]
 
 
-def _kept(wish: Wish) -> Iterator[str]:
-    """What is kept from a server in folders that it is granted."""
+def _kept(wish: Wish, parts: Iterable[str]) -> Iterator[str]:
+    """What is kept from a server in folders that it is granted, but for its own program."""
     for path in wish.guarded:
         if reached(path, wish.write) and Path(path).exists():
             yield from ("--ro-bind", path, path)
     for path in wish.hidden:
         if beside(path, (*wish.read, *wish.write)) and Path(path).is_dir():
-            yield from ("--tmpfs", path, "--remount-ro", path)
+            yield from ("--tmpfs", path)
+            for part in parts:
+                if inside(part, path):
+                    yield from ("--ro-bind", part, part)
+            yield from ("--remount-ro", path)
 
 
 def _links() -> Iterator[str]:

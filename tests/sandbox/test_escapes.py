@@ -375,7 +375,10 @@ def test_what_decides_over_servers_stays_as_it_is_in_a_folder_that_may_be_writte
     (project / "servers.toml").write_text("mine")
     (project / "transcripts").mkdir()
     (project / "transcripts" / "run.jsonl").write_text("what others said")
+    (project / "transcripts" / "tool").mkdir()
+    (project / "transcripts" / "tool" / "main").write_text("its own program")
     wish = {
+        "program": (str(project / "transcripts" / "tool"),),
         "write": [project],
         "guarded": (str(project / "servers.toml"), str(project / "servers.lock")),
         "hidden": (str(project / "transcripts"),),
@@ -391,11 +394,12 @@ attempt("write", lambda: open(project + "/servers.toml", "w").write("theirs"))
 attempt("replace", lambda: os.rename(project + "/servers.toml", project + "/old"))
 attempt("read", lambda: open(project + "/transcripts/run.jsonl").read())
 attempt("beside", lambda: open(project + "/other", "w").write("x"))
+attempt("own", lambda: open(project + "/transcripts/tool/main").read())
 """,
         project,
         **wish,
     )
-    assert found.pop("beside") == 1
+    assert (found.pop("beside"), found.pop("own")) == (1, "its own program")
     if cell.kind == "bubblewrap":
         assert set(found.values()) <= REFUSED
         assert (project / "servers.toml").read_text() == "mine"

@@ -295,3 +295,16 @@ def test_a_socket_in_a_folder_that_is_granted_is_reached_by_bubblewrap_alone(cel
         other = cell.tried(code, 0, folder / "db")
     assert granted["db"] == ("connected" if cell.kind == "bubblewrap" else "PermissionError")
     assert other["db"] in REFUSED
+
+
+@in_each_kind
+def test_without_scopes_the_hosts_abstract_sockets_stay_out_of_reach_too(cell):
+    older = replace(machine_of(cell.kind), landlock=min(REAL.landlock, 5))
+    if Sandbox(wish=Wish(server="s"), machine=older).kind != cell.kind:
+        return
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0agent-host-older")
+        abstract.listen()
+        code = CONNECTING + 'attempt("abstract", lambda: to("\\0agent-host-older", 1))\n'
+        found = cell.tried(code, 0, network="all", machine=older)
+    assert found["abstract"] in REFUSED
