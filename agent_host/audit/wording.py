@@ -56,7 +56,9 @@ def _model(e: Fields) -> str:
 
 
 def _decided(e: Fields, width: int) -> str:
-    word = {"allow": "allowed", "ask": "asks about", "deny": "denied"}.get(e["decision"], "judged")
+    word = {"allow": "allowed", "ask": "asks about", "deny": "denied"}.get(
+        str(e.get("decision")), "judged"
+    )
     rule = f" by {e['rule']}" if e.get("rule") else ""
     origin = f" ({e['rule_origin']})" if e.get("rule_origin") else ""
     return f"policy {word} {_call(e)} {_arguments(e, width)}{rule}{origin}{_because(e, width)}"

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
+from agent_host.audit.chain import ZERO, seal
 from agent_host.audit.files import files, lines_backwards
 from agent_host.audit.reading import Query, newest, one, parsed, select
+from agent_host.audit.wording import _SENTENCES, sentence
 from tests.audit.made import entries_of, entry, lines_of, log_in, time_of, written
 
 
@@ -115,3 +117,9 @@ def test_members_have_the_types_that_are_expected_of_them():
     assert found["rules"] == ["one"]
     assert found["arguments"] == {"": [1]}
     assert parsed(b'{"seq":1}') is None
+
+
+@pytest.mark.parametrize("kind", sorted(_SENTENCES))
+def test_an_entry_that_lacks_everything_is_still_a_sentence(kind):
+    line = seal({"type": kind, "time": "2026-11-25T10:00:00Z"}, 1, ZERO)[0]
+    assert sentence(parsed(line))

@@ -1,5 +1,6 @@
 """What was done to a log is named, where it was done."""
 
+import hashlib
 import json
 import tempfile
 from functools import cache
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent_host.audit.anchors import Anchor, anchors
 from agent_host.audit.canonical import canonical
-from agent_host.audit.chain import seal
+from agent_host.audit.chain import ZERO, seal
 from agent_host.audit.files import files
 from agent_host.audit.keys import Signer, statement
 from agent_host.audit.retention import STUB, begins_at, retire, retired
@@ -287,3 +288,20 @@ def test_what_is_no_checkpoint_is_refused():
 
 def test_an_empty_folder_has_no_entries(tmp_path):
     assert verify(tmp_path / "nothing").entries == 0
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "entries_missing", "torn_end"])
+@pytest.mark.parametrize(
+    "rest", [b"garbage", b'"n":' + b"9" * 6000, b'"x":' + b"[" * 30000 + b"]" * 30000]
+)
+def test_what_was_sealed_anew_and_is_no_json_is_named(tmp_path, kind, rest):
+    first, prev = seal({"type": "file_begun", "time": "2026-11-25T10:00:00Z"}, 1, ZERO)
+    body = b'{"seq":2,"prev":"%s","time":"2026-11-25T10:00:00Z","type":"%s","run":"",%s' % (
+        prev.encode(),
+        kind.encode(),
+        rest,
+    )
+    own = hashlib.sha256(body).hexdigest().encode()
+    (tmp_path / "audit-000000000001.jsonl").write_bytes(first + body + b',"hash":"' + own + b'"}\n')
+    finding = verify(tmp_path).finding
+    assert (finding.kind, finding.seq, finding.line) == ("changed", 2, 2)
