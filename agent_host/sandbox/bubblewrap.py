@@ -34,10 +34,9 @@ def arguments(wish: Wish, machine: Machine, parts: Sequence[str], cwd: str) -> l
         size = TMP_BYTES if wish.memory is None else wish.memory << 20
         argv += ["--size", str(size)]
     argv += ["--tmpfs", TMP]
-    if not whole:
-        for folder in (wish.home, cwd):
-            if folder not in ("", "/"):
-                argv += ["--dir", folder]
+    for folder in (wish.home, cwd):
+        if folder not in ("", "/") and (not whole or inside(folder, TMP)):
+            argv += ["--dir", folder]
     for option, real, named in _mounts(wish, parts, whole=whole):
         argv += [option, real, named]
     argv += _kept(wish, (*parts, *wish.program))
@@ -70,8 +69,8 @@ def _mounts(wish: Wish, parts: Iterable[str], *, whole: bool) -> list[tuple[str,
     readable = [*system.readable(network=wish.network == "all"), *system.folders()]
     readable += [*parts, *wish.program]
     mounts: dict[str, tuple[str, str]] = {}
-    if not whole:
-        for path in readable:
+    for path in readable:
+        if not whole or inside(path, TMP):  # its own /tmp lies over the system's
             mounts[path] = ("--ro-bind", path)
     for option, grants in (("--ro-bind", wish.read), ("--bind", wish.write)):
         for grant in grants:
@@ -92,6 +91,6 @@ def _is_shown(place: str, mount: tuple[str, str], mounts: dict[str, tuple[str, s
     if real != place:
         return False
     outer = max((p for p in mounts if p != place and inside(place, p)), key=len, default=None)
-    if outer is None:
+    if outer is None or (inside(place, TMP) and not inside(outer, TMP)):
         return False
     return mounts[outer] == (option, outer)

@@ -22,6 +22,7 @@ from agent_host.sandbox.machine import Machine
 from agent_host.sandbox.wish import Wish
 from agent_host.servers.confinement import Confinement
 from agent_host.servers.spec import HttpSpec, Reply, StdioSpec
+from agent_host.servers.transports.process import SpawnFailure, start
 from tests.fakes.cells import NOTHING, REAL, Cell, has
 from tests.fakes.hosting import call, hostile, running, said
 
@@ -324,3 +325,36 @@ def test_what_a_program_needs_is_a_value_that_can_be_shown(tmp_path):
     assert confined.argv[-1] == "--"
     assert "canary" not in json.dumps(confined.argv)
     assert confined.shields == 1
+
+
+def test_processes_are_limited_inside_bubblewrap_or_above_what_the_user_runs(tmp_path):
+    def options(found):
+        wish = Wish(server="s", processes=8)
+        confined = Sandbox(wish=wish, machine=found).wrap("/bin/true", (), {}, str(tmp_path))
+        if confined.scratch:
+            Path(confined.scratch).rmdir()
+        return dict(a.split("=", 1) for a in confined.argv if "=" in a)
+
+    assert options(BOTH)["inside"] == "9"
+    assert "nproc" not in options(BOTH)
+    for counted in (RULES, replace(BOTH, counts_inside=False)):
+        assert "inside" not in options(counted)
+        assert int(options(counted)["nproc"]) > 8 + 1
+
+
+def test_where_the_loopback_cannot_be_held_rules_leave_the_rest_of_the_network(tmp_path):
+    wish = Wish(server="s", network="loopback")
+    confined = Sandbox(wish=wish, machine=replace(RULES, loopback=False)).wrap(
+        "/bin/true", (), {"TMPDIR": str(tmp_path)}, str(tmp_path)
+    )
+    assert not [a for a in confined.argv if a.startswith("listener=")]
+    assert confined.scratch.startswith(str(tmp_path))
+    assert confined.environ == {"TMPDIR": confined.scratch}
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_made_is_a_failure_and_no_exception(tmp_path):
+    sandbox = Sandbox(wish=Wish(server="s"), machine=RULES)
+    found = sandbox.wrap("/bin/true", (), {"TMPDIR": str(tmp_path / "none")}, str(tmp_path))
+    assert found == "its folder for temporary files cannot be made: No such file or directory"
+    spec = StdioSpec(name="s", command="true", env={"TMPDIR": "/nowhere"}, sandbox=sandbox)
+    assert isinstance(start(spec, os.environ), SpawnFailure)

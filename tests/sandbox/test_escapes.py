@@ -403,3 +403,29 @@ attempt("own", lambda: open(project + "/transcripts/tool/main").read())
     if cell.kind == "bubblewrap":
         assert set(found.values()) <= REFUSED
         assert (project / "servers.toml").read_text() == "mine"
+
+
+@in_each_kind
+def test_who_may_read_everything_still_changes_and_reaches_nothing(cell, elsewhere):
+    found = cell.tried(
+        """
+home = sys.argv[1]
+attempt("key", lambda: open(home + "/.ssh/id_rsa").read())
+attempt("write", lambda: open(home + "/new", "w"))
+attempt("cwd", lambda: open("new", "w"))
+attempt("system", lambda: open("/usr/new", "w"))
+attempt("sockets", lambda: socket.socket(socket.AF_UNIX))
+attempt("other", lambda: open(f"/proc/{sys.argv[2]}/environ").read())
+attempt("network", lambda: socket.create_connection(("192.0.2.1", 9), 5))
+attempt("own", lambda: open(os.environ.get("TMPDIR", "/tmp") + "/x", "w").write("x"))
+""",
+        elsewhere,
+        os.getpid(),
+        read=["/", elsewhere / ".ssh"],
+    )
+    assert (found.pop("key"), found.pop("own")) == ("PRIVATE KEY", 1)
+    new = found.pop("cwd"), found.pop("write")
+    assert cell.kind == "bubblewrap" or set(new) <= REFUSED
+    assert not (elsewhere / "new").exists()
+    assert not (cell.folder / "new").exists()
+    assert set(found.values()) <= REFUSED
