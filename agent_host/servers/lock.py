@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -145,9 +146,9 @@ class Lock:
         held = self._servers.get(server)
         if held is None:
             file = self._file
-            raw = file.servers.get(server)
             lost = Pinned(lost=bool(file.problem))
-            held = lost if raw is None else read_pinned(server, raw, file.version)
+            known = server in file.servers
+            held = read_pinned(server, file.servers[server], file.version) if known else lost
             self._servers[server] = held
         return held
 
@@ -391,7 +392,11 @@ def _load(path: Path) -> _File:
     """What a file holds. Never raises."""
     shown = clean_line(str(path))
     try:
-        with path.open("rb") as file:
+        # A pipe that waits there would be waited for without end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return _lost(shown, "is no file")
             data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
         return _File({})

@@ -571,3 +571,19 @@ def test_who_cannot_be_the_only_writer_says_so(tmp_path, monkeypatch):
     fcntl.flock(holder, fcntl.LOCK_EX)
     assert "another agent-host is writing it" in lock.save()
     os.close(holder)
+
+
+def test_an_entry_that_is_nothing_is_no_server_that_was_never_seen(tmp_path):
+    path = tmp_path / "servers.lock"
+    path.write_text('{"format": 2, "servers": {"s": null}}')
+    met = Lock.read(path).meet(SPEC, tools())
+    assert met.tools == ()
+    assert {one.why for one in met.withheld} == {"lost"}
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path):
+    path = tmp_path / "servers.lock"
+    os.mkfifo(path)
+    lock = Lock.read(path)
+    assert "is no file" in lock.problem
+    assert lock.meet(SPEC, tools()).tools == ()
