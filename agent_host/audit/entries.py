@@ -77,6 +77,10 @@ class Projection:
         """Say for whom what follows is done."""
         self._who = who
 
+    def propose(self, call_id: str, arguments: JsonObject) -> None:
+        """Say what arguments a call has that no model asked for."""
+        self._call(call_id).proposed = arguments
+
     def resume(self, conversation: Conversation) -> None:
         """Go on with a run whose records were taken before."""
         if conversation.origin is not None:

@@ -1,7 +1,8 @@
 """`agent-host tools`: the servers' tools, listed, searched, shown, checked for a model, called.
 
 A call by hand is no run: policy is not asked, because the human who would be asked has typed the
-call, and no transcript is written; the audit log has it. Arguments are validated as a model's are.
+call (but see `host.by_hand`), and no transcript is written; the audit log has it. Arguments are
+validated as a model's are.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.host.audit import HandCall
+from agent_host.host.by_hand import CALL, TypedCall
 from agent_host.ports import CallContext
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.records.redact import Redactor
@@ -51,8 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     call = actions.add_parser(
         "call",
         help="call a tool by hand",
-        description="Call a tool by hand. You typed it, so policy is not asked; it is no run, "
-        "so it has no transcript, only entries in the audit log.",
+        description="Call a tool by hand. You typed it, so policy is not asked, unless there is an "
+        "organisation's file; it is no run, so it has no transcript, only entries in the audit "
+        "log.",
     )
     configure_search(actions.add_parser("search", help="find tools by what they do"))
     configure_check(actions.add_parser("check", help="say what of the tools a model is told"))
@@ -82,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
     return with_servers(
         loaded,
         only,
-        lambda pool: _execute(pool, options, model, audited),
+        lambda pool: _execute(pool, loaded, options, model, audited),
         elicitation=calling and can_ask(),
         acting=calling,
         redactor=redactor,
@@ -115,6 +118,7 @@ def _model(loaded: Loaded, name: str | None) -> ModelChoice:
 
 async def _execute(
     pool: Pool,
+    loaded: Loaded,
     options: argparse.Namespace,
     model: ModelChoice | None,
     audited: Callable[[Principal], HandCall],
@@ -130,7 +134,7 @@ async def _execute(
     tool = _find(pool, options.name)
     if options.action == "show":
         return _show(tool, pool.states().get(tool.name), as_json=options.json)
-    return await _call(pool, tool, options, audited)
+    return await _call(pool, loaded, tool, options, audited)
 
 
 def _list(pool: Pool, *, as_json: bool) -> int:
@@ -256,6 +260,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 async def _call(
     pool: Pool,
+    loaded: Loaded,
     tool: Tool,
     options: argparse.Namespace,
     audited: Callable[[Principal], HandCall],
@@ -264,10 +269,20 @@ async def _call(
     problem = pool.validate(tool, arguments)
     if problem is not None:
         raise UsageError(f"{clean_line(tool.name)}: {clean_line(problem, 1000)}")
-    context = CallContext(call_id="by-hand", principal=pool.principal, progress=_progress)
+    context = CallContext(call_id=CALL, principal=pool.principal, progress=_progress)
     audit = audited(pool.principal)
+    interactive = sys.stdin.isatty()
+    typed = TypedCall(loaded, os.environ, tool, arguments, pool.principal, interactive=interactive)
+    if typed.decided is not None:
+        audit.judged(typed.decided, arguments)
+    if typed.refused:
+        said = (Text(text=f"not executed: {typed.refused}"),)
+        audit.finished(ToolResult(call_id=CALL, content=said, error="denied"))
+        sys.stderr.write(f"denied: {clean(typed.refused)}\n")
+        return ExitStatus.REFUSED
     audit.started(tool, arguments)
     result = await call_asking(pool, tool, arguments, context)
+    typed.ended(result.error)
     audit.finished(result)
     if options.json:
         sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")

@@ -27,7 +27,13 @@ from agent_host.config.record_tables import AuditConfig
 from agent_host.config.values import seconds
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import RecordError
-from agent_host.core.events import ModelResponded, Record, ToolFinished, ToolStarted
+from agent_host.core.events import (
+    ModelResponded,
+    PolicyDecided,
+    Record,
+    ToolFinished,
+    ToolStarted,
+)
 from agent_host.core.types import JsonObject, Principal, Tool, ToolResult
 from agent_host.host.secrets import Secrets
 from agent_host.ports import Journal
@@ -247,6 +253,11 @@ class HandCall:
         self._projection.act_for(who)
         self._redactor = redactor
 
+    def judged(self, decided: PolicyDecided, arguments: JsonObject) -> None:
+        """Write what policy said of the call."""
+        self._projection.propose(decided.call_id, arguments)
+        self._take(decided)
+
     def started(self, tool: Tool, arguments: JsonObject) -> None:
         """Write, on disk, that a call is about to be made."""
         self._take(
@@ -262,12 +273,12 @@ class HandCall:
             self._log.sync()
 
     def finished(self, result: ToolResult) -> None:
-        """Write what became of it."""
+        """Write what became of it, or that it did not run."""
         self._take(ToolFinished(result=result))
         if self._log is not None:
             self._log.close()
 
-    def _take(self, event: ToolStarted | ToolFinished) -> None:
+    def _take(self, event: PolicyDecided | ToolStarted | ToolFinished) -> None:
         if self._log is None:
             return
         record = Record(seq=0, at=_now(), run_id="", event=event)

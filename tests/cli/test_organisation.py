@@ -104,6 +104,52 @@ def test_what_it_denies_is_denied_whatever_a_trusted_project_says(org, project):
     assert done.returncode == 4, done.stderr
 
 
+CALL = ("tools", "call", "--trust", "orders__refund_order", "order_id=12345", "reason=x")
+
+
+def audited(org, project):
+    lines = org("audit", "export", "--format", "jsonl").stdout.splitlines()
+    mine = [e for e in map(json.loads, lines) if e.get("project") == str(project / "servers.toml")]
+    return [(e["type"], e.get("rule")) for e in mine if e.get("tool")]
+
+
+def test_what_it_denies_is_denied_to_who_types_the_call_too(org, project):
+    done = org(*CALL, "amount=5")
+    assert done.returncode == 4, done.stderr
+    assert f"(rule org-no-refunds ({FILE}:5)): refunds are made by people" in done.stderr
+    assert audited(org, project) == [
+        ("policy_decided", "org-no-refunds"),
+        ("call_refused", "org-no-refunds"),
+    ]
+
+
+ASKS = """\
+[policy.totals.day]
+tools = ["refund_*"]
+value = "args.amount"
+[[policy.rules]]
+id = "org-day"
+tools = ["refund_*"]
+when = 'total_after("day") > 20'
+effect = "ask"
+approvers = ["finance"]
+"""
+
+
+def test_a_call_by_hand_counts_and_takes_the_yes_of_those_who_may_give_it(org, etc):
+    (etc / "policy.toml").write_text(ASKS)
+    assert org(*CALL, "amount=15").returncode == 0
+    done = org(*CALL, "amount=6")
+    assert done.returncode == 4, done.stderr
+    assert "it takes somebody with the role finance; ask for it in a run" in done.stderr
+    assert org(*CALL, "amount=5").returncode == 0
+    (etc / "policy.toml").write_text(ASKS + '[policy.roles]\nfinance = ["root"]\n')
+    assert org(*CALL, "amount=6").returncode == 0
+    (etc / "policy.toml").write_text(ASKS.replace("finance", "x") + "approvals = 2\n")
+    done = org(*CALL, "amount=6")
+    assert done.returncode == 4, done.stderr
+
+
 def test_config_show_names_every_file_and_every_rules_place(org, environment):
     own = Path(environment["HOME"]) / ".config/agent-host/policy.toml"
     own.parent.mkdir(parents=True)
