@@ -93,7 +93,8 @@ sys.stdin.read()
 def test_a_keeper_that_is_killed_does_not_leave_a_confined_server(cell):
     # What detached itself only a namespace of processes still reaches.
     alone = "import time; print('READY', flush=True); time.sleep(600)"
-    process = started(cell, DETACHING if cell.kind == "bubblewrap" else alone)
+    code = DETACHING if cell.kind == "bubblewrap" else alone
+    process = started(cell, code, environ={**os.environ, "TMPDIR": str(cell.folder)})
     family = below(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     assert_gone(family)
