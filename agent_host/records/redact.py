@@ -23,6 +23,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from agent_host.core.events import Ephemeral, Record
+from agent_host.core.types import Resource
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, members
 from agent_host.records.forms import Needles
 from agent_host.records.marks import MARK, Marks
@@ -52,7 +53,7 @@ _AS_IT_IS = frozenset(
 """Fields of dataclasses in which nothing is looked for by its form."""
 
 _NOT_FOUND_IN = _AS_IT_IS | {"data"}
-_TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "application/toml")
+_MEDIA = ("image/", "audio/", "video/")
 
 
 _LIVE: "weakref.WeakSet[Redactor]" = weakref.WeakSet()
@@ -260,7 +261,7 @@ class Redactor:
         kind: type = type(value)
         fixed = _keywords(kind)
         new = {
-            name: self._value(item, depth + 1, find=find and name not in _NOT_FOUND_IN)
+            name: self._value(item, depth + 1, find=find and _is_searched(kind, name))
             for name, item in members(value).items()
             if name not in fixed
         }
@@ -270,8 +271,8 @@ class Redactor:
         return replace(value, **changed) if changed else value
 
     def _media(self, data: str, media_type: str) -> str:
-        """A file in base64; one of text is looked into."""
-        if self.finder is None or not media_type.startswith(_TEXTUAL):
+        """A file in base64; one of text, whatever it is called, is looked into."""
+        if self.finder is None or media_type.startswith(_MEDIA):
             return data
         try:
             text = base64.b64decode(data).decode("utf-8")
@@ -284,6 +285,11 @@ class Redactor:
 
 
 _LONGEST_MEMBER = 500
+
+
+def _is_searched(kind: type, name: str) -> bool:
+    """Whether secrets are looked for by their form in that field of a dataclass."""
+    return name not in _NOT_FOUND_IN or (kind is Resource and name == "name")
 
 
 def _apart(first: list[Cut], more: list[Cut]) -> list[Cut]:

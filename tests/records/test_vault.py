@@ -120,3 +120,16 @@ def test_without_hiding_a_result_is_the_same_object():
     before = result(Text(text=TOKEN))
     assert vault(hide=False).conceal(before) is before
     assert TOKEN not in repr(vault())
+
+
+def test_names_of_resources_and_files_of_any_kind_but_media_are_concealed():
+    blob = base64.b64encode(f"key={TOKEN}\n".encode()).decode()
+    before = result(
+        Resource(uri="file:///a", name=f"key {TOKEN}"),
+        Resource(uri="file:///.env", media_type="application/octet-stream", data=blob),
+        Resource(uri="file:///b", data=base64.b64encode(b"\xff\xfe\x00").decode()),
+    )
+    link, file, binary = vault().conceal(before).content
+    assert TOKEN not in link.name
+    assert TOKEN.encode() not in base64.b64decode(file.data)
+    assert binary is before.content[2]
