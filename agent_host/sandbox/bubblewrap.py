@@ -29,7 +29,9 @@ def arguments(wish: Wish, machine: Machine, parts: Sequence[str], cwd: str) -> l
         argv.append("--share-net")
     whole = any(grant.real == "/" for grant in wish.read)
     argv += ["--ro-bind", "/", "/"] if whole else [*_links()]
-    argv += ["--proc", "/proc", "--dev", "/dev"]
+    # What sets up the kernel asks for root's number and for no capability, and bubblewrap takes a
+    # folder that root cannot write into for one in which root can change nothing.
+    argv += ["--proc", "/proc", "--ro-bind-try", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     if machine.sized_tmpfs:
         size = TMP_BYTES if wish.memory is None else wish.memory << 20
         argv += ["--size", str(size)]

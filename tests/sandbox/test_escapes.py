@@ -429,3 +429,17 @@ attempt("own", lambda: open(os.environ.get("TMPDIR", "/tmp") + "/x", "w").write(
     assert not (elsewhere / "new").exists()
     assert not (cell.folder / "new").exists()
     assert set(found.values()) <= REFUSED
+
+
+@in_each_kind
+def test_the_kernel_is_not_set_up_anew_not_even_as_root(cell):
+    found = cell.tried(
+        """
+attempt("cores", lambda: open("/proc/sys/kernel/core_pattern", "r+"))
+attempt("helper", lambda: open("/proc/sys/kernel/modprobe", "r+"))
+attempt("trigger", lambda: open("/proc/sysrq-trigger", "w"))
+attempt("still read", lambda: open("/proc/sys/kernel/ostype").read())
+"""
+    )
+    found.pop("still read")
+    assert set(found.values()) <= REFUSED
