@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from agent_host.audit.reading import parsed
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
 
+_HASH = re.compile("[0-9a-f]{64}")
 MAX_ENTRIES = 256
 MAX_BYTES = 1024 * 1024
 LOG_ITSELF = frozenset(
@@ -197,9 +199,24 @@ def read_state(path: Path) -> State | None:
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
         cursor = Cursor(**data.pop("cursor"))
-        return replace(State(**data), cursor=cursor)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        state = replace(State(**data), cursor=cursor)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return state if _is_sound(state) else None
+
+
+def _is_sound(state: State) -> bool:
+    """Whether a state is one that `save` wrote, as far as its values tell."""
+    cursor = state.cursor
+    texts = (state.to, state.project, state.problem, state.problem_since, cursor.file, cursor.hash)
+    counts = (state.sent, state.failures, state.refused, state.lost, cursor.offset, cursor.seq)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        and type(state.not_before) in (int, float)
+        and (not cursor.file or first_seq(Path(cursor.file)) > 0)
+        and _HASH.fullmatch(cursor.hash) is not None
+    )
 
 
 def states(folder: Path) -> list[State]:

@@ -401,6 +401,27 @@ def test_the_place_of_a_collector_is_private_and_survives_damage(tmp_path, colle
     assert collector.seen == [numbers(4), numbers(4)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"cursor": {"file": 5}}',
+        '{"cursor": {"file": "../../etc/passwd", "offset": -5, "seq": "x"}}',
+        '{"cursor": {}, "not_before": "x", "failures": "y"}',
+        '{"cursor": {}, "failures": 1e999, "sent": null, "problem": 5}',
+        '{"cursor": {"file": "audit-000000000001.jsonl", "offset": 1e300}}',
+        '{"cursor": {"hash": "\\ud800", "file": "a\\u0000b"}}',
+    ],
+)
+def test_a_place_of_a_collector_that_nobody_wrote_so_begins_again(tmp_path, collector, text):
+    written(tmp_path, 3)
+    made = sender(tmp_path, collector)
+    made.send()
+    [path] = tmp_path.glob("sent-*.json")
+    path.write_text(text)
+    assert made.send().problem == ""
+    assert states(tmp_path)[0].cursor.seq == made.spool.state().cursor.seq > 0
+
+
 def test_a_folder_that_cannot_be_written_stops_the_sender_and_says_so(tmp_path, collector):
     folder = written(tmp_path, 1)
     here = sender(folder, collector)
