@@ -413,13 +413,13 @@ def test_the_place_of_a_collector_is_private_and_survives_damage(tmp_path, colle
     ],
 )
 def test_a_place_of_a_collector_that_nobody_wrote_so_begins_again(tmp_path, collector, text):
-    written(tmp_path, 3)
-    made = sender(tmp_path, collector)
+    folder = written(tmp_path, 3)
+    made = sender(folder, collector)
     made.send()
-    [path] = tmp_path.glob("sent-*.json")
+    [path] = folder.glob("sent-*.json")
     path.write_text(text)
     assert made.send().problem == ""
-    assert states(tmp_path)[0].cursor.seq == made.spool.state().cursor.seq > 0
+    assert states(folder)[0].cursor.seq == made.spool.state().cursor.seq > 0
 
 
 def test_a_folder_that_cannot_be_written_stops_the_sender_and_says_so(tmp_path, collector):
