@@ -28,6 +28,8 @@ MAX_ARGUMENTS = 16 * 1024
 MAX_TEXT = 500
 MAX_NAME = 200
 MAX_NAMES = 50
+_ROOM = 64 * 1024
+"""Bytes of a line for what is not arguments; with three times those it is below MAX_LINE."""
 
 _ARGUMENTS = ("arguments", "proposed", "approved")
 
@@ -104,12 +106,10 @@ class Projection:
             "who_from": who.authenticated_by,
             "project": self._facts.project,
         }
-        entry = {
-            key: value if key in _ARGUMENTS else _bounded(value)
-            for key, value in (common | made).items()
-            if value not in (None, "", [], ())
+        said = {
+            key: value for key, value in (common | made).items() if value not in (None, "", [], ())
         }
-        return [{**entry, "time": record.at, "run": record.run_id}]
+        return [{**_fitted(said), "time": record.at, "run": record.run_id}]
 
     # -- the run -----------------------------------------------------------------------------
 
@@ -424,16 +424,32 @@ def _known(state: CallState) -> _Call:
 
 def bounded(fields: Fields) -> Fields:
     """Return what a caller says of an act, cut as an entry's texts are."""
-    return {key: _bounded(value) for key, value in fields.items()}
+    return _fitted(fields)
 
 
-def _bounded(value: Any) -> Any:
-    """Texts and lists of names, cut visibly."""
+def _fitted(fields: Fields) -> Fields:
+    """Cut what is said of an act so that its line is none that is too long to be an entry: beside
+    arguments, which have a bound of their own. A letter may take twelve bytes there."""
+    cut = fields
+    for part in (1, 4, 16):
+        cut = {k: v if k in _ARGUMENTS else _bounded(v, part) for k, v in fields.items()}
+        texts = [value for key, value in cut.items() if key not in _ARGUMENTS]
+        if 12 * sum(map(_characters, texts)) <= _ROOM or len(canonical(texts)) <= _ROOM:
+            break
+    return cut
+
+
+def _characters(value: Any) -> int:
+    return sum(map(len, value)) if isinstance(value, list) else len(str(value))
+
+
+def _bounded(value: Any, part: int) -> Any:
+    """Texts and lists of names, cut visibly, to a part of the usual length."""
     if isinstance(value, str):
-        return clip(value, MAX_TEXT)
+        return clip(value, MAX_TEXT // part)
     if not isinstance(value, list):
         return value
-    names = [clip(str(name), MAX_NAME) for name in value[:MAX_NAMES]]
+    names = [clip(str(name), MAX_NAME // part) for name in value[: MAX_NAMES // part]]
     more = len(value) - len(names)
     return [*names, f"… and {more} more"] if more else names
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from agent_host.audit.canonical import canonical, digest
-from agent_host.audit.entries import MAX_ARGUMENTS, SILENT, Facts, Projection
+from agent_host.audit.chain import MAX_LINE, ZERO, seal
+from agent_host.audit.entries import MAX_ARGUMENTS, SILENT, Facts, Projection, bounded
 from agent_host.core import events as e
 from agent_host.core.conversation import fold
-from agent_host.core.types import Text, ToolResult
+from agent_host.core.types import ApprovalTerms, Message, Text, ToolCall, ToolResult, Usage
 from agent_host.records.redact import Redactor
 from tests.audit.runs import ANA, EVENTS, READ, REFUND, STARTED, finished, records, started
 
+WHEN = "2026-11-25T10:00:00.000000Z"
 GOLDEN = Path(__file__).with_name("entries.jsonl")
 FACTS = Facts(host="1.0", project="/work/servers.toml", config="c" * 64, policy="p" * 64)
 
@@ -192,3 +194,51 @@ def test_hostile_texts_become_one_line_of_ascii(value):
     assert text.isascii()
     assert "\n" not in text
     json.loads(text)
+
+
+def test_no_server_or_model_makes_a_line_that_is_too_long_to_be_an_entry():
+    letter = "\U0001f600"
+    names, long = tuple(f"{letter * 300}{n}" for n in range(200)), letter * 5000
+    arguments = {"a": letter * 1300}
+    call = ToolCall(id=long, name=long, arguments=arguments)
+    said = Message(role="assistant", content=(call,))
+    terms = ApprovalTerms(approvers=names, needed=3)
+    about = {"server": long, "tool": long, "fingerprint": long}
+    asked = {"call_id": long, "rules": names, "reason": long, "terms": terms, **about}
+    events = [
+        e.ModelResponded(
+            request_id="1", message=said, usage=Usage(), stop_reason="tool_use", model_served=long
+        ),
+        e.PolicyDecided(decision="ask", rule=long, origin=long, policy=long, **asked),
+        e.ApprovalRequested(
+            arguments=arguments,
+            requester=long,
+            requester_from=long,
+            expires_at=long,
+            binding=long,
+            **asked,
+        ),
+        e.ApprovalGiven(
+            call_id=long,
+            decision="approve",
+            by=long,
+            arguments={"a": letter * 1300 + "x"},
+            feedback=long,
+            authenticated_by=long,
+            roles=names,
+            binding=long,
+            via=long,
+        ),
+        e.ToolsChanged(server=long, added=names, removed=names, changed=names),
+    ]
+    projection = Projection(Facts(project=long))
+    sizes = [
+        len(seal(entry, 10**17, ZERO)[0])
+        for event in events
+        for entry in projection.take(e.Record(seq=0, at=WHEN, run_id=long, event=event))
+    ]
+    assert len(sizes) == 4
+    assert max(sizes) <= MAX_LINE
+    fields = {f"f{n}": long for n in range(40)} | {"names": list(names)}
+    act = {**bounded(fields), "type": "pins_accepted", "time": WHEN}
+    assert len(seal(act, 10**17, ZERO)[0]) <= MAX_LINE
