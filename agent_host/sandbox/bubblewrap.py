@@ -51,14 +51,40 @@ def _kept(wish: Wish, parts: Iterable[str]) -> Iterator[str]:
     """What is kept from a server in folders that it is granted, but for its own program."""
     for path in wish.guarded:
         if reached(path, wish.write) and Path(path).exists():
-            yield from ("--ro-bind", path, path)
+            for place in _shown_at(path, wish.write):
+                yield from ("--ro-bind", path, place)
+    granted = (*wish.read, *wish.write)
     for path in wish.hidden:
-        if beside(path, (*wish.read, *wish.write)) and Path(path).is_dir():
-            yield from ("--tmpfs", path)
-            for part in parts:
-                if inside(part, path):
-                    yield from ("--ro-bind", part, part)
-            yield from ("--remount-ro", path)
+        if beside(path, granted) and Path(path).is_dir():
+            for place in _shown_at(path, granted):
+                yield from ("--tmpfs", place)
+                for part in parts:
+                    if inside(part, path):
+                        yield from ("--ro-bind", part, _moved(part, path, place))
+                yield from ("--remount-ro", place)
+
+
+def _shown_at(path: str, grants: Iterable[Grant]) -> Iterator[str]:
+    """Every place at which grants show a path: itself, and where a symlink names what it is in."""
+    within = [grant for grant in grants if inside(path, grant.real)]
+    yield from dict.fromkeys((path, *(_moved(path, grant.real, grant.named) for grant in within)))
+
+
+def _moved(path: str, folder: str, place: str) -> str:
+    """A path in a folder, as it is where that folder is shown at another place."""
+    return str(Path(place, Path(path).relative_to(folder)))
+
+
+def _above(wish: Wish) -> Iterator[tuple[str, str]]:
+    """The folders (place, real path) in what is granted for writing that a guarded file is in."""
+    for path in wish.guarded:
+        for grant in wish.write:
+            if not inside(path, grant.real) or not Path(path).exists():
+                continue
+            for folder in map(str, Path(path).parents):
+                if folder != grant.real and inside(folder, grant.real):
+                    for top in _places(grant):
+                        yield _moved(folder, grant.real, top), folder
 
 
 def _links() -> Iterator[str]:
@@ -79,6 +105,10 @@ def _mounts(wish: Wish, parts: Iterable[str], *, whole: bool) -> list[tuple[str,
             for place in _places(grant):
                 mounts[place] = (option, grant.real)
     kept = {p: m for p, m in mounts.items() if not _is_shown(p, m, mounts)}
+    for place, real in _above(wish):
+        # A place that is mounted cannot be renamed, and another put there instead.
+        if mounts.get(_outer(place, mounts) or "", ("", ""))[0] == "--bind":
+            kept.setdefault(place, ("--bind", real))
     ordered = sorted(kept.items(), key=lambda mount: mount[0].count("/"))
     return [(option, real, place) for place, (option, real) in ordered if place != "/"]
 
@@ -92,7 +122,12 @@ def _is_shown(place: str, mount: tuple[str, str], mounts: dict[str, tuple[str, s
     option, real = mount
     if real != place:
         return False
-    outer = max((p for p in mounts if p != place and inside(place, p)), key=len, default=None)
+    outer = _outer(place, mounts)
     if outer is None or (inside(place, TMP) and not inside(outer, TMP)):
         return False
     return mounts[outer] == (option, outer)
+
+
+def _outer(place: str, mounts: Iterable[str]) -> str | None:
+    """The mount that a place lies in."""
+    return max((p for p in mounts if p != place and inside(place, p)), key=len, default=None)

@@ -443,3 +443,32 @@ attempt("still read", lambda: open("/proc/sys/kernel/ostype").read())
     )
     found.pop("still read")
     assert set(found.values()) <= REFUSED
+
+
+@in_each_kind
+def test_what_is_guarded_is_reached_by_no_other_name_and_not_replaced_with_its_folder(cell):
+    project, link = cell.folder / "project", cell.folder / "link"
+    for folder in (project / ".git" / "hooks", project / "transcripts"):
+        folder.mkdir(parents=True)
+    link.symlink_to(project)
+    (project / "servers.toml").write_text("mine")
+    (project / "transcripts" / "run.jsonl").write_text("secret")
+    found = cell.tried(
+        """
+project, link = sys.argv[1:]
+attempt("config", lambda: open(link + "/servers.toml", "a"))
+attempt("hook", lambda: open(link + "/.git/hooks/x", "w"))
+attempt("run", lambda: open(link + "/transcripts/run.jsonl").read())
+attempt("folder", lambda: os.rename(project + "/.git", project + "/old"))
+attempt("its other name", lambda: os.rename(link + "/.git", link + "/old"))
+attempt("inside", lambda: open(link + "/.git/index", "w").write("x"))
+""",
+        project,
+        link,
+        write=[link],
+        guarded=(str(project / "servers.toml"), str(project / ".git" / "hooks")),
+        hidden=(str(project / "transcripts"),),
+    )
+    assert found.pop("inside") == 1 or cell.kind == "landlock"  # where .git was renamed
+    if cell.kind == "bubblewrap":
+        assert set(found.values()) <= REFUSED
