@@ -55,8 +55,9 @@ def test_the_examples_decide_as_they_read(tmp_path):
     evil = {"url": "https://api.example.com@evil.example"}
     assert decide(made, evil, about=fetch).rule == "default"
     shell = tool("shell", "shell")
-    assert decide(made, {"command": "git log -5"}, about=shell).rule == "plain-git"
-    assert decide(made, {"command": "git log; id"}, about=shell).rule == "default"
+    assert decide(made, {"command": "git log"}, about=shell).rule == "plain-git"
+    for command in ("git log; id", "git log --output=/home/ana/.bashrc"):
+        assert decide(made, {"command": command}, about=shell).rule == "default"
     assert decide(made, {}, about=tool("send_mail")).rule == "nobody-there"
     assert decide(made, {}, about=tool(is_new=True)).rule == "unseen-tools"
 
