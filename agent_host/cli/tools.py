@@ -39,6 +39,7 @@ from agent_host.core.types import (
 )
 from agent_host.host.audit import HandCall
 from agent_host.host.by_hand import CALL, TypedCall
+from agent_host.host.secrets import Secrets
 from agent_host.ports import CallContext
 from agent_host.profiles.adapters import WITHOUT_PROVIDER
 from agent_host.records.redact import Redactor
@@ -78,6 +79,8 @@ def execute(options: argparse.Namespace) -> int:
     ensure_trusted(loaded, flag=options.trust)
     calling = options.action == "call"
     redactor = Redactor({})
+    if calling:
+        Secrets(os.environ, redactor).look(loaded)
 
     def audited(who: Principal) -> HandCall:
         return HandCall(loaded, os.environ, who, redactor)

@@ -133,6 +133,16 @@ def test_commands_that_only_look_at_a_server_show_no_configured_secret(place: Pl
     holds_none(place.everything(), CANARY)
 
 
+def test_what_is_found_by_its_form_is_not_written_or_shown_by_a_call_by_hand(place: Place) -> None:
+    place.stage()
+    take = place.run("tools", "call", "canary__take", f"value=token {FOUND}", "--trust")
+    keys = place.run("tools", "call", "canary__keys", "--trust")
+    assert (take.status, keys.status) == (0, 0), (take, keys)
+    assert FOUND in json.dumps(place.taken)  # the server gets what was typed
+    assert any("by_hand" in path.read_text() for path in place.files() if "audit" in path.name)
+    holds_none(place.everything(), FOUND, PASSWORD)
+
+
 def test_the_same_secret_has_the_same_mark_in_every_run(place: Place) -> None:
     place.stage(TURNS[0], {"say": f"It is {FOUND}."})
     marks = set()
