@@ -305,6 +305,10 @@ def test_only_a_plain_short_address_is_allowed():
 def test_statements_that_drop_whole_tables_are_denied():
     for query in ("DROP TABLE x", "  drop table x", "insert into a values (1); Drop table x"):
         assert holds("sqlite", "drops", query=query)
+    for before in ("/* x */", "-- x\n", "select 1;/**/", "(", "\ufeff", "select 1; --\n /* ; */ "):
+        assert holds("sqlite", "drops", query=f"{before}DROP TABLE x")
+        assert holds("postgres", "drops", sql=f"{before}DROP TABLE x")
+    assert not holds("sqlite", "drops", query="INSERT INTO t VALUES ('a\ndrop me') -- drop")
     assert not holds("sqlite", "drops", query="UPDATE t SET a = 'drop it'")
     assert holds("postgres", "drops", sql="select 1;\n truncate t")
     assert not holds("postgres", "drops", sql="select * from dropped")
