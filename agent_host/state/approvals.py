@@ -91,8 +91,9 @@ class Waiting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """An answer from outside. `proof`: the ID token of whoever gave it, if they have one, which
-    the run verifies by itself; gone once the answer was taken. `state`: `given`, `taken` (it is a
-    fact of the run) or `refused`, for the reason in `why`."""
+    the run verifies by itself; gone, as are the arguments and the reason, which may hold secrets,
+    once the answer was taken or refused. `state`: `given`, `taken` (it is a fact of the run) or
+    `refused`, for what `why` says."""
 
     binding: str
     run_id: str
@@ -171,11 +172,8 @@ class Inbox:
         where, values = f"run_id = ?{calls[0]}", (run_id, *calls[1])
         with self._sound(), transaction(self._db):
             self._db.execute(f"DELETE FROM approval_questions WHERE {where}", values)  # noqa: S608 - our own words
-            self._db.execute(
-                "UPDATE approval_answers SET state = 'refused', why = 'nobody asks that any more' "  # noqa: S608
-                f"WHERE state = 'given' AND {where}",
-                values,
-            )
+            for answer in self._answers(f"state = 'given' AND {where}", *values):
+                self._settle(answer, "refused", "nobody asks that any more")
 
     def questions(self) -> list[Waiting]:
         """Return what waits, the oldest first; what cannot be read is left out."""
@@ -243,7 +241,7 @@ class Inbox:
         row = self._db.execute(
             "UPDATE approval_answers SET state = ?, why = ?, answer = ? "
             "WHERE id = ? AND state = 'given'",
-            (state, why, _written(replace(answer, proof="")), answer.id),
+            (state, why, _written(replace(answer, proof="", arguments=None, reason="")), answer.id),
         )
         return row.rowcount == 1
 

@@ -93,6 +93,7 @@ def test_an_answer_is_taken_exactly_once(inbox, path):
         assert not inbox.refuse(given, "too late")
     settled = inbox.look(number)
     assert (settled.state, settled.proof) == ("taken", "")
+    assert (settled.arguments, settled.reason) == (None, "")  # they may hold secrets
     assert inbox.given(QUESTION.binding) == []
 
 
@@ -141,7 +142,9 @@ def test_what_is_withdrawn_waits_no_more_and_its_answers_are_refused(inbox):
     number = inbox.answer(ANSWER)
     inbox.withdraw("R1", "c1")
     assert inbox.questions() == [other]
-    assert inbox.look(number).why == "nobody asks that any more"
+    settled = inbox.look(number)
+    assert (settled.state, settled.why) == ("refused", "nobody asks that any more")
+    assert (settled.proof, settled.arguments) == ("", None)
     inbox.withdraw("R1")
     assert inbox.questions() == []
 
