@@ -166,12 +166,12 @@ say = "There is no order 99999. The air purifier is order 12288, and it is delay
 )
 
 RECORDED = {
-    "offline": "01M87X73GC6F37GVHQN7G4GBDT",
-    "parallel": "01M87X74FH5R5WSS36Z0QH312H",
-    "approved": "01M87X75BQ5BGYR7A8TGX9D3MZ",
-    "edited": "01M87X767YY194DG47NZV2YSGT",
-    "denied": "01M87X776BS4ZACDX2PB2BWW4S",
-    "recovered": "01M87X781956N41TC2ZSR6PKQ6",
+    "offline": "01M88AJG3VC8JQYHJV2T2GBRMG",
+    "parallel": "01M88AJHNBQ85AEKCVTSAV7962",
+    "approved": "01M88AJK2H175K6SZBF8N9WTGF",
+    "edited": "01M88AJMHZJNVNB6GYG81EQA6W",
+    "denied": "01M88AJP8QMMY1G1J914CX6361",
+    "recovered": "01M88AJR67YCE8R7BV2BH8M7JE",
 }
 """Scene -> the id of its run."""
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from agent_host.host import user_name
 from agent_host.records.codec import encode
 from agent_host.records.decode import decode
 from agent_host.records.reader import conversation, read
 from tests.fakes.programs import ROOT, Ended, agent_host
-from tests.journeys.recordings import FOLDER, RECORDED, SCENES, Scene, play, prepare
+from tests.journeys.recordings import FOLDER, RECORDED, SCENES, USER, Scene, play, prepare
 
 by_name = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 
-# Which config, which model, how long it took: not what happened.
-_OF_ITS_OWN = ("run_id", "config_fingerprint", "seconds")
+# Which config, which model, when and for how long: not what happened.
+_OF_ITS_OWN = ("run_id", "config_fingerprint", "seconds", "expires_at", "binding")
 _OF_THE_MODEL = ("provider", "model", "adapter", "simulated", "origin", "model_asked")
 
 
@@ -43,7 +44,8 @@ def comparable(events: list[dict[str, Any]], *, model: bool) -> list[str]:
     connected: list[str] = []
     finished: list[str] = []
     for event in events:
-        line = json.dumps(without(event, keys))
+        # Recordings name no user of the machine that they were made on.
+        line = json.dumps(without(event, keys)).replace(f'"{user_name()}"', f'"{USER}"')
         if event["type"] == "server_connected":
             connected.append(line)
         elif event["type"] == "tool_finished":
