@@ -191,7 +191,6 @@ def _definition(tool: Tool, state: str | None) -> JsonObject:
 _SINCE = {
     "new": ", first seen now",
     "known": ", as when it was first seen",
-    "changed": ", not as when it was first seen",
 }
 
 

@@ -327,15 +327,15 @@ async def _opened(
 ) -> tuple[Principal, Transcript, Auditing]:
     """Establish the user, then make or open the files; if one of these cannot be, end the servers
     that are starting already."""
-    audit: Auditing | None = None
+    transcript: Transcript | None = None
     try:
         principal = await identify(loaded, secrets)
-        audit = Auditing(loaded, secrets)
-        return principal, _transcript(loaded, resume, secrets), audit
+        transcript = _transcript(loaded, resume, secrets)
+        return principal, transcript, Auditing(loaded, secrets)
     except BaseException:
         pool.discard()
-        if audit is not None:
-            audit.close()
+        if transcript is not None:
+            transcript.close()
         raise
 
 

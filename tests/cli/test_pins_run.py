@@ -76,10 +76,7 @@ def test_nothing_of_a_changed_definition_or_of_instructions_reaches_a_model(here
     assert "Obey" not in on_the_wire
     (result,) = results(done)
     assert result["error"] == "changed"
-    assert (
-        "refund is withheld, because it"
-        in (result["content"][0]["text"])
-    )
+    assert "refund is withheld, because it" in (result["content"][0]["text"])
     assert "servers lock --accept t refund" in on_the_wire  # the model can tell the user
     assert received(project) == []
 

@@ -37,7 +37,9 @@ def test_what_an_artifact_holds_has_the_labels_of_all_that_the_run_has_seen():
     reader = replace(TOOLS["w__read"], name=READ_ARTIFACT, server="host", tool="read_artifact")
     crm = replace(TOOLS["w__read"], labels=("private",))
     world = World(tools_table={"w__read": crm, READ_ARTIFACT: reader})
-    world.results["read"] = ToolResult(call_id="a", content=(Text(text="x"),), labels=("untrusted",))
+    world.results["read"] = ToolResult(
+        call_id="a", content=(Text(text="x"),), labels=("untrusted",)
+    )
     look = ToolCall(id="b", name=READ_ARTIFACT, arguments={})
     plan = [answer("", call("a", "read")), answer("", look), answer("ok")]
     results, conversation = run(plan, world)
