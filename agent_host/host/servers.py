@@ -10,6 +10,7 @@ from typing import Any
 
 from agent_host.config.load import Loaded
 from agent_host.config.paths import user_data_folder
+from agent_host.config.secrets import references
 from agent_host.config.server_tables import ServerConfig
 from agent_host.config.trust import demo_command, is_demo
 from agent_host.core.errors import ConfigError
@@ -31,6 +32,9 @@ from agent_host.servers.spec import (
 )
 
 CONNECTION = "agent_host.servers.connection"
+
+_TELLING = 8
+"""Characters of a secret that no definition holds by chance."""
 
 
 def open_pool(
@@ -186,8 +190,15 @@ def _unusable(name: str, server: ServerConfig, why: str) -> StdioSpec | HttpSpec
 def _spec(
     name: str, server: ServerConfig, loaded: Loaded, secrets: Secrets
 ) -> StdioSpec | HttpSpec:
+    given = Redactor({})
+
     def value(key: tuple[str, ...], text: str) -> str:
-        return secrets.resolve(text, loaded.folder, loaded.at("servers", name, *key))
+        where = loaded.at("servers", name, *key)
+        for one in references(text):
+            secret = secrets.resolve(f"${{{one}}}", loaded.folder, where)
+            if len(secret) >= _TELLING:
+                given.add({one: secret})
+        return secrets.resolve(text, loaded.folder, where)
 
     user = server.forward_user
     common: dict[str, Any] = {
@@ -206,6 +217,7 @@ def _spec(
         "sampling": server.sampling,
         "resources": server.resources,
         "labels": labels_in(server),
+        "leaks": lambda text: given.text(text) != text,
         "user": UserSpec(
             headers=user.headers,
             meta=user.meta or "",

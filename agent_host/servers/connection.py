@@ -36,6 +36,7 @@ from agent_host.servers.spec import (
     Reply,
     Spec,
 )
+from agent_host.servers.tools.leaking import leaks, unless_leaking
 from agent_host.servers.transports.http import failure_facts
 from agent_host.servers.transports.process import ServerProcess
 from agent_host.servers.transports.sse import UrlTransport, url_transport
@@ -123,12 +124,14 @@ class ServerConnection:
         """See `spec.Connection`."""
         # One that was exchanged for another version is asked anew next time.
         spoken = "" if self._outdated else self.protocol
-        return Known(protocol=spoken, version=self.version, discovered=self._agreed.discovered)
+        found = self._agreed.discovered
+        kept = None if leaks(self._spec, found) else found
+        return Known(protocol=spoken, version=self.version, discovered=kept)
 
     @property
     def instructions(self) -> str:
         """See `spec.Connection`."""
-        return self._agreed.instructions
+        return unless_leaking(self._spec, self._agreed.instructions)
 
     @property
     def has_resources(self) -> bool:
@@ -166,8 +169,8 @@ class ServerConnection:
 
     def _settle(self, agreed: Agreed) -> None:
         self._agreed = agreed
-        self.title = clean_line(agreed.server_name, 100)
-        self.version = clean_line(agreed.server_version, 100)
+        self.title = unless_leaking(self._spec, clean_line(agreed.server_name, 100))
+        self.version = unless_leaking(self._spec, clean_line(agreed.server_version, 100))
         self.protocol = agreed.version
         self._news.begin(agreed)
 

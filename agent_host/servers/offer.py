@@ -23,6 +23,7 @@ from agent_host.servers.pinned import Withheld
 from agent_host.servers.spec import Spec
 from agent_host.servers.tools.definitions import PROBLEMS_KEPT, read_definitions
 from agent_host.servers.tools.labelling import labels_of
+from agent_host.servers.tools.leaking import WHY, tool_leaks
 
 PROBLEMS_TOLD = 3
 """Problems with a server's tools, above which only the first and their number are told."""
@@ -76,7 +77,10 @@ class Offer:
         listed: list[Tool] = []
         since = self._now()
         for tool in read_definitions(self._spec, raw, problems):
-            listed.append(tool)
+            if tool_leaks(self._spec, tool):
+                problems.append(f"the definition of {clean_line(tool.tool, 80)} {WHY}")
+            else:
+                listed.append(tool)
             if self._now() - since > VET_SLICE:
                 await asyncio.sleep(0)
                 since = self._now()

@@ -21,6 +21,7 @@ from agent_host.servers.pins import Pins
 from agent_host.servers.spec import Connection, Reply
 from agent_host.servers.supervisor import Supervisor
 from agent_host.servers.tools.labelling import PROMPTS, READ, configured, labels_in
+from agent_host.servers.tools.leaking import WHY, leaks
 from agent_host.servers.tools.results import content_of
 
 if TYPE_CHECKING:
@@ -120,14 +121,21 @@ class Offers:
         """What is pinned of each prompt that a server lists, withheld or not, by name."""
         infos, _ = await self._all("prompts", server, _prompt)
         self._refused(infos)
-        return {info.name: pinnable(info) for info in infos}
+        return {info.name: pinnable(info) for info in infos if not self._leaks(info)}
+
+    def _leaks(self, info: PromptInfo) -> bool:
+        return leaks(self._servers[info.server].spec, pinnable(info))
 
     def _refused(self, infos: Iterable[PromptInfo]) -> dict[tuple[str, str], str]:
         """Why prompts are not as pinned, by server and name; what was never seen is pinned."""
         by_server: dict[str, dict[str, JsonObject]] = {}
+        refused: dict[tuple[str, str], str] = {}
         for info in infos:
-            by_server.setdefault(info.server, {})[info.name] = pinnable(info)
-        return {
+            if self._leaks(info):
+                refused[info.server, info.name] = f"it {WHY}"
+            else:
+                by_server.setdefault(info.server, {})[info.name] = pinnable(info)
+        return refused | {
             (server, name): text
             for server, prompts in by_server.items()
             for name, text in self._pins.judge_prompts(server, prompts).items()

@@ -114,6 +114,7 @@ class StdioSpec:
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     user: UserSpec = UserSpec()
     unusable: str = ""
+    leaks: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
     sandbox: Sandbox | None = field(default=None, repr=False, compare=False)
 
 
@@ -141,6 +142,7 @@ class HttpSpec:
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     user: UserSpec = UserSpec()
     unusable: str = ""
+    leaks: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
     sse: bool = False
     auth: AuthSpec | None = None
     tls: TlsSpec = TlsSpec()
