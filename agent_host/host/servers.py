@@ -192,14 +192,7 @@ def _spec(
 ) -> StdioSpec | HttpSpec:
     given = Redactor({})
 
-    def value(key: tuple[str, ...], text: str) -> str:
-        where = loaded.at("servers", name, *key)
-        for one in references(text):
-            secret = secrets.resolve(f"${{{one}}}", loaded.folder, where)
-            if len(secret) >= _TELLING:
-                given.add({one: secret})
-        return secrets.resolve(text, loaded.folder, where)
-
+    value = _resolver(name, loaded, secrets, given)
     user = server.forward_user
     common: dict[str, Any] = {
         "name": name,
@@ -252,6 +245,23 @@ def _spec(
         sandbox=_sandbox(name, server, loaded, secrets.environ),
         **common,
     )
+
+
+def _resolver(
+    name: str, loaded: Loaded, secrets: Secrets, given: Redactor
+) -> Callable[[tuple[str, ...], str], str]:
+    """What resolves the references of a server's values; `given` gets to know what they stand
+    for."""
+
+    def value(key: tuple[str, ...], text: str) -> str:
+        where = loaded.at("servers", name, *key)
+        for one in references(text):
+            secret = secrets.resolve(f"${{{one}}}", loaded.folder, where)
+            if len(secret) >= _TELLING:
+                given.add({one: secret})
+        return secrets.resolve(text, loaded.folder, where)
+
+    return value
 
 
 def _sandbox(
