@@ -15,19 +15,19 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent_host.audit.chain import ZERO, Fields, seal
-from agent_host.audit.disk import DISK, Disk
 from agent_host.audit.files import Tail, files, first_seq, name_of, read_tail
 from agent_host.audit.keys import KeyProblemError, Signer, statement
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
+from agent_host.state.disk import DISK, Disk
 from agent_host.state.folders import private_folder
+from agent_host.state.locks import holder_of
 
 CHECKPOINT = 256
 MAX_FILE = 32 * 1024 * 1024
@@ -161,8 +161,8 @@ class AuditLog:
             except BlockingIOError:
                 if time.monotonic() > until:
                     raise RecordError(
-                        f"{self._shown()}: {self._holder()} has held the audit log for more than "
-                        f"{self._wait:g} seconds; end it if it hangs, then resume the run"
+                        f"{self._shown()}: {holder_of(self._lock_fd)} has held the audit log for "
+                        f"more than {self._wait:g} seconds; end it if it hangs, then resume the run"
                     ) from None
                 time.sleep(0.0005)
                 continue
@@ -170,16 +170,6 @@ class AuditLog:
                 return
             os.close(self._lock_fd)  # the folder was removed
             self._lock_fd = -1
-
-    def _holder(self) -> str:
-        """Who holds the lock, from /proc/locks (proc(5)); without one, nobody knows."""
-        inode = os.fstat(self._lock_fd).st_ino
-        try:
-            table = Path("/proc/locks").read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            return "another process"
-        found = re.search(rf"FLOCK\s+\S+\s+WRITE\s+([1-9]\d*)\s+\S+:{inode}\s", table)
-        return f"process {found[1]}" if found else "another process"
 
     # -- where the log ends ------------------------------------------------------------------
 

@@ -23,9 +23,9 @@ from agent_host.policy.rules import DEFAULT
 from agent_host.ports import ApprovalQuestion
 
 _LONGEST = 4000
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_PLAIN = r"[A-Za-z0-9_.-]{1,128}"
 """A name that no glob reads in another way."""
-_ESCAPED = re.compile(r"[^ -~]|[\\\"]")
+_ESCAPED = r"[^ -~]|[\\\"]"
 
 
 class Remembering:
@@ -61,7 +61,7 @@ class Remembering:
     def _rule(self, question: ApprovalQuestion, arguments: JsonObject) -> JsonObject | None:
         asked, tool = question.asked, question.tool
         by_default = asked is not None and set(asked.rules) <= {DEFAULT} and not question.in_doubt
-        named = _PLAIN.fullmatch(tool.server) and _PLAIN.fullmatch(tool.tool)
+        named = re.fullmatch(_PLAIN, tool.server) and re.fullmatch(_PLAIN, tool.tool)
         condition = literal(arguments)
         if not by_default or not named or condition is None or self._secret(arguments):
             return None
@@ -115,7 +115,7 @@ def literal(value: Json) -> str | None:
 def _text(text: str) -> str | None:
     if any("\ud800" <= c <= "\udfff" for c in text):
         return None
-    return '"' + _ESCAPED.sub(_escape, text) + '"'
+    return '"' + re.sub(_ESCAPED, _escape, text) + '"'
 
 
 def _escape(match: re.Match[str]) -> str:

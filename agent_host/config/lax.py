@@ -16,7 +16,9 @@ from agent_host.config.schema import Config
 from agent_host.config.show import mask, mask_url
 from agent_host.config.values import seconds
 
-_USUAL = PolicyConfig()
+_FIELDS = PolicyConfig.model_fields
+_EXPIRES: str = _FIELDS["expires"].default
+_ASKS: int = _FIELDS["max_asks"].default
 
 
 def policy(config: Config, *, roles: bool) -> Iterator[str]:
@@ -28,9 +30,9 @@ def policy(config: Config, *, roles: bool) -> Iterator[str]:
     if said.flow == "off":
         yield "nobody is asked before private data can go where strangers' text says"
     yield from _rules(said)
-    if seconds(said.expires) > seconds(_USUAL.expires):
+    if seconds(said.expires) > seconds(_EXPIRES):
         yield f"a question can be answered for {said.expires}"
-    if said.max_asks > _USUAL.max_asks:
+    if said.max_asks > _ASKS:
         yield f"up to {said.max_asks} questions for one message"
     for name, total in said.totals.items():
         per = f"for each {', '.join(map(_word, total.per))}" if total.per else "for all together"
@@ -48,7 +50,7 @@ def _rules(said: PolicyConfig) -> Iterator[str]:
     for rule in said.rules:
         if rule.effect == "allow":
             yield f"runs without a question ({rule.id}): {_tools(rule)}{_condition(rule)}"
-        elif rule.expires is not None and seconds(rule.expires) > seconds(_USUAL.expires):
+        elif rule.expires is not None and seconds(rule.expires) > seconds(_EXPIRES):
             yield f"a question can be answered for {rule.expires} ({rule.id}): {_tools(rule)}"
 
 

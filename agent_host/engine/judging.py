@@ -30,6 +30,7 @@ from agent_host.core.events import (
 from agent_host.core.types import (
     ApprovalTerms,
     JsonObject,
+    Principal,
     Text,
     Tool,
     ToolErrorKind,
@@ -37,6 +38,9 @@ from agent_host.core.types import (
 )
 from agent_host.engine.rooms import Host
 from agent_host.ports import ApprovalQuestion, Deferred, PolicyAnswer
+
+NOT_RUN: frozenset[ToolErrorKind] = frozenset({"changed", "server_unavailable"})
+"""What a tool source answers for a call that certainly did not reach its server."""
 
 
 class Judge:
@@ -148,22 +152,8 @@ class Judge:
 
     def _record(self, state: CallState, tool: Tool, answer: PolicyAnswer) -> None:
         session = self._session
-        session.record(
-            PolicyDecided(
-                call_id=state.call.id,
-                decision=answer.decision,
-                rule=answer.rule,
-                reason=answer.reason,
-                rules=answer.rules,
-                origin=answer.origin,
-                terms=answer.terms,
-                server=tool.server,
-                tool=tool.tool,
-                fingerprint=tool.fingerprint,
-                principal_id=session.principal.id,
-                policy=session.rooms.policy.fingerprint,
-            )
-        )
+        policy = session.rooms.policy.fingerprint
+        session.record(decided(state.call.id, tool, answer, session.principal, policy))
 
     # -- humans ------------------------------------------------------------------------------
 
@@ -291,6 +281,26 @@ class Judge:
         answer = self._judge(state, tool, arguments)
         if _stricter(answer, state):
             self._record(state, tool, answer)
+
+
+def decided(
+    call_id: str, tool: Tool, answer: PolicyAnswer, who: Principal, policy: str
+) -> PolicyDecided:
+    """Return the fact that policy answered about a call; `policy`: the hash of its rules."""
+    return PolicyDecided(
+        call_id=call_id,
+        decision=answer.decision,
+        rule=answer.rule,
+        reason=answer.reason,
+        rules=answer.rules,
+        origin=answer.origin,
+        terms=answer.terms,
+        server=tool.server,
+        tool=tool.tool,
+        fingerprint=tool.fingerprint,
+        principal_id=who.id,
+        policy=policy,
+    )
 
 
 def _stricter(answer: PolicyAnswer, state: CallState) -> bool:

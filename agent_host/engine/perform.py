@@ -25,16 +25,13 @@ from agent_host.core.events import (
 from agent_host.core.offering import READ_ARTIFACT, SEARCH_ARTIFACT
 from agent_host.core.types import Text, Tool, ToolResult
 from agent_host.engine.answers import RequestDesk
-from agent_host.engine.judging import Judge
+from agent_host.engine.judging import NOT_RUN, Judge
 from agent_host.engine.keeping import bounded
 from agent_host.engine.question import Question
 from agent_host.engine.rooms import Host
 from agent_host.ports import Answers, CallContext, CallPaused
 
 Work = Coroutine[Any, Any, None]
-
-_NOT_RUN = frozenset({"changed", "server_unavailable"})
-"""What a tool source answers for a call that certainly did not reach its server."""
 
 
 class Performer:
@@ -124,7 +121,7 @@ class Performer:
                 ToolPaused(call_id=call_id, requests=result.requests, state=result.state)
             )
             return
-        if (result.error in _NOT_RUN or not sent) and not state.in_doubt:
+        if (result.error in NOT_RUN or not sent) and not state.in_doubt:
             session.rooms.policy.end(session.conversation, call_id)
         labels = self._labels(tool, result) if sent else ()
         whole = replace(result, call_id=call_id, labels=labels)

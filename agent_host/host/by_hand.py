@@ -22,11 +22,10 @@ from agent_host.core.types import (
     ToolCall,
     ToolErrorKind,
 )
+from agent_host.engine.judging import NOT_RUN, decided
 
 CALL = "by-hand"
 """The id of such a call."""
-
-_NOT_RUN = frozenset({"changed", "server_unavailable"})
 
 
 class TypedCall:
@@ -61,20 +60,7 @@ class TypedCall:
             who,
         )
         answer = self._policy.decide(*about)
-        self.decided = PolicyDecided(
-            call_id=CALL,
-            decision=answer.decision,
-            rule=answer.rule,
-            reason=answer.reason,
-            rules=answer.rules,
-            origin=answer.origin,
-            terms=answer.terms,
-            server=tool.server,
-            tool=tool.tool,
-            fingerprint=tool.fingerprint,
-            principal_id=who.id,
-            policy=self._policy.fingerprint,
-        )
+        self.decided = decided(CALL, tool, answer, who, self._policy.fingerprint)
         where = f" ({answer.origin})" if answer.origin else ""
         why = f": {answer.reason}" if answer.reason else ""
         if answer.decision == "deny":
@@ -89,7 +75,7 @@ class TypedCall:
 
     def ended(self, error: ToolErrorKind | None) -> None:
         """Count the call no more if it certainly did not run."""
-        if self.decided is not None and error in _NOT_RUN:
+        if self.decided is not None and error in NOT_RUN:
             self._policy.end(self._conversation, CALL)
 
 

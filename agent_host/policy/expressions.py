@@ -24,7 +24,8 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from agent_host.core.text import clean_line
 from agent_host.policy import texts
-from agent_host.policy.reading import Reads, reads_of
+from agent_host.policy.reading import reads_of
+from agent_host.policy.reads import Reads
 from agent_host.policy.syntax import Node, position, tree
 
 VARIABLES: Mapping[str, str] = {

@@ -19,7 +19,7 @@ from typing import Any
 from agent_host.core.conversation import Conversation
 from agent_host.core.text import clean_line
 from agent_host.core.types import Json, JsonObject, Principal, Tool
-from agent_host.policy.reading import ROOTS, Path, Reads
+from agent_host.policy.reads import ROOTS, Path, Reads
 
 MAX_VALUES = 10_000
 """Values in what a condition reads of the arguments."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 from agent_host.core.types import ApprovalTerms, Decision, Tool
 from agent_host.policy.facts import Facts
-from agent_host.policy.reading import Reads
+from agent_host.policy.reads import Reads
 from agent_host.policy.totals import Read, Readable, Total
 from agent_host.ports import PolicyAnswer
 

@@ -7,35 +7,11 @@ leaves a doubt, more is read, never less.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from agent_host.policy.reads import ROOTS, Path, Reads
 from agent_host.policy.syntax import Call, Const, Member, Name, Node, children
 
-Path = tuple[str, ...]
-"""Names of members, from a variable on: `("items",)` for `args.items`; `()` for all of it."""
-
-ROOTS = ("args", "signed", "user.claims")
-"""Variables whose members are told apart."""
-
 _TOTALS = frozenset({"total", "total_after"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reads:
-    """`names`: variables; `paths`: pairs of a variable of ROOTS and a path in it; `totals`: names;
-    `nameless`: where a total's name is no literal, characters from the beginning."""
-
-    names: frozenset[str] = frozenset()
-    paths: frozenset[tuple[str, Path]] = frozenset()
-    totals: frozenset[str] = frozenset()
-    nameless: int | None = None
-
-    def __or__(self, other: "Reads") -> "Reads":
-        return Reads(
-            names=self.names | other.names,
-            paths=self.paths | other.paths,
-            totals=self.totals | other.totals,
-        )
 
 
 def reads_of(node: Node) -> Reads:

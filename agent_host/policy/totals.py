@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from agent_host.core.types import Tool
 from agent_host.policy.facts import Facts
-from agent_host.policy.reading import Reads
+from agent_host.policy.reads import Reads
 from agent_host.state.totals import MOST, UNIT, Share
 
 _NOISE = Decimal("1e-9")

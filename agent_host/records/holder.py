@@ -6,10 +6,9 @@ disturbs nobody. Elsewhere the lock is asked for, shared, and let go at once.
 
 import fcntl
 import os
-import re
 from pathlib import Path
 
-_TABLE = Path("/proc/locks")
+from agent_host.state.locks import known_holder
 
 
 def holder(path: Path) -> str | None:
@@ -20,21 +19,12 @@ def holder(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        inode = os.fstat(fd).st_ino
-        table = _locks()
-        if table:
-            found = re.search(rf"FLOCK\s+\S+\s+WRITE\s+(\d+)\s+\S+:{inode}\s", table)
-            return f"process {found[1]}" if found else None
+        told, found = known_holder(fd)
+        if told:
+            return found
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return "another process"
     finally:
         os.close(fd)
     return None
-
-
-def _locks() -> str:
-    try:
-        return _TABLE.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""

@@ -21,7 +21,6 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -31,7 +30,9 @@ from agent_host.core.events import Record
 from agent_host.core.text import clean_line
 from agent_host.records.codec import MAX_LINE, encode
 from agent_host.records.lines import Whole, scan
+from agent_host.state.disk import DISK, Disk
 from agent_host.state.folders import private_folder
+from agent_host.state.locks import holder_of
 
 MAX_ARTIFACT = 64 * 1024 * 1024
 """Bytes of an artifact that are kept; a longer one ends in a line that says how much was cut."""
@@ -41,18 +42,6 @@ MAX_ARTIFACTS = 10_000
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """The calls that put bytes on a disk, as `os` has them; tests let the n-th of them fail."""
-
-    write: Callable[[int, bytes | memoryview], int] = os.write
-    sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-    truncate: Callable[[int, int], None] = os.ftruncate
-
-
-DISK = Disk()
 
 
 class Transcript:
@@ -359,7 +348,7 @@ def _hold(fd: int, path: Path) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = _holder(os.fstat(fd).st_ino)
+        holder = holder_of(fd)
         os.close(fd)
         raise RecordError(
             f"{_shown(path)}: in use by {holder}; end that one first, or start a new run"
@@ -368,16 +357,6 @@ def _hold(fd: int, path: Path) -> int:
         os.close(fd)
         raise _cannot("the transcript cannot be locked", path, error) from None
     return fd
-
-
-def _holder(inode: int) -> str:
-    """Who holds the lock on a file, from /proc/locks (proc(5)); without one, nobody knows."""
-    try:
-        table = Path("/proc/locks").read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return "another process"
-    found = re.search(rf"FLOCK\s+\S+\s+WRITE\s+([1-9]\d*)\s+\S+:{inode}\s", table)
-    return f"process {found[1]}" if found else "another process"
 
 
 def _cannot(what: str, path: Path, error: OSError) -> RecordError:

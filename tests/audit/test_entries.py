@@ -18,7 +18,7 @@ from tests.audit.runs import ANA, EVENTS, READ, REFUND, STARTED, finished, recor
 
 WHEN = "2026-11-25T10:00:00.000000Z"
 GOLDEN = Path(__file__).with_name("entries.jsonl")
-FACTS = Facts(host="1.0", project="/work/servers.toml", config="c" * 64, policy="p" * 64)
+FACTS = Facts(host="1.0", project="/srv/desk/servers.toml", config="c" * 64, policy="p" * 64)
 
 
 def taken(*events: e.Event, facts: Facts = FACTS, redactor: Redactor | None = None):
@@ -72,7 +72,7 @@ def test_a_call_says_who_which_model_what_tool_by_which_rule_and_whose_leave():
         "rule": "large-refunds",
         "approvers": ["cy", "bo"],
         "arguments": {"order_id": "1", "amount": 9.5},
-        "project": "/work/servers.toml",
+        "project": "/srv/desk/servers.toml",
     }
     assert {key: call.get(key) for key in wanted} == wanted
 

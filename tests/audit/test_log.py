@@ -10,11 +10,11 @@ import threading
 import pytest
 
 from agent_host.audit import log as module
-from agent_host.audit.disk import Disk
 from agent_host.audit.files import files
 from agent_host.audit.keys import Signer
 from agent_host.audit.verify import verify
 from agent_host.core.errors import RecordError
+from agent_host.state.disk import Disk
 from tests.audit.made import (
     ended,
     entries_of,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent_host.audit.disk import DISK, Disk
 from agent_host.audit.entries import Facts, Projection
 from agent_host.audit.verify import verify
 from agent_host.core.errors import RecordError
 from agent_host.host.audit import Audited
 from agent_host.records.redact import Redactor
+from agent_host.state.disk import DISK, Disk
 from tests.audit.made import entries_of, log_in, types_of
 from tests.audit.runs import EVENTS, STARTED, records, started
 from tests.audit.test_log import failing

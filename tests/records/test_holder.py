@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_host.records import holder as room
 from agent_host.records.holder import holder
 from agent_host.records.transcript import Transcript
+from agent_host.state import locks
 from tests.fakes.programs import ROOT
 from tests.records.samples import LEGAL, RUN, records
 
@@ -56,7 +56,7 @@ def test_the_kernels_table_of_locks_is_read_where_there_is_one(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = tmp_path / "locks"
-    monkeypatch.setattr(room, "_TABLE", table)
+    monkeypatch.setattr(locks, "TABLE", table)
     inode = path.stat().st_ino
     table.write_text(f"1: FLOCK  ADVISORY  WRITE 4711 08:01:{inode} 0 EOF\n")
     assert holder(path) == "process 4711"

@@ -19,7 +19,8 @@ from agent_host.records import transcript as module
 from agent_host.records.codec import encode
 from agent_host.records.reader import inspect, read, run_ids
 from agent_host.records.redact import Redactor
-from agent_host.records.transcript import Disk, Transcript
+from agent_host.records.transcript import Transcript
+from agent_host.state.disk import Disk
 from tests.records.samples import LEGAL, RUN, records
 
 ALL = records(*LEGAL)

@@ -19,8 +19,8 @@ from tests.fakes.programs import ROOT
 
 QUESTION = Waiting(
     binding="b" * 64,
-    folder="/work/transcripts",
-    config="/work/servers.toml",
+    folder="/srv/desk/transcripts",
+    config="/srv/desk/servers.toml",
     run_id="R1",
     call_id="c1",
     server="orders",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """What a log needs of a disk."""
+    """What a file that must not be lost needs of a disk."""
 
     write: Callable[[int, bytes | memoryview], int] = os.write
     sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
