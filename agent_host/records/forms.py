@@ -38,7 +38,11 @@ def forms(value: str) -> tuple[str, ...]:
     """Return each text that stands for `value`, itself first."""
     data = value.encode("utf-8", "surrogatepass")
     found = dict.fromkeys([value])
-    for encoded in (*_json(value), *_urls(data), *_html(value), *_hex(data), *_base64(data)):
+    # These write each character by itself: no form is likelier by chance than the value.
+    for encoded in (*_json(value), *_urls(data), *_html(value)):
+        if len(encoded) >= min(LEAST_FORM, len(value)):
+            found.setdefault(encoded)
+    for encoded in (*_hex(data), *_base64(data)):
         if len(encoded) >= LEAST_FORM:
             found.setdefault(encoded)
     return tuple(found)

@@ -56,6 +56,7 @@ places = st.lists(st.integers(0, 400), max_size=12)
 @settings(max_examples=300, deadline=None)
 @given(values, st.sampled_from(sorted(ENCODINGS)), around, around, places)
 @example("abc 1/2", "url plus", "", "", [])
+@example("000 0", "url plus", "", "", [])
 def test_a_known_secret_gets_through_in_no_encoding_and_no_pieces(value, name, before, after, at):
     form = ENCODINGS[name](value)
     assume("%" not in form or name != "url lower" or form in forms(value))
