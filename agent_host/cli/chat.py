@@ -118,7 +118,8 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
         made: Input = chat_input
         return made
 
-    return _Keyboard(prompt.PromptLines(interrupt=interrupt), messages)
+    answers: Any = import_module("agent_host.surfaces.prompt_lines")
+    return _Keyboard(answers.PromptLines(interrupt=interrupt), messages)
 
 
 async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[str]) -> int:

@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("agent_host.cli.policy", "check, explain, test and simulate the rules of policy"),
     "models": ("agent_host.cli.models", "list the models that can answer"),
     "approvals": ("agent_host.cli.approvals", "list and answer the calls that wait for approval"),
-    "transcripts": ("agent_host.cli.transcripts", "list and show recorded runs"),
+    "transcripts": ("agent_host.cli.transcripts", "list, search, replay and export recorded runs"),
     "audit": ("agent_host.cli.audit", "show, query, verify and export who did what"),
     "config": ("agent_host.cli.config", "show the config, or make a first one"),
     "trust": ("agent_host.cli.trust", "say that a config may start what it names"),

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from agent_host.config.context_table import ContextConfig, RecordsConfig
 from agent_host.config.policy_tables import (
     PolicyConfig,
     RuleConfig,
@@ -259,6 +260,8 @@ class Config(BaseModel):
     secrets: SecretsConfig = Field(default=SecretsConfig.model_construct(), description="")
     audit: AuditConfig = Field(default=AuditConfig.model_construct(), description="")
     telemetry: TelemetryConfig = Field(default=TelemetryConfig.model_construct(), description="")
+    context: ContextConfig = Field(default=ContextConfig.model_construct(), description="")
+    records: RecordsConfig = Field(default=RecordsConfig.model_construct(), description="")
     tools: ToolsConfig = Field(default=ToolsConfig.model_construct(), description="")
     limits: LimitsConfig = Field(default=LimitsConfig.model_construct(), description="")
 
@@ -281,6 +284,8 @@ TABLES: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("secrets",), SecretsConfig),
     (("audit",), AuditConfig),
     (("telemetry",), TelemetryConfig),
+    (("context",), ContextConfig),
+    (("records",), RecordsConfig),
     (("tools",), ToolsConfig),
     (("limits",), LimitsConfig),
 )

@@ -8,7 +8,7 @@ to a human is open, so that nothing is drawn over it.
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
@@ -33,7 +33,8 @@ _ERASE = "\r\x1b[K"
 class Outlet:
     """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
     line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing.
-    `failure`: why, if it was no reader's choice (a file on a full disk)."""
+    `failure`: why, if it was no reader's choice (a file on a full disk). `above`: takes what is
+    written while an input line stands at the bottom of the same screen, and shows it above."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
@@ -42,6 +43,7 @@ class Outlet:
         self.styled = self.movable and not environ.get("NO_COLOR")
         self.broken = False
         self.failure = ""
+        self.above: Callable[[str], None] | None = None
         self.at_line_start = True
         self._holds = 0
         self._held: list[str] = []
@@ -93,11 +95,14 @@ class Outlet:
             return
         erase, self._transient = _ERASE if self._transient else "", False
         self.at_line_start = text.endswith("\n")
-        self._put(erase + text)
+        if self.above is not None:
+            self.above(text)
+        else:
+            self._put(erase + text)
 
     def show_transient(self, text: str) -> None:
         """Show `text` (one line, shorter than the screen) until something else is written."""
-        if self.movable and not self._holds and self.at_line_start:
+        if self.movable and not self._holds and self.at_line_start and self.above is None:
             self._put(_ERASE + text)
             self._transient = True
 

@@ -71,7 +71,7 @@ def make_people(
 
     def forms() -> FieldReader:
         if not made:
-            prompt: Any = import_module("agent_host.surfaces.prompt")
+            prompt: Any = import_module("agent_host.surfaces.prompt_lines")
             made.append(prompt.PromptLines(interrupt=interrupt, screen=sys.stderr))
         return made[0]
 

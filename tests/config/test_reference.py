@@ -11,6 +11,7 @@ from agent_host.profiles.table import built_in
 TABLES_IN_TABLES = {
     "models", "servers", "policy", "limits", "rules", "tools", "providers", "auth", "tls",
     "forward_user", "identity", "sampling", "secrets", "audit", "telemetry", "sandbox", "totals",
+    "context", "records",
 }  # fmt: skip
 
 

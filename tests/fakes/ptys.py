@@ -112,6 +112,17 @@ class Terminal:
             if not self._read(deadline):
                 raise AssertionError(f"waited for {wanted!r} in vain; the screen:\n{self.text}")
 
+    def repeat(self, keys: str, wanted: str) -> str:
+        """Type `keys` again and again, as somebody does who waits for something to be there, until
+        `wanted` is on the screen; return all the text."""
+        deadline = time.monotonic() + _DEADLINE
+        while time.monotonic() < deadline:
+            self.keys(keys)
+            while self._read(min(deadline, time.monotonic() + 0.5)):
+                if wanted in self.text:
+                    return self.text
+        raise AssertionError(f"waited for {wanted!r} in vain; the screen:\n{self.text}")
+
     def exit_status(self) -> int:
         """Read to the end and return the exit status."""
         deadline = time.monotonic() + _DEADLINE

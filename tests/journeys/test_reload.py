@@ -49,8 +49,7 @@ def test_what_nobody_trusted_is_not_started_though_the_chat_was_begun_with_trust
     chat.keys("/reload\r")
     text = chat.wait("not trusted yet")
     assert "servers.evil" in text
-    chat.keys("/servers\r")
-    assert "evil " not in chat.wait("up after")
+    assert "evil " not in chat.repeat("/servers\r", "up after")
     assert not (tmp_path / "pwned").exists()
 
 
@@ -69,8 +68,7 @@ def test_a_server_that_is_taken_out_ends_and_one_that_is_put_in_starts(
     assert "added: desk" in text
     gone, _ = psutil.wait_procs([keeper], timeout=10)
     assert gone
-    chat.keys("/tools\r")
-    chat.wait("get_order")
+    chat.repeat("/tools\r", "get_order")
 
 
 def test_a_file_that_cannot_be_used_changes_nothing(chat: Terminal, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from agent_host.surfaces.completion import Completion, Offers
-from agent_host.surfaces.prompt import ChatInput, LineCompleter, PromptLines, history_at
+from agent_host.surfaces.prompt import ChatInput, LineCompleter, history_at
+from agent_host.surfaces.prompt_lines import PromptLines
 from tests.fakes.offers import Servers
 from tests.fakes.screens import outlet
 

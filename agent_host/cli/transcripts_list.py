@@ -1,0 +1,81 @@
+"""`agent-host transcripts list`: recorded runs, a line each.
+
+A transcript that is damaged is listed as broken, with the reason.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent_host.cli.transcripts_text import count, document, write
+from agent_host.config.file import locate_transcripts
+from agent_host.config.paths import working_folder
+from agent_host.core.errors import ExitStatus
+from agent_host.core.text import clean_line, clip
+from agent_host.records.codec import encode_value
+from agent_host.records.reader import Summary, run_ids, summaries
+from agent_host.records.show import moment
+
+_NEWEST = 20
+_ANY_WIDTH = 10_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the action."""
+    parser.add_argument(
+        "-n",
+        dest="count",
+        metavar="N",
+        type=_positive,
+        default=_NEWEST,
+        help=f"at most N runs (default {_NEWEST})",
+    )
+    parser.add_argument("--json", action="store_true", help="print an array of summaries")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the action and return its exit status."""
+    return _list(locate_transcripts(options.config, os.environ, working_folder()), options)
+
+
+def _list(folder: Path, options: argparse.Namespace) -> int:
+    found = summaries(folder, options.count)
+    if options.json:
+        documents = ",\n ".join(encode_value(document(run)).decode() for run in found)
+        write([f"[{documents}]"])
+        return ExitStatus.DONE
+    if not found:
+        write([f"No transcripts yet in {clean_line(str(folder), 500)}."])
+        return ExitStatus.DONE
+    # A broken transcript's reason is never cut, and a pipe has no width.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _ANY_WIDTH
+    write(_table(found, max(width, 40)))
+    older = len(run_ids(folder)) - len(found)
+    if older > 0:
+        write([f"… and {older} older (-n {len(found) + older} lists all)"])
+    return ExitStatus.DONE
+
+
+def _table(found: list[Summary], width: int) -> Iterator[str]:
+    ids = max(len(clean_line(run.run_id, 40)) for run in found)
+    for run in found:
+        run_id = clean_line(run.run_id, 40).ljust(ids)
+        if run.broken:
+            yield f"{run_id}  broken: {clean_line(run.broken, 1000)}"
+            continue
+        at = moment(run.started_at)
+        when = f"{at:%Y-%m-%d %H:%M}" if at else clean_line(run.started_at, 16).ljust(16)
+        words = clean_line(run.words, 60)
+        counts = f"{count(run.turns, 'turn')}, {count(run.calls, 'call')}"
+        model = clean_line(run.model, 60)
+        yield clip(f"{run_id}  {when}  {run.outcome}: {words} ({counts}, {model})", width)

@@ -1,0 +1,1 @@
+"""A recorded run, run again: what answers from the record, and where the two part."""
