@@ -17,8 +17,8 @@ from agent_host.core.types import JsonObject, Tool
 from agent_host.ports import ApprovalQuestion
 from agent_host.state.approvals import Waiting
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.pages import rows
 from agent_host.surfaces.question import head, tree
-from agent_host.surfaces.turns import rows
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
 from agent_host.ports import ApprovalQuestion, Approver, Deferred
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.pages import header, keys, rows
 from agent_host.surfaces.question import (
     BAR,
     difference,
@@ -32,7 +33,7 @@ from agent_host.surfaces.question import (
     wrap,
     wrap_words,
 )
-from agent_host.surfaces.turns import Turns, header, keys, rows
+from agent_host.surfaces.turns import Turns
 
 ApprovalMode = Literal["ask", "policy", "all", "none", "defer"]
 """The values of `--approve`."""

@@ -15,8 +15,8 @@ from agent_host.surfaces.address import Address
 from agent_host.surfaces.approval import LineReader
 from agent_host.surfaces.form import Asked
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.pages import Pages, header, keys, rows
 from agent_host.surfaces.question import BAR, wrap, wrap_words
-from agent_host.surfaces.turns import Pages, header, keys, rows
 
 PageAnswer = Literal["open", "self", "decline", "cancel", "never"]
 """`self`: the person opens the page; `never`: decline, and all else of that server too."""

@@ -18,8 +18,8 @@ from agent_host.surfaces.approval import LineReader
 from agent_host.surfaces.form_fields import Field
 from agent_host.surfaces.form_values import Problem, hint, problem, read, shown
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.pages import header, rows
 from agent_host.surfaces.question import BAR, wrap, wrap_words
-from agent_host.surfaces.turns import header, rows
 
 Leaving = Literal["decline", "cancel", "never"]
 """How a person leaves without an answer. `never`: decline, and all else of that server too."""
