@@ -16,6 +16,8 @@ from agent_host.config.load import OVERRIDES
 from agent_host.config.organisation import OrganisationConfig, OwnPolicyConfig
 from agent_host.config.paths import CONFIG_VARIABLE, ORGANISATION_FILE, POLICY_FILE
 from agent_host.config.schema import TABLES, Config
+from agent_host.config.terminal_file import FILE as TERMINAL_FILE
+from agent_host.config.terminal_file import KEYS as TERMINAL_KEYS
 from agent_host.profiles.profile import Profile
 from agent_host.profiles.table import built_in
 
@@ -72,7 +74,7 @@ def reference() -> str:
     parts = [_HEAD]
     for place, model in TABLES:
         parts.append(_table(place, model))
-    parts += [_provider_rows(), _above(), _SECRETS, _environment(), _providers()]
+    parts += [_provider_rows(), _above(), _terminal(), _SECRETS, _environment(), _providers()]
     return "\n".join(parts)
 
 
@@ -91,6 +93,23 @@ def _above() -> str:
     return _ABOVE.format(
         organisation=_tables_of(OrganisationConfig), own=_tables_of(OwnPolicyConfig)
     )
+
+
+def _terminal() -> str:
+    lines = [
+        f"## `{TERMINAL_FILE}`",
+        "",
+        f"`{TERMINAL_FILE}` beside your own servers.toml is how you want the terminal, whatever",
+        "the project; no project can say these. [docs/chat.md](../chat.md) tells what they do.",
+        "",
+        "| key | says | default | |",
+        "|---|---|---|---|",
+    ]
+    for name, key in TERMINAL_KEYS.items():
+        says = ", ".join(f"`{choice}`" for choice in key.choices) or "true or false"
+        default = json.dumps(key.choices[0]) if key.choices else "true"
+        lines.append(f"| `{name}` | {says} | `{default}` | {key.about} |")
+    return "\n".join([*lines, ""])
 
 
 def _tables_of(model: type[BaseModel]) -> str:
