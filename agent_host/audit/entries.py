@@ -404,7 +404,16 @@ class Projection:
 _Maker = Callable[[Projection, Any, str], Fields | None]
 
 SILENT: frozenset[type[e.Event]] = frozenset(
-    {e.UserSaid, e.ModelRequested, e.ModelResponded, e.ModelFailed, e.ContextCompacted}
+    {
+        e.UserSaid,
+        e.ModelRequested,
+        e.ModelResponded,
+        e.ModelFailed,
+        e.SummaryRequested,
+        e.SummaryFinished,
+        e.ContextCompacted,
+        e.ConversationRewound,
+    }
 )
 """Events that are no entry: what is said, and how a model was asked."""
 

@@ -27,7 +27,7 @@ def shorten(conversation: Conversation) -> ContextCompacted | None:
     """Return what makes the model's view at most half as long, or the shortest that is possible;
     None if nothing can be left out any more."""
     messages = conversation.messages
-    before = conversation.compacted.messages if conversation.compacted else 0
+    before = conversation.summarized
     sizes = [characters(message) for message in messages[before:]]
     wanted = sum(sizes) // 2
     place, left = before, sum(sizes)

@@ -1,11 +1,11 @@
 """What the model sees of the log.
 
 Theory of operation: `view` makes the messages of a request out of a conversation. The log never
-changes; a compaction only replaces the oldest messages by their summary. Messages that stay as
-they are keep their identity, and the same conversation gives the same tuple, so that an adapter
-serializes each message once. `bound_content` is the hard bound on what one tool result may add:
-what is over it is kept whole as an artifact beside the transcript, and the model gets head and
-tail and is told what is missing.
+changes; a compaction only puts a head in the place of the oldest messages (see `left_out`). All
+messages keep their identity from request to request, so that an adapter serializes each message
+once. `bound_content` is the hard bound on what one tool result may add: what is over it is kept
+whole as an artifact beside the transcript, and the model gets head and tail and is told what is
+missing.
 """
 
 from collections.abc import Iterable
@@ -27,10 +27,9 @@ DEPTH_LIMIT = 64
 
 def view(conversation: Conversation) -> tuple[Message, ...]:
     """Return the messages that the model is sent."""
-    compacted, summary = conversation.compacted, conversation.summary
-    if compacted is None or summary is None:
+    if not conversation.covered:
         return conversation.messages
-    return (summary, *conversation.messages[compacted.messages :])
+    return (*conversation.head, *conversation.messages[conversation.covered :])
 
 
 def bound_content(

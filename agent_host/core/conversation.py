@@ -22,6 +22,7 @@ from agent_host.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
+    ConversationRewound,
     Event,
     InputGiven,
     InputRequested,
@@ -39,6 +40,8 @@ from agent_host.core.events import (
     SamplingRequested,
     ServerConnected,
     ServerLost,
+    SummaryFinished,
+    SummaryRequested,
     ToolFinished,
     ToolPaused,
     ToolsChanged,
@@ -46,6 +49,7 @@ from agent_host.core.events import (
     UserSaid,
 )
 from agent_host.core.labels import with_labels
+from agent_host.core.left_out import apply_left_out
 from agent_host.core.requesting import apply_request
 from agent_host.core.size import characters
 from agent_host.core.state import Awaiting, Conversation
@@ -82,7 +86,10 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
         InputGiven: frozenset({"input"}),
         SamplingRequested: _OPEN,
         SamplingFinished: _OPEN,
+        SummaryRequested: frozenset({"user", "model"}),
+        SummaryFinished: _OPEN,
         ContextCompacted: _OPEN,
+        ConversationRewound: frozenset({"user"}),
         ModelChanged: _OPEN,
         ServerConnected: _ANY,
         ServerLost: _ANY,
@@ -95,7 +102,7 @@ LEGAL: Mapping[type[Event], frozenset[Awaiting]] = MappingProxyType(
 """In which states an event is legal."""
 
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
-_DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
+_DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed
 _CallEvent = Judged | ToolStarted | ToolPaused | ToolFinished
 
 
@@ -104,12 +111,19 @@ def apply(conversation: Conversation, event: Event) -> Conversation:
     if conversation.awaiting not in LEGAL[type(event)]:
         raise UsageError(f"{event.type} is not possible while awaiting {conversation.awaiting}")
     match event:
-        case RunStarted() | RunResumed() | ModelChanged() | LimitReached():
+        case (
+            RunStarted()
+            | RunResumed()
+            | ModelChanged()
+            | LimitReached()
+            | Interrupted()
+            | RunEnded()
+        ):
             return _apply_run(conversation, event)
-        case Interrupted() | RunEnded():
-            return _apply_run(conversation, event)
-        case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed() | ContextCompacted():
+        case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed():
             return _apply_dialogue(conversation, event)
+        case SummaryRequested() | SummaryFinished() | ContextCompacted() | ConversationRewound():
+            return apply_left_out(conversation, event)
         case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ApprovalExpired():
             return _apply_call(conversation, event, event.call_id)
         case ToolStarted() | ToolPaused():
@@ -145,7 +159,7 @@ def _apply_run(c: Conversation, event: _RunEvent) -> Conversation:
         case RunResumed():
             return _resume(c, event)
         case ModelChanged():
-            require(c.requested is None, "the model is being asked")
+            require(c.requested is None and c.summarizing is None, "the model is being asked")
             origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
             return replace(c, origin=origin, simulated=event.simulated)
         case LimitReached():
@@ -167,6 +181,7 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
     calls = tuple(reopened(s) if s.result is None else s for s in c.calls)
     unanswered = c.phase == "user" and bool(c.messages) and c.messages[-1].role != "assistant"
     # A user message or tool results without an answer: the model is asked again.
+    unanswered = unanswered and not c.rewound
     phase = "model" if unanswered else c.phase
     return replace(
         c,
@@ -176,6 +191,7 @@ def _resume(c: Conversation, event: RunResumed) -> Conversation:
         samplings=(),
         phase=phase,
         requested=None,
+        summarizing=None,
         failure=None,
         limit=None,
         interrupted=False,
@@ -208,9 +224,11 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
                 uncounted=c.uncounted + characters(event.message),
                 stop_reason=None,
                 silent=False,
+                rewound=False,
             )
         case ModelRequested():
             require(c.requested is None, "a model request is already under way")
+            require(c.summarizing is None, "a summary is being written")
             return replace(c, requested=event.request_id, requests=c.requests + 1)
         case ModelResponded():
             return _responded(_answered(c, event.request_id), event)
@@ -220,21 +238,8 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
             return replace(
                 c, failure=event if event.final else None, phase="user" if stopped else "model"
             )
-        case ContextCompacted():
-            if not 0 < event.messages <= len(c.messages):
-                raise UsageError(f"{event.messages} messages cannot be compacted")
-            return _compacted(c, event)
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def _compacted(c: Conversation, event: ContextCompacted) -> Conversation:
-    """What the provider counted is not what the model will be sent."""
-    left = sum(map(characters, c.messages[event.messages :]))
-    summary = Message(role="user", content=(Text(text=event.summary),))
-    return replace(
-        c, compacted=event, summary=summary, counted=0, uncounted=left + len(event.summary)
-    )
 
 
 def _answered(c: Conversation, request_id: str) -> Conversation:

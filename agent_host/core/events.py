@@ -278,13 +278,60 @@ class SamplingFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryRequested:
+    """Intent: a model is about to be asked for a summary of the first `messages` messages.
+    `instructions`: what a person wants kept."""
+
+    request_id: str
+    provider: str
+    model: str
+    messages: int
+    by: str = ""
+    instructions: str = ""
+    type: Literal["summary_requested"] = "summary_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryFinished:
+    """Outcome: what the model wrote, or why there is nothing (`error`). `cost` in US dollars, None
+    if the price is not known."""
+
+    request_id: str
+    text: str = ""
+    error: str = ""
+    usage: Usage = Usage()
+    cost: float | None = None
+    model_served: str = ""
+    type: Literal["summary_finished"] = "summary_finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContextCompacted:
     """The view of the log that the model gets was shortened: `summary` stands for the first
-    `messages` messages. The log itself is unchanged."""
+    `messages` messages (0: as before), and of the first `results` messages the long tool results
+    are left out (0: as before). The log itself is unchanged. `reason`: the provider refused, the
+    window was nearly full, or somebody asked (`by`). `before` and `after`: about how many tokens a
+    request was and is, 0 if that is not known. `summary_by`: who wrote the summary."""
 
     messages: int
     summary: str
+    results: int = 0
+    reason: Literal["overflow", "window", "asked"] = "overflow"
+    by: str = ""
+    before: int = 0
+    after: int = 0
+    summary_by: Literal["extract", "model"] = "extract"
     type: Literal["context_compacted"] = "context_compacted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationRewound:
+    """The conversation went back to its first `messages` messages, which end before a message of
+    the user. What it cost, what was granted and the labels of what was read stay."""
+
+    messages: int
+    by: str = ""
+    type: Literal["conversation_rewound"] = "conversation_rewound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,7 +427,10 @@ Event = (
     | InputGiven
     | SamplingRequested
     | SamplingFinished
+    | SummaryRequested
+    | SummaryFinished
     | ContextCompacted
+    | ConversationRewound
     | ModelChanged
     | ServerConnected
     | ServerLost

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from agent_host.core.types import (
     Audio,
+    Block,
     Image,
     Message,
     Reasoning,
@@ -26,10 +27,11 @@ _MEDIA = 5_600
 
 def characters(message: Message) -> int:
     """Return about how many characters a message is for a model."""
-    return sum(map(_size, message.content)) + 16
+    return sum(map(block_size, message.content)) + 16
 
 
-def _size(block: Text | Image | Audio | Resource | Reasoning | ToolCall | ToolResult) -> int:
+def block_size(block: Block) -> int:
+    """Return about how many characters a block is for a model."""
     match block:
         case Text() | Reasoning():
             return len(block.text)
@@ -40,7 +42,7 @@ def _size(block: Text | Image | Audio | Resource | Reasoning | ToolCall | ToolRe
         case ToolCall():
             return len(block.name) + json_size(block.arguments) + 32
         case ToolResult():
-            return sum(map(_size, block.content)) + 32
+            return sum(map(block_size, block.content)) + 32
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -9,7 +9,6 @@ from typing import Literal
 from agent_host.core.calls import CallState, Grant
 from agent_host.core.events import (
     ApprovalRequested,
-    ContextCompacted,
     InputRequested,
     LimitReached,
     ModelFailed,
@@ -23,6 +22,14 @@ Awaiting = Literal["start", "user", "model", "tools", "approval", "input", "noth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What stands for the first `messages` messages."""
+
+    messages: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """The state of a run.
 
@@ -33,10 +40,14 @@ class Conversation:
     under way; `failure` is why the model did not answer; `questions` are the approval requests of
     the open turn (what a yes binds to); `labels` are those of the data in the context, in the order
     in which they came, and `asks` the questions since the user's last message. `stop_reason` is the
-    last answer's, `summary` is the message that stands for what was `compacted`. `silent` says that
-    it held neither text nor calls.
-    `counted` are the tokens of prompt and answer that the provider counted last, 0 for none, and
-    `uncounted` the characters that came after that.
+    last answer's, `silent` says that it held neither text nor calls. `rewound` says that the user
+    went back and has said nothing since.
+    `counted` are the tokens of prompt and answer that the provider counted last (or that a
+    compaction came to), 0 for none, and `uncounted` the characters that came after that.
+    `summaries` stand for the oldest messages, the last one holds and the others come back when the
+    user goes back; of the first `stubbed` messages long tool results are left out; `head` is what
+    the model is sent instead of the first `covered` messages. `summarizing` is the request for a
+    summary that is under way.
     """
 
     run_id: str = ""
@@ -58,8 +69,12 @@ class Conversation:
     failure: ModelFailed | None = None
     limit: LimitReached | None = None
     interrupted: bool = False
-    compacted: ContextCompacted | None = None
-    summary: Message | None = None
+    summaries: tuple[Summary, ...] = ()
+    stubbed: int = 0
+    head: tuple[Message, ...] = ()
+    covered: int = 0
+    summarizing: str | None = None
+    rewound: bool = False
     turns: int = 0
     tool_calls: int = 0
     refusals: int = 0
@@ -84,6 +99,11 @@ class Conversation:
         if any(s.asked and s.approval is None and s.result is None for s in self.calls):
             return "approval"
         return self.phase
+
+    @property
+    def summarized(self) -> int:
+        """How many of the oldest messages a summary stands for."""
+        return self.summaries[-1].messages if self.summaries else 0
 
     def call(self, call_id: str) -> CallState | None:
         """Return the state of an open turn's call, or None."""

@@ -17,6 +17,7 @@ from agent_host.core.conversation import Conversation, apply
 from agent_host.core.errors import AgentHostError, RecordError
 from agent_host.core.events import (
     ApprovalGiven,
+    ConversationRewound,
     EndReason,
     Event,
     InputGiven,
@@ -177,6 +178,12 @@ class Session:
             )
         )
         self.rooms = replace(self.rooms, model=model)
+
+    def rewind(self, messages: int, by: str) -> None:
+        """Go back to the first `messages` messages, which must end before a message of the user.
+        Raises UsageError if they do not, or while anything is under way."""
+        self.record(ConversationRewound(messages=messages, by=by))
+        self.deferred.clear()
 
     def end(self, reason: EndReason, detail: str = "") -> None:
         """Record the end of the run."""

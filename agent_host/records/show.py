@@ -18,6 +18,7 @@ from agent_host.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
+    ConversationRewound,
     Event,
     InputGiven,
     InputRequested,
@@ -36,6 +37,8 @@ from agent_host.core.events import (
     SamplingRequested,
     ServerConnected,
     ServerLost,
+    SummaryFinished,
+    SummaryRequested,
     ToolFinished,
     ToolPaused,
     ToolsChanged,
@@ -64,7 +67,8 @@ LINES = 20
 CHARACTERS = 2000
 
 _RunEvent = RunStarted | RunResumed | ModelChanged | LimitReached | Interrupted | RunEnded
-_DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed | ContextCompacted
+_DialogueEvent = UserSaid | ModelRequested | ModelResponded | ModelFailed
+_ViewEvent = SummaryRequested | SummaryFinished | ContextCompacted | ConversationRewound
 _CallEvent = (
     PolicyDecided | ApprovalRequested | ApprovalGiven | ApprovalExpired | ToolStarted | ToolFinished
 )
@@ -103,8 +107,10 @@ class Show:
                 return self._run(event)
             case UserSaid() | ModelRequested() | ModelResponded() | ModelFailed():
                 return self._dialogue(event)
-            case ContextCompacted():
-                return self._dialogue(event)
+            case (
+                SummaryRequested() | SummaryFinished() | ContextCompacted() | ConversationRewound()
+            ):
+                return self._view(event)
             case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ToolStarted():
                 return self._call(event)
             case ApprovalExpired() | ToolFinished():
@@ -163,9 +169,31 @@ class Show:
                 wait = f" after {event.retry_after:g} s" if event.retry_after and again else ""
                 yield f"model failed, {event.kind}{self._took(event.request_id)}{again}{wait}"
                 yield from self._text(event.message)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _view(self, event: _ViewEvent) -> Iterator[str]:
+        match event:
+            case SummaryRequested():
+                self._start(event.request_id)
+                asked = f"{clean_line(event.provider, 60)}:{clean_line(event.model, 60)}"
+                yield f"summary asked for, {asked}"
+                yield from self._labelled("instructions", event.instructions)
+            case SummaryFinished():
+                cost = f", {shown_cost(event.cost)}" if event.cost else ""
+                how = "failed" if event.error else "written"
+                took = self._took(event.request_id)
+                yield f"summary {how}{took}, {tokens(event.usage)}{cost}"
+                yield from self._text(event.error)
             case ContextCompacted():
-                yield f"context compacted, a summary stands for {event.messages} messages"
+                stands = f"a summary stands for {event.messages} messages"
+                left = f"tool results of the first {event.results} messages are left out"
+                what = (stands if event.messages else "", left if event.results else "")
+                yield f"context compacted, {', '.join(filter(None, what))}"
                 yield from self._text(event.summary)
+            case ConversationRewound():
+                who = f" by {clean_line(event.by, 60)}" if event.by else ""
+                yield f"went back to the first {event.messages} messages{who}"
             case _ as unreachable:
                 assert_never(unreachable)
 

@@ -18,6 +18,7 @@ from agent_host.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     ContextCompacted,
+    ConversationRewound,
     Event,
     InputGiven,
     InputRequested,
@@ -37,6 +38,8 @@ from agent_host.core.events import (
     ServerConnected,
     ServerLog,
     ServerLost,
+    SummaryFinished,
+    SummaryRequested,
     ToolFinished,
     ToolPaused,
     ToolsChanged,
@@ -174,18 +177,20 @@ class Narrator:
                 yield from _tell_server(event)
             case RunStarted() | RunResumed() | ModelChanged() | ModelFailed():
                 yield from _tell_model(event)
-            case LimitReached() | Interrupted() | RunEnded() | ContextCompacted():
+            case LimitReached() | Interrupted() | RunEnded():
                 yield from _tell_run(event)
+            case (
+                SummaryRequested() | SummaryFinished() | ContextCompacted() | ConversationRewound()
+            ):
+                yield from _tell_view(event)
             case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
                 yield from self._tell_asked(event)
             case ToolPaused():
                 what = f"waits for {_counted(len(event.requests), 'answer')}"
                 name = self._name(event.call_id)
                 yield Card(kind="notice", text=f"{name}  {what} before it goes on")
-            case UserSaid():
-                self._logs.clear()
-            case ModelRequested():
-                pass
+            case UserSaid() | ModelRequested():
+                self._logs = {} if event.type == "user_said" else self._logs
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -387,7 +392,7 @@ def _tell_model(event: RunStarted | RunResumed | ModelChanged | ModelFailed) -> 
 
 
 def _tell_run(
-    event: LimitReached | Interrupted | RunEnded | ContextCompacted,
+    event: LimitReached | Interrupted | RunEnded,
 ) -> Iterator[Card]:
     match event:
         case LimitReached():
@@ -397,13 +402,29 @@ def _tell_run(
             yield Card(kind="notice", text=f"limit reached: {what}")
         case Interrupted():
             yield Card(kind="notice", text="interrupted")
-        case ContextCompacted():
-            yield Card(
-                kind="notice",
-                text=f"the first {event.messages} messages were shortened for the model",
-            )
         case RunEnded():
             if event.reason == "failed" and event.detail:
                 yield Card(kind="failure", text=clean_line(event.detail))
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _tell_view(
+    event: SummaryRequested | SummaryFinished | ContextCompacted | ConversationRewound,
+) -> Iterator[Card]:
+    match event:
+        case SummaryRequested():
+            yield Card(kind="notice", text="the model is asked for a summary of what was said")
+        case SummaryFinished():
+            if event.error:
+                text = f"no summary by the model: {clean_line(event.error)}"
+                yield Card(kind="notice", text=text)
+        case ContextCompacted():
+            first = f"the first {event.messages} messages were shortened for the model"
+            text = first if event.messages else "old tool results are left out for the model"
+            room = f" (about {event.before:,} to {event.after:,} tokens)" if event.after else ""
+            yield Card(kind="notice", text=f"{text}{room}")
+        case ConversationRewound():
+            yield Card(kind="notice", text=f"went back; {event.messages} messages are left")
         case _ as unreachable:
             assert_never(unreachable)

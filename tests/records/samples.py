@@ -306,6 +306,55 @@ APPROVALS: tuple[e.Event, ...] = (
 """A legal run with everything that an approval may have: roles, two people, an edit, an end."""
 
 
+CONTEXT: tuple[e.Event, ...] = (
+    START,
+    user("Where is my order 12345?"),
+    requested("r1"),
+    responded("r1", READ, stop="tool_use"),
+    e.PolicyDecided(call_id="call-1", decision="allow", rule="x"),
+    started("call-1", "get_order", {"order_id": "12345"}),
+    finished("call-1", "shipped " + "a" * 700),
+    e.ContextCompacted(messages=0, summary="", results=3, reason="window", before=9000, after=4000),
+    requested("r2"),
+    responded("r2", Text(text="It is shipped.")),
+    e.SummaryRequested(
+        request_id="r3",
+        provider="local",
+        model="llama",
+        messages=4,
+        by="ana",
+        instructions="keep the numbers",
+    ),
+    e.SummaryFinished(
+        request_id="r3",
+        text="Order 12345 is shipped.",
+        usage=Usage(input_tokens=90, output_tokens=9),
+        cost=0.01,
+        model_served="llama-8b",
+    ),
+    e.ContextCompacted(
+        messages=4,
+        summary="Order 12345 is shipped.",
+        results=4,
+        reason="asked",
+        by="ana",
+        before=4100,
+        after=600,
+        summary_by="model",
+    ),
+    user("And 12346?"),
+    requested("r4"),
+    responded("r4", Text(text="That one, too.")),
+    e.SummaryRequested(request_id="r5", provider="local", model="llama", messages=4),
+    e.SummaryFinished(request_id="r5", error="the provider is overloaded"),
+    e.ConversationRewound(messages=4, by="ana"),
+    user("And 12347?"),
+    requested("r6"),
+    responded("r6", Text(text="That one is not.")),
+)
+"""A legal run with everything that may happen to what the model is sent."""
+
+
 def records(*events: e.Event, run_id: str = RUN) -> list[e.Record]:
     return [
         e.Record(

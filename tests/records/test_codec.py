@@ -16,10 +16,10 @@ from agent_host.core.errors import RecordError
 from agent_host.core.types import ToolCall
 from agent_host.records.codec import DEEPER, MAX_DEPTH, encode, encode_value
 from agent_host.records.decode import decode
-from tests.records.samples import APPROVALS, ASKING, LEGAL, records, responded, started
+from tests.records.samples import APPROVALS, ASKING, CONTEXT, LEGAL, records, responded, started
 from tests.records.strategies import RECORDS
 
-ALL = records(*LEGAL) + records(*ASKING) + records(*APPROVALS)
+ALL = records(*LEGAL) + records(*ASKING) + records(*APPROVALS) + records(*CONTEXT)
 
 
 def pairs_joined(value: object) -> object:
@@ -47,7 +47,9 @@ def test_surrogates_survive_and_pairs_come_back_as_their_character(text):
 
 
 def test_every_event_type_has_a_sample_and_the_sample_run_is_legal():
-    assert {type(event) for event in (*LEGAL, *ASKING, *APPROVALS)} == set(get_args(e.Event))
+    assert {type(event) for event in (*LEGAL, *ASKING, *APPROVALS, *CONTEXT)} == set(
+        get_args(e.Event)
+    )
     assert fold(LEGAL).phase == "user"
 
 

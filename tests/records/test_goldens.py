@@ -10,7 +10,7 @@ from agent_host.core import events as e
 from agent_host.core.conversation import fold
 from agent_host.records.codec import encode
 from agent_host.records.reader import inspect
-from tests.records.samples import APPROVALS, ASKING, LEGAL, records
+from tests.records.samples import APPROVALS, ASKING, CONTEXT, LEGAL, records
 
 FOLDER = Path(__file__).parents[1] / "goldens"
 GOLDENS = sorted(FOLDER.glob("schema-*.jsonl"))
@@ -18,6 +18,7 @@ MEANT = {
     "schema-1.jsonl": LEGAL,
     "schema-1-asking.jsonl": ASKING,
     "schema-1-approvals.jsonl": APPROVALS,
+    "schema-1-context.jsonl": CONTEXT,
 }
 """What each golden holds. Events that came later to a schema have a golden of their own."""
 
