@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agent_host.core.catalogue import fingerprint
-from agent_host.core.offering import HOST, READ_ARTIFACT, SEARCH_ARTIFACT, SEARCH_TOOLS
+from agent_host.core.offering import (
+    HOST,
+    READ_ARTIFACT,
+    READ_CONVERSATION,
+    SEARCH_ARTIFACT,
+    SEARCH_CONVERSATION,
+    SEARCH_TOOLS,
+)
 from agent_host.core.types import Annotations, JsonObject, Tool
 
 FOUND = 10
@@ -98,6 +105,48 @@ def search_artifact() -> Tool:
     }
     needed = ["name", "query"]
     return _tool(SEARCH_ARTIFACT, "Search an artifact", description, properties, needed)
+
+
+def search_conversation() -> Tool:
+    """The tool that searches the messages of this conversation."""
+    description = (
+        "Find something that was said or returned earlier in this conversation and is left out "
+        "of it now. Case does not count; a message has to hold every word, and words in double "
+        "quotes stand together. Each match says the number of its message."
+    )
+    properties = {
+        "query": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_QUERY,
+            "description": "The words to find.",
+        },
+        "limit": _number(1, MOST_MATCHES, MATCHES, "Messages to show."),
+        "first": _number(1, None, 1, "The number of the message to search from."),
+    }
+    return _tool(SEARCH_CONVERSATION, "Search the conversation", description, properties, ["query"])
+
+
+def read_conversation() -> Tool:
+    """The tool that reads messages of this conversation."""
+    description = (
+        "Read messages of this conversation as they were, also those that are left out of it now. "
+        "Messages are counted from 1; a long answer says how to go on."
+    )
+    properties = {
+        "first": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "The number of the first message to read.",
+        },
+        "last": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "The number of the last message to read. Default: the first alone.",
+        },
+        "offset": _number(0, None, 0, "The first character to read of all that, counted from 0."),
+    }
+    return _tool(READ_CONVERSATION, "Read the conversation", description, properties, ["first"])
 
 
 def _number(least: int, most: int | None, default: int, description: str) -> JsonObject:

@@ -6,16 +6,19 @@ in a thread, so that a long text holds up nobody.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent_host.builtin import definitions
 from agent_host.builtin.artifacts import Artifacts, UnreadableError
 from agent_host.builtin.finding import Finder
 from agent_host.builtin.paging import page
+from agent_host.builtin.recalling import read
+from agent_host.builtin.recalling import search as search_messages
 from agent_host.builtin.searching import Query, search
-from agent_host.core.offering import HOST
-from agent_host.core.types import JsonObject, Text, Tool, ToolErrorKind, ToolResult
+from agent_host.core.conversation import Conversation
+from agent_host.core.offering import HOST, READ_CONVERSATION, SEARCH_CONVERSATION
+from agent_host.core.types import JsonObject, Message, Text, Tool, ToolErrorKind, ToolResult
 from agent_host.ports import CallContext, CallPaused, ToolSource
 
 
@@ -28,7 +31,17 @@ class WithHostTools:
         self._finder = Finder()
         self._under: Mapping[str, Tool] | None = None
         self._table: Mapping[str, Tool] = {}
-        self._for_artifacts = (definitions.read_artifact(), definitions.search_artifact())
+        self._conversation: Callable[[], Conversation] = Conversation
+        self._own = (
+            definitions.read_artifact(),
+            definitions.search_artifact(),
+            definitions.search_conversation(),
+            definitions.read_conversation(),
+        )
+
+    def follow(self, conversation: Callable[[], Conversation]) -> None:
+        """Search and read in this conversation from here on."""
+        self._conversation = conversation
 
     async def ready(self) -> None:
         """See `ports.ToolSource`."""
@@ -38,7 +51,7 @@ class WithHostTools:
         """See `ports.ToolSource`."""
         under = self._servers.tools()
         if under is not self._under:
-            own = (definitions.search_tools(under.values()), *self._for_artifacts)
+            own = (definitions.search_tools(under.values()), *self._own)
             self._table = {**under, **{tool.name: tool for tool in own}}
             self._under = under
         return self._table
@@ -60,6 +73,9 @@ class WithHostTools:
         if tool.tool == "search_tools":
             table = self._servers.tools()
             text, failed = await asyncio.to_thread(self._finder.answer, table, arguments)
+        elif tool.name in (SEARCH_CONVERSATION, READ_CONVERSATION):
+            messages = self._conversation().messages
+            text, failed = await asyncio.to_thread(_recalled, tool.name, messages, arguments)
         else:
             text, failed = await asyncio.to_thread(self._look, tool.tool, arguments)
         error: ToolErrorKind | None = "tool_error" if failed else None
@@ -78,3 +94,14 @@ class WithHostTools:
             return str(why), True
         except OSError as error:
             return f"The artifact cannot be read: {error.strerror}.", True
+
+
+def _recalled(name: str, messages: tuple[Message, ...], arguments: JsonObject) -> tuple[str, bool]:
+    """What comes of looking for earlier messages, and whether that is an error."""
+    given = dict(arguments)
+    try:
+        if name == READ_CONVERSATION:
+            return read(messages, **given), False
+        return search_messages(messages, str(given.pop("query")), **given), False
+    except ValueError as why:
+        return str(why), True

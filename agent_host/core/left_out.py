@@ -71,7 +71,7 @@ def _compacted(c: Conversation, event: ContextCompacted) -> Conversation:
         older = tuple(s for s in summaries if s.messages < event.messages)
         summaries = (*older, Summary(messages=event.messages, message=message))
     c = _with_head(replace(c, summaries=summaries, stubbed=max(c.stubbed, event.results)))
-    return replace(c, counted=event.after, uncounted=0 if event.after else _size(c))
+    return replace(c, counted=event.after, uncounted=0 if event.after else view_size(c))
 
 
 def _rewound(c: Conversation, event: ConversationRewound) -> Conversation:
@@ -97,10 +97,10 @@ def _rewound(c: Conversation, event: ConversationRewound) -> Conversation:
         rewound=True,
     )
     c = _with_head(c)
-    return replace(c, counted=0, uncounted=_size(c))
+    return replace(c, counted=0, uncounted=view_size(c))
 
 
-def _size(c: Conversation) -> int:
+def view_size(c: Conversation) -> int:
     """About how many characters of messages the model is sent."""
     return sum(map(characters, c.head)) + sum(map(characters, c.messages[c.covered :]))
 

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from agent_host.core.calls import MAX_ROUNDS, CallState, missing
+from agent_host.core.compaction import ANY_SPACE, Plan, Space, due
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import EndReason, LimitReached
 from agent_host.core.limits import Limits, calls_left, reached
@@ -24,6 +25,14 @@ class CallModel:
     """Ask the model."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact:
+    """Make what the model is sent shorter before it is asked."""
+
+    key: str
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +112,7 @@ class End:
 
 Action = (
     CallModel
+    | Compact
     | CheckPolicy
     | AskApproval
     | AnswerRequests
@@ -123,12 +133,14 @@ def decide(
     elapsed: float = 0.0,
     next_cost: float = 0.0,
     deferred: AbstractSet[str] = frozenset(),
+    space: Space = ANY_SPACE,
 ) -> tuple[Action, ...]:
     """Return every action that may start now, in the order of the calls.
 
     `elapsed`: seconds worked since the user's last message; `next_cost`: what the next model call
     is estimated to cost, in US dollars; `deferred`: keys of the questions
-    that were put to someone and not answered. Empty while all that is left is in flight.
+    that were put to someone and not answered; `space`: what the model takes. Empty while all that
+    is left is in flight.
     """
     c = conversation
     if c.ended is not None:
@@ -136,12 +148,13 @@ def decide(
     if c.calls:
         return _decide_calls(c, tools, limits, deferred)
     if c.phase == "model":
-        if c.requested is not None:
+        if c.requested is not None or c.summarizing is not None:
             return ()
         limit = reached(c, limits, elapsed, next_cost)
         if limit is not None:
             return (ReachLimit(key="limit", event=limit),)
-        return (CallModel(key="model"),)
+        plan = due(c, space)
+        return (CallModel(key="model"),) if plan is None else (Compact(key="compact", plan=plan),)
     return (AwaitUser(),)
 
 

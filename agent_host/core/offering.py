@@ -6,7 +6,8 @@ because a search found them or a call used them. What is revealed is a fold over
 resumed or replayed run is offered the same; new tools come last, so that what a provider cached of
 the list holds; over a bound the oldest that were never called go. Only what is new in the
 conversation is looked at, and the same tuple is returned until something changed. The tools for
-artifacts come with the first artifact. A tool that is not offered can be called all the same:
+artifacts come with the first artifact, those for the conversation when something of it is left
+out. A tool that is not offered can be called all the same:
 offering is about size, policy about rights.
 """
 
@@ -26,7 +27,13 @@ HOST = "host"
 SEARCH_TOOLS = f"{HOST}__search_tools"
 READ_ARTIFACT = f"{HOST}__read_artifact"
 SEARCH_ARTIFACT = f"{HOST}__search_artifact"
+SEARCH_CONVERSATION = f"{HOST}__search_conversation"
+READ_CONVERSATION = f"{HOST}__read_conversation"
 _FOR_ARTIFACTS = (READ_ARTIFACT, SEARCH_ARTIFACT)
+_FOR_CONVERSATIONS = (SEARCH_CONVERSATION, READ_CONVERSATION)
+
+RECALLING = frozenset({*_FOR_ARTIFACTS, *_FOR_CONVERSATIONS})
+"""Tools whose results are what an earlier result or message brought."""
 
 REVEALED = 128
 """Tools that a conversation keeps revealed; when there are more, the oldest that were never called
@@ -120,12 +127,19 @@ class Offering:
         self._shown: dict[str, tuple[Tool, Tool]] = {}
 
     def tools(
-        self, table: Mapping[str, Tool], messages: Sequence[Message], *, also: str = ""
+        self,
+        table: Mapping[str, Tool],
+        messages: Sequence[Message],
+        *,
+        also: str = "",
+        recall: bool = False,
     ) -> tuple[Tool, ...]:
         """Return the tools to offer, in stable order, as a model may be shown them; the same
         tuple as the last time if nothing changed. `also`: a tool to offer in any case, if there
-        is one of that exposed name."""
-        names = (also, *self._revealed.names(messages))
+        is one of that exposed name; `recall`: something of the conversation is left out, so
+        that the tools that find it again are offered."""
+        recalling = _FOR_CONVERSATIONS if recall else ()
+        names = (also, *self._revealed.names(messages), *recalling)
         if table is self._table and names == self._names:
             return self._offered
         if table is not self._table:
@@ -149,7 +163,7 @@ class Offering:
         if self._large:
             chosen = (SEARCH_TOOLS, *self._pinned, *(name for name in names if name in table))
         else:
-            own = (name for name in names if name in _FOR_ARTIFACTS and name in table)
+            own = (name for name in names if name in RECALLING and name in table)
             chosen = (*(name for name, tool in table.items() if tool.server != HOST), *own)
         return tuple(dict.fromkeys(chosen))
 

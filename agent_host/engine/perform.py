@@ -16,15 +16,17 @@ from typing import Any, assert_never
 
 from agent_host.core import loop
 from agent_host.core.calls import CallState
+from agent_host.core.compaction import Plan
 from agent_host.core.events import (
     ToolFinished,
     ToolPaused,
     ToolProgress,
     ToolStarted,
 )
-from agent_host.core.offering import READ_ARTIFACT, SEARCH_ARTIFACT
+from agent_host.core.offering import RECALLING
 from agent_host.core.types import Text, Tool, ToolResult
 from agent_host.engine.answers import RequestDesk
+from agent_host.engine.compacting import Compactor
 from agent_host.engine.judging import NOT_RUN, Judge
 from agent_host.engine.keeping import bounded
 from agent_host.engine.question import Question
@@ -41,13 +43,16 @@ class Performer:
         self._session = session
         self._desk = desk
         self._judge = Judge(session)
-        self._question = Question(session)
+        self.compactor = Compactor(session)
+        self._question = Question(session, self.compactor)
 
     def perform(self, action: loop.Action) -> Work | None:
         """Do what can be done at once and return None, or return the work that takes a while."""
         match action:
             case loop.CallModel():
                 return self._question.ask()
+            case loop.Compact():
+                return self._compact(action.plan)
             case loop.CheckPolicy():
                 self._judge.check_policy(action.state, action.tool)
             case loop.AskApproval():
@@ -67,6 +72,15 @@ class Performer:
         return None
 
     # -- at once ---------------------------------------------------------------------------
+
+    def _compact(self, plan: Plan) -> Work | None:
+        if self.compactor.takes_a_model(plan):
+            return self._summarized(plan)
+        self.compactor.at_once(plan)
+        return None
+
+    async def _summarized(self, plan: Plan) -> None:
+        await self.compactor.carry_out(plan)
 
     def _refuse(self, action: loop.Refuse) -> None:
         text, error, name = action.text, action.error, action.state.call.name
@@ -139,9 +153,9 @@ class Performer:
 
     def _labels(self, tool: Tool, result: ToolResult) -> tuple[str, ...]:
         """What a result brings along: what the tool's data is, and what this result is said to be.
-        An artifact holds what an earlier result brought, so it has all labels of the run."""
+        What an earlier result brought has all labels of the run."""
         found = {*result.labels, *tool.labels}
-        if tool.name in (READ_ARTIFACT, SEARCH_ARTIFACT):
+        if tool.name in RECALLING:
             found.update(seen.label for seen in self._session.conversation.labels)
         return tuple(sorted(found))
 

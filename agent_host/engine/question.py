@@ -17,7 +17,7 @@ from typing import Any
 
 import tenacity
 
-from agent_host.core.compaction import shorten
+from agent_host.core.compaction import overflow
 from agent_host.core.context import view
 from agent_host.core.events import (
     ModelFailed,
@@ -38,6 +38,7 @@ from agent_host.core.types import (
     Tool,
     ToolChoice,
 )
+from agent_host.engine.compacting import Compactor
 from agent_host.engine.rooms import Host, Retry
 from agent_host.ports import ModelAdapter, Pricing
 
@@ -57,8 +58,9 @@ class _Outcome:
 class Question:
     """Asks the model of one session."""
 
-    def __init__(self, session: Host) -> None:
+    def __init__(self, session: Host, compactor: Compactor) -> None:
         self._session = session
+        self._compactor = compactor
         self._offered: tuple[Any, Any, tuple[Tool, ...]] = (None, None, ())
         self._checked: tuple[Message, ...] = ()
         self._seen: set[str] = set()
@@ -80,7 +82,7 @@ class Question:
             await self._close(outcome.request_id, item)
         elif outcome.shown or item.kind in _NOT_MENDED or session.stopping:
             self._record_failure(outcome.request_id, item, None)
-        elif not self._shortened(outcome.request_id, item):
+        elif not await self._shortened(outcome.request_id, item):
             await self._pass_on(outcome.request_id, item)
 
     async def _attempt(self) -> _Outcome:
@@ -160,7 +162,8 @@ class Question:
         if model.origin.adapter == "offline":  # nothing is sent anywhere
             tools = offering.whole(table)
         else:
-            tools = offering.tools(table, session.conversation.messages, also=session.tool_choice)
+            c, also = session.conversation, session.tool_choice
+            tools = offering.tools(table, c.messages, also=also, recall=c.covered > 0)
         if self._offered[0] is not tools or self._offered[1] is not model:
             withheld = model.withheld(tools)
             if withheld:
@@ -226,16 +229,16 @@ class Question:
             return False
         return True
 
-    def _shortened(self, request_id: str, failure: ModelFailure) -> bool:
+    async def _shortened(self, request_id: str, failure: ModelFailure) -> bool:
         """Make the view shorter if that is what is wrong and can be done; the model is then asked
         again."""
         if failure.kind != "context_window_exceeded":
             return False
-        shorter = shorten(self._session.conversation)
-        if shorter is None:
+        plan = overflow(self._session.conversation, self._session.space)
+        if plan is None:
             return False
         self._record_failure(request_id, failure, 0.0)
-        self._session.record(shorter)
+        await self._compactor.carry_out(plan)
         return True
 
     async def _pass_on(self, request_id: str, failure: ModelFailure) -> None:

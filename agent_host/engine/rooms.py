@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent_host.core.compaction import Space
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import Event
 from agent_host.core.limits import Limits
 from agent_host.core.offering import Offering
-from agent_host.core.types import JsonObject, Principal, ToolChoice
+from agent_host.core.types import JsonObject, Origin, Principal, ToolChoice
 from agent_host.engine.feed import Feed
 from agent_host.ports import (
     Approver,
@@ -38,6 +39,28 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """When a conversation is shortened for its model, and how: at `share` of the model's window
+    (1: only when the provider refuses); `by_model`: the model writes the summary of what is left
+    out."""
+
+    share: float = 0.8
+    by_model: bool = False
+
+
+USUAL_COMPACTION = Compaction()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What a model takes, in tokens: prompt and answer together, and the longest answer that it
+    is asked for; 0 if that is not known."""
+
+    tokens: int = 0
+    answer: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """What servers may have of the model in one run. `ask`: a human sees each request first;
     `max_requests` of all servers together, `max_tokens` of one answer."""
@@ -51,9 +74,10 @@ class Sampling:
 class Rooms:
     """The adapters of a session. `fallback`, `prices` and `respondent` may be missing: then no
     other model is asked, no cost is known, and what servers ask for is declined. `offering` says
-    which of the tools a model is offered, for this session alone. `vault` keeps secrets from the
-    model; without one it gets what tools return. `recorded` returns arguments as records show
-    them: what an approval is bound to has to be the same after the run was resumed."""
+    which of the tools a model is offered, for this session alone; `windows`, what a model takes.
+    `vault` keeps secrets from the model; without one it gets what tools return. `recorded` returns
+    arguments as records show them: what an approval is bound to has to be the same after the run
+    was resumed."""
 
     model: ModelAdapter
     tools: ToolSource
@@ -64,6 +88,7 @@ class Rooms:
     respondent: Respondent | None = None
     offering: Offering = field(default_factory=Offering)
     vault: Vault | None = None
+    windows: Callable[[Origin], Window] = lambda _origin: Window()
     recorded: Callable[[JsonObject], JsonObject] = lambda arguments: arguments
 
 
@@ -84,6 +109,11 @@ class Host(Protocol):
     rooms: Rooms
     tool_choice: ToolChoice
     output_schema: JsonObject | None
+    compaction: Compaction
+
+    @property
+    def space(self) -> Space:
+        """What the model takes."""
 
     def record(self, event: Event) -> None:
         """Record a fact and apply it."""

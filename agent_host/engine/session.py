@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent_host.core import loop
+from agent_host.core.compaction import ANY_SPACE, Space, asked
 from agent_host.core.conversation import Conversation, apply
-from agent_host.core.errors import AgentHostError, RecordError
+from agent_host.core.errors import AgentHostError, RecordError, UsageError
 from agent_host.core.events import (
     ApprovalGiven,
+    ContextCompacted,
     ConversationRewound,
     EndReason,
     Event,
@@ -29,20 +31,20 @@ from agent_host.core.events import (
     ToolProgress,
     UserSaid,
 )
+from agent_host.core.filling import Filling, filling, fixed_size, used
 from agent_host.core.limits import Limits
-from agent_host.core.offering import definition_size
-from agent_host.core.size import tokens
 from agent_host.core.types import (
     JsonObject,
     Principal,
     ServerRequest,
+    Tool,
     ToolChoice,
     Usage,
 )
 from agent_host.engine.answers import RequestDesk
 from agent_host.engine.feed import Feed
 from agent_host.engine.perform import Performer, Work
-from agent_host.engine.rooms import Retry, Rooms, Sampling
+from agent_host.engine.rooms import USUAL_COMPACTION, Compaction, Retry, Rooms, Sampling
 from agent_host.ports import ModelAdapter, Observation, RequestRefused
 
 USUAL_ANSWER = 500
@@ -74,6 +76,7 @@ class Session:
         limits: Limits = Limits(),
         retry: Retry = Retry(),
         sampling: Sampling = Sampling(),
+        compaction: Compaction = USUAL_COMPACTION,
         tool_choice: ToolChoice = "auto",
         output_schema: JsonObject | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class Session:
         self.limits = limits
         self.retry = retry
         self.sampling = sampling
+        self.compaction = compaction
         self.tool_choice = tool_choice
         self.output_schema = output_schema
         self.new_id = new_id
@@ -100,7 +104,7 @@ class Session:
         self._ready = False
         self._fault: RecordError | None = None
         self._began = monotonic()
-        self._sized: tuple[object, int] = (None, 0)
+        self._sized: tuple[object, str, int] = (None, "", 0)
 
     def record(self, event: Event) -> None:
         """Record a fact and apply it. Raises UsageError, before anything is recorded, if it is
@@ -185,6 +189,36 @@ class Session:
         self.record(ConversationRewound(messages=messages, by=by))
         self.deferred.clear()
 
+    async def compact(self, by: str, instructions: str = "") -> ContextCompacted | None:
+        """Leave out of what the model is sent all but the last exchange; None if there is nothing
+        to leave out, or a stop came first. `instructions`: what is to be kept. Cancelled, it leaves
+        nothing out. Raises UsageError unless the user is awaited and nothing is under way."""
+        c = self.conversation
+        if c.awaiting != "user" or c.requested is not None or c.summarizing is not None:
+            raise UsageError("the conversation is compacted when nothing else is under way")
+        compactor, plan = self._performer.compactor, asked(c, self.space, by)
+        return None if plan is None else await compactor.carry_out(plan, instructions)
+
+    @property
+    def window(self) -> int:
+        """Tokens that the present model takes, prompt and answer together; 0 if not known."""
+        return self.rooms.windows(self.rooms.model.origin).tokens
+
+    @property
+    def space(self) -> Space:
+        """What the present model takes, and when the conversation is compacted for it."""
+        known = self.rooms.windows(self.rooms.model.origin)
+        tools, system = self._offered(), self.conversation.system
+        if self._sized[0] is not tools or self._sized[1] is not system:
+            self._sized = (tools, system, fixed_size(system, tools))
+        fixed, share = self._sized[2], self.compaction.share
+        return Space.of(known.tokens, share=share, reserve=known.answer, fixed=fixed)
+
+    def filling(self) -> Filling:
+        """Return what the next request would be made of."""
+        space = self.space
+        return filling(self.conversation, self._offered(), window=space.window, mark=space.mark)
+
     def end(self, reason: EndReason, detail: str = "") -> None:
         """Record the end of the run."""
         self.record(RunEnded(reason=reason, detail=detail))
@@ -252,6 +286,19 @@ class Session:
             elapsed=self.monotonic() - self._began,
             next_cost=self._next_cost(),
             deferred=self.deferred,
+            space=self.space if self._asks_next() else ANY_SPACE,
+        )
+
+    def _asks_next(self) -> bool:
+        """Whether it may be the model's turn."""
+        c = self.conversation
+        return c.phase == "model" and c.requested is None
+
+    def _offered(self) -> tuple[Tool, ...]:
+        """The tools of the next request, those included that its wire cannot express."""
+        c, table = self.conversation, self.rooms.tools.tools()
+        return self.rooms.offering.tools(
+            table, c.messages, also=self.tool_choice, recall=c.covered > 0
         )
 
     def _next_cost(self) -> float:
@@ -259,14 +306,9 @@ class Session:
         answer of the usual length. Infinite if the price is not known: a limit on money that
         cannot be kept stops the run."""
         c, prices = self.conversation, self.rooms.prices
-        if self.limits.max_cost is None or c.phase != "model" or c.requested is not None:
+        if self.limits.max_cost is None or not self._asks_next():
             return 0.0
-        table, choice = self.rooms.tools.tools(), self.tool_choice
-        tools = self.rooms.offering.tools(table, c.messages, also=choice)
-        if self._sized[0] is not tools:
-            self._sized = (tools, sum(map(definition_size, tools)))
-        size = c.uncounted if c.counted else c.uncounted + len(c.system) + self._sized[1]
-        usage = Usage(input_tokens=c.counted + tokens(size), output_tokens=USUAL_ANSWER)
+        usage = Usage(input_tokens=used(c, self.space.fixed), output_tokens=USUAL_ANSWER)
         cost = None if prices is None else prices.cost(self.rooms.model.origin, usage)
         return float("inf") if cost is None else cost
 

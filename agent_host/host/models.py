@@ -10,6 +10,7 @@ from agent_host.config.resolve import effort_problem, stated_prices
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line
 from agent_host.core.types import Origin, Usage
+from agent_host.engine.rooms import Window
 from agent_host.engine.startup import Loader
 from agent_host.host.secrets import Secrets
 from agent_host.models.registry import made_by, module_of, not_loaded
@@ -33,6 +34,7 @@ class Models:
         self._loader = loader
         self.made: list[ModelAdapter] = []
         self.effort: str | None = None
+        self._windows: dict[Origin, Window] = {}
         self.prices = Prices(self._own_prices(), loaded.profiles)
 
     def choose(self, name: str | None, origin: str = "--model") -> ModelChoice:
@@ -60,6 +62,9 @@ class Models:
             raise not_loaded(choice.adapter, error) from None
         adapter = made_by(choice.adapter, module, settings)
         self.made.append(adapter)
+        profile = settings.profile or choice.profile
+        answer = settings.max_output_tokens or profile.max_output_tokens
+        self._windows[adapter.origin] = Window(tokens=profile.context_window, answer=answer)
         prepare: Callable[[], None] | None = getattr(adapter, "prepare", None)
         if prepare is not None:
             await self._loader.call(prepare)
@@ -67,6 +72,10 @@ class Models:
             await self._check_price(adapter.origin)
         self.choice = choice
         return choice, adapter
+
+    def window(self, origin: Origin) -> Window:
+        """Return what a model takes that was made before."""
+        return self._windows.get(origin, Window())
 
     async def _check_price(self, origin: Origin) -> None:
         """Raise ConfigError for a limit of money that could not be kept."""

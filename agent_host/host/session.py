@@ -31,7 +31,7 @@ from agent_host.core.offering import Offering, SearchRules
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Origin, Principal, ToolChoice
 from agent_host.engine.feed import Feed
-from agent_host.engine.rooms import Retry, Rooms, Sampling
+from agent_host.engine.rooms import Compaction, Retry, Rooms, Sampling
 from agent_host.engine.session import Session
 from agent_host.engine.startup import Gate, Loader, Relay
 from agent_host.host.approvals import Approvals
@@ -164,14 +164,14 @@ async def open_session(
         with file as transcript, Approvals(approver, loaded, secrets, transcript.path) as approvals:
             async with audit, pool:
                 _, model = await models.make(options.model)
-                fallback = Fallbacks(models)
+                fallback, own = Fallbacks(models), WithHostTools(pool, transcript.artifacts)
                 rooms = Rooms(
                     model=model,
                     policy=policy,
                     approver=approvals,
                     fallback=fallback,
                     respondent=respondent,
-                    **_more_rooms(loaded, begin, pool, transcript, options),
+                    **_more_rooms(loaded, begin, own, options),
                 )
                 telemetry = Telemetry(loaded, secrets, loader)
                 watching = (*sinks, *filter(None, [telemetry.sink]))
@@ -179,6 +179,7 @@ async def open_session(
                 opened = _Opened(rooms, principal, _retry(models.choice), watching, audit)
                 session, notices = _session(loaded, transcript, opened, options)
                 begin.relay.connect(session.observe)
+                own.follow(lambda: session.conversation)
                 pool.answer_with(session.answer)
                 fallback.tell = approvals.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
@@ -234,14 +235,14 @@ def _judging(
 def _more_rooms(
     loaded: Loaded,
     begin: "_Beginning",
-    pool: Pool,
-    transcript: Transcript,
+    own: WithHostTools,
     options: SessionOptions,
 ) -> dict[str, Any]:
     """The rooms that follow from what there is already."""
     secrets = begin.secrets
     return {
-        "tools": WithHostTools(pool, transcript.artifacts),
+        "tools": own,
+        "windows": begin.models.window,
         "recorded": secrets.redactor.value,
         "vault": secrets.vault(loaded, resumed=options.resume is not None),
         "prices": begin.models.prices,
@@ -383,6 +384,9 @@ def _session(
         ),
         retry=opened.retry,
         sampling=_sampling(config),
+        compaction=Compaction(
+            share=config.context.compact_at, by_model=config.context.summary == "model"
+        ),
         tool_choice=options.tool_choice,
         output_schema=options.output_schema,
     )
