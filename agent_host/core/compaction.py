@@ -34,6 +34,8 @@ _LINE_LIMIT = 600
 _ROUNDS_KEPT = 2
 _WORTH = 0.95
 """What is left has to be less than this part of what there was."""
+_ENOUGH = 0.75
+"""The part of the room that may stay in use where leaving out results comes to that."""
 _RESERVE_SHARE = 4
 """At most one part in so many of a window is kept free for an answer."""
 
@@ -88,7 +90,7 @@ def due(conversation: Conversation, space: Space) -> Plan | None:
         return None
     now = _Sizes(c, space.fixed)
     room = space.mark / now.measure * CHARACTERS_PER_TOKEN - space.fixed
-    return now.plan(int(room / 2), "window")
+    return now.plan(int(room / 2), "window", enough=int(room * _ENOUGH))
 
 
 def overflow(conversation: Conversation, space: Space) -> Plan | None:
@@ -126,17 +128,20 @@ class _Sizes:
         self.before = used(c, fixed)
         self.measure = self.before / tokens(fixed + self.total)
 
-    def plan(self, target: int, reason: Reason, by: str = "") -> Plan | None:
-        """The first way that leaves at most `target` characters, else the one that leaves least."""
+    def plan(self, target: int, reason: Reason, *, enough: int = 0) -> Plan | None:
+        """The first way that leaves at most `target` characters, else the one that leaves least;
+        `enough`: what is enough if no more than results has to be left out."""
         limit = max(_LEAST_SUMMARY, min(SUMMARY_LIMIT, target // 3))
         least, chosen = self.total * _WORTH, None
         for messages, results in self._ways():
+            if chosen is not None and chosen[0] == self._first < messages and least <= enough:
+                break  # results alone were enough
             left = self._left(messages, results, limit)
             if left < least:
                 least, chosen = left, (messages, results)
-            if chosen is not None and left <= target:
-                break
-        return None if chosen is None else self._plan(*chosen, limit, reason, by)
+                if left <= target:
+                    break
+        return None if chosen is None else self._plan(*chosen, limit, reason)
 
     def all_but_the_last(self, by: str) -> Plan | None:
         """See `asked`."""
@@ -151,7 +156,7 @@ class _Sizes:
             return None
         return self._plan(messages, results, limit, "asked", by)
 
-    def _plan(self, messages: int, results: int, limit: int, reason: Reason, by: str) -> Plan:
+    def _plan(self, messages: int, results: int, limit: int, reason: Reason, by: str = "") -> Plan:
         return Plan(
             messages=messages if messages > self._first else 0,
             results=results if results > max(messages, self._c.stubbed) else 0,
