@@ -24,8 +24,8 @@ from agent_host.core.approvals import digest
 from agent_host.core.errors import UsageError
 from agent_host.core.events import ApprovalGiven
 from agent_host.core.types import JsonObject
+from agent_host.surfaces.arguments import difference
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.question import difference
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

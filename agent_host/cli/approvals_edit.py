@@ -18,7 +18,7 @@ from agent_host.host import make_policy
 from agent_host.records.reader import conversation
 from agent_host.servers.tools.validation import Checker
 from agent_host.servers.tools.vetting import SchemaError
-from agent_host.surfaces.question import editable, parse_edited
+from agent_host.surfaces.arguments import editable, parse_edited
 
 
 def add_edit_options(parser: argparse.ArgumentParser) -> None:

@@ -16,9 +16,10 @@ from agent_host.core.text import clean
 from agent_host.core.types import JsonObject, Tool
 from agent_host.ports import ApprovalQuestion
 from agent_host.state.approvals import Waiting
+from agent_host.surfaces.arguments import tree
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import rows
-from agent_host.surfaces.question import head, tree
+from agent_host.surfaces.question import head
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -18,21 +18,10 @@ from agent_host.core.events import ApprovalGiven, ApprovalScope
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
 from agent_host.ports import ApprovalQuestion, Approver, Deferred
+from agent_host.surfaces.arguments import difference, editable, parse_edited, tree
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import header, keys, rows
-from agent_host.surfaces.question import (
-    BAR,
-    difference,
-    editable,
-    grants,
-    head,
-    lasting,
-    parse_edited,
-    shown,
-    tree,
-    wrap,
-    wrap_words,
-)
+from agent_host.surfaces.question import BAR, grants, head, lasting, shown, wrap, wrap_words
 from agent_host.surfaces.turns import Turns
 
 ApprovalMode = Literal["ask", "policy", "all", "none", "defer"]

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from agent_host.core.text import clean
+from agent_host.surfaces.arguments import parse_edited
 from agent_host.surfaces.outlet import Outlet, held
-from agent_host.surfaces.question import parse_edited, wrap
+from agent_host.surfaces.question import wrap
 
 _CHUNK = 65536
 _LONGEST = 1 << 20

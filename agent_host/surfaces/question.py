@@ -1,32 +1,23 @@
 """What a human is asked about a call, as lines of text.
 
-Theory of operation: arguments become an aligned tree, a line a value; every name and value is
-escaped (`shown`: hidden characters are seen, and letters that only look like others), wrapped to
-the screen, and set behind a bar that no content can leave. A long value is first cut, visibly; the
-whole tree is there for `m`. A tree that is deeper than a screen can show is written as JSON: shown
-whole all the same. What is shown is what runs: nothing is left out, reordered or rounded.
+Theory of operation: `head` says who asks for what and why, `grants` which keys answer. Every name
+and value is escaped (`shown`: hidden characters are seen, and letters that only look like others)
+and wrapped to the screen; the arguments themselves are in `arguments`.
 """
 
-import difflib
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from unicodedata import east_asian_width
 
 from agent_host.core.approvals import lacking, terms_of
 from agent_host.core.text import clean, clean_line
-from agent_host.core.types import ApprovalTerms, Json, JsonObject, LabelSeen
+from agent_host.core.types import ApprovalTerms, Json, LabelSeen
 from agent_host.ports import ApprovalQuestion
 from agent_host.surfaces.cards import title
 from agent_host.surfaces.lookalikes import visible
 
 BAR = "│ "
-_LONG = 3
-"""Lines of a value that are shown at first."""
-_DEEPEST = 8
-_DIFFABLE = 2000
-_LABEL = 24
 _SOURCES = 3
 """Sources of a label that are named."""
 _LETTERS = (
@@ -36,14 +27,6 @@ _IN_DOUBT = (
     "this call was started before the host stopped, and nobody knows whether it took effect: "
     "yes may do it a second time"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Lines of a tree. `hidden` counts the lines that its cut values do not show."""
-
-    lines: tuple[str, ...]
-    hidden: int
 
 
 def shown(text: str) -> str:
@@ -87,52 +70,6 @@ def _wrap_wide(line: str, width: int) -> Iterator[str]:
             start, cells = place, 0
         cells += size
     yield line[start:]
-
-
-def tree(arguments: JsonObject, width: int, *, whole: bool) -> Shown:
-    """Return the arguments as lines, each behind the bar. `whole`: no value is cut."""
-    lines: list[str] = []
-    hidden = 0
-    for label, value, depth in _rows(arguments, 0):
-        room = width - len(BAR) - 2 * depth
-        body = [*_value_lines(label, value, room)]
-        if not whole and len(body) > _LONG:
-            more = len(body) - _LONG
-            hidden += more
-            body = [*body[:_LONG], f"… {more} more line{'s' if more > 1 else ''}"]
-        lines.extend(f"{BAR}{'  ' * depth}{line}" for line in body)
-    return Shown(lines=tuple(lines or [f"{BAR}(no arguments)"]), hidden=hidden)
-
-
-def _rows(value: Json, depth: int) -> Iterator[tuple[str, Json, int]]:
-    """A label, a scalar (or what is too deep to spread), and how far to indent them."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    rows = [(_label(key), item) for key, item in items]
-    align = min(max((len(label) for label, _ in rows), default=0), _LABEL)
-    for label, item in rows:
-        if isinstance(item, dict | list) and item and depth < _DEEPEST:
-            yield label, ..., depth
-            yield from _rows(item, depth + 1)
-        else:
-            yield label.ljust(align), item, depth
-
-
-def _label(key: object) -> str:
-    """A name as it is, if it is an ordinary one; else as JSON, so that blanks and signs show."""
-    if isinstance(key, int):
-        return f"[{key}]"
-    name = str(key)
-    return name if name.isidentifier() and name.isascii() else shown(_json(name))
-
-
-def _value_lines(label: str, value: Json, room: int) -> list[str]:
-    if value is ...:
-        return wrap(f"{label}:", room)
-    if isinstance(value, str) and "\n" in value:
-        # Text of several lines reads as such; the bar keeps it apart from ours.
-        indented = [f"{BAR}{line}" for line in wrap(shown(value), room - 4)]
-        return [*wrap(f"{label}: text of {value.count(chr(10)) + 1} lines", room), *indented]
-    return wrap(f"{label}  {shown(_json(value))}", room)
 
 
 def _json(value: Json) -> str:
@@ -228,42 +165,3 @@ def lasting(question: ApprovalQuestion) -> bool:
     """Whether a yes may be for more than once."""
     asked = question.asked
     return not question.in_doubt and (asked is None or terms_of(asked).anybody)
-
-
-def difference(before: JsonObject, after: JsonObject, width: int) -> tuple[str, ...]:
-    """Return what an edit changes: lines that start with `-` or `+`, behind the bar."""
-    old, new = (_json_lines(arguments) for arguments in (before, after))
-    if max(len(old), len(new)) > _DIFFABLE:
-        return (f"{BAR}(too long to compare: the new arguments are shown below)",)
-    changed = [
-        f"{line[0]} {shown(line[2:])}" for line in difflib.ndiff(old, new) if line[:1] in "-+"
-    ]
-    room = width - len(BAR)
-    return tuple(f"{BAR}{part}" for line in changed for part in wrap(line, room)) or (
-        f"{BAR}(nothing changed)",
-    )
-
-
-def _json_lines(arguments: JsonObject) -> list[str]:
-    return json.dumps(arguments, ensure_ascii=False, indent=2).split("\n")
-
-
-def editable(arguments: JsonObject) -> str:
-    """Return arguments as JSON for an editor line: what `shown` escapes as JSON escapes."""
-    text = json.dumps(arguments, ensure_ascii=False, indent=2)
-    return text if shown(text) == text else json.dumps(arguments, indent=2)
-
-
-def parse_edited(text: str) -> JsonObject | str:
-    """Return the arguments that an editor gave back, or what is wrong with them."""
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        return f"no valid JSON: {clean_line(str(error))}"
-    if not isinstance(value, dict):
-        return 'the arguments must be a JSON object, such as {"name": "value"}'
-    return value
-
-
-def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")

@@ -3,16 +3,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_host.surfaces.question import (
-    BAR,
-    difference,
-    editable,
-    grants,
-    head,
-    parse_edited,
-    tree,
-    wrap,
-)
+from agent_host.surfaces.arguments import difference, editable, parse_edited, tree
+from agent_host.surfaces.question import BAR, grants, head, wrap
+from agent_host.surfaces.question import shown as visible_text
 from tests.fakes.screens import FORBIDDEN, HOSTILE, question
 from tests.fakes.work import calls
 
@@ -145,12 +138,84 @@ def test_a_hostile_name_cannot_leave_its_line() -> None:
 def test_a_difference_names_what_goes_and_what_comes() -> None:
     before = {"amount": 250, "order": "1"}
     assert difference(before, {"amount": 25, "order": "1"}, 80) == (
-        f'{BAR}-   "amount": 250,',
-        f'{BAR}+   "amount": 25,',
+        f"{BAR}- amount  250",
+        f"{BAR}+ amount  25",
     )
     assert difference(before, before, 80) == (f"{BAR}(nothing changed)",)
-    large = {str(n): n for n in range(3000)}
-    assert "too long to compare" in difference(before, large, 80)[0]
+    assert difference({"a": 1, "b": 2}, {"b": 2, "a": 1}, 80) == (
+        f"{BAR}(only the order of the names changed)",
+    )
+    assert difference({"n": 1}, {"n": True}, 80) == (f"{BAR}- n  1", f"{BAR}+ n  true")
+    assert difference({"n": [{"k": 1}, 2]}, {"n": [{"k": 3}, 2, "x"]}, 80) == (
+        f"{BAR}- n[0].k  1",
+        f"{BAR}+ n[0].k  3",
+        f'{BAR}+ n[2]  "x"',
+    )
+    text = "\n".join(map(str, range(50)))
+    assert difference({"t": text}, {"t": text.replace("7\n", "seven\n", 1)}, 80) == (
+        f"{BAR}± t: text of 50 lines, 50 lines after the change",
+        f"{BAR}  -   8  7",
+        f"{BAR}  +   8  seven",
+    )
+    assert difference({"t": "a\nb"}, {"t": "a\r\nb"}, 80) == (
+        f'{BAR}- t  "a\\nb"',
+        f'{BAR}+ t  "a\\r\\nb"',
+    )
+
+
+def leaves(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [*map(str, value), *(leaf for item in value.values() for leaf in leaves(item))]
+    return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list) else [value]
+
+
+@settings(deadline=None, max_examples=150)
+@given(ARGUMENTS)
+def test_every_name_and_value_is_in_the_tree(arguments: dict[str, object]) -> None:
+    lines = tree(arguments, 10_000, whole=True).lines
+    joined = "\n".join(lines)
+    for leaf in leaves(arguments):
+        if isinstance(leaf, str):
+            block = all(part in joined for part in visible_text(leaf).split("\n"))
+            assert block or visible_text(json.dumps(leaf, ensure_ascii=False))[1:-1] in joined
+        else:
+            assert json.dumps(leaf) in joined
+
+
+@settings(deadline=None, max_examples=150)
+@given(ARGUMENTS, ARGUMENTS)
+def test_a_difference_holds_all_that_goes_and_all_that_comes(
+    before: dict[str, object], after: dict[str, object]
+) -> None:
+    joined = "\n".join(difference(before, after, 10_000))
+    assert not set(FORBIDDEN) & set(joined)
+    for name, value in after.items():
+        if name not in before:
+            assert visible_text(json.dumps(name, ensure_ascii=False))[1:-1] in joined
+        if name not in before or json.dumps(before[name]) != json.dumps(value):
+            changed = [line for line in joined.split("\n") if line.startswith(f"{BAR}+")]
+            moved = [line for line in joined.split("\n") if line[2:3] in "-±(" or "  " in line]
+            assert changed or moved
+
+
+@settings(deadline=None, max_examples=150)
+@given(ARGUMENTS)
+def test_a_difference_to_nothing_is_everything(arguments: dict[str, object]) -> None:
+    joined = "\n".join(difference({}, arguments, 10_000))
+    for leaf in leaves(arguments):
+        text = json.dumps(leaf, ensure_ascii=False) if isinstance(leaf, str) else json.dumps(leaf)
+        assert visible_text(text).strip('"') in joined
+
+
+def test_a_large_or_deep_change_is_shown_at_once() -> None:
+    large = {"rows": [{"n": n} for n in range(5000)]}
+    longer = {"rows": [*large["rows"][:2500], {"n": "new"}, *large["rows"][2500:]]}
+    assert difference(large, longer, 80) == (f'{BAR}+ rows[2500].n  "new"',)
+    deep: object = 1
+    deeper: object = 2
+    for _ in range(300):
+        deep, deeper = {"k": deep}, {"k": deeper}
+    assert len(difference({"k": deep}, {"k": deeper}, 10_000)) == 2
 
 
 @settings(deadline=None, max_examples=100)
@@ -170,6 +235,8 @@ def test_an_edit_that_is_no_object_says_what_is_wrong() -> None:
         ("[1]", "must be a JSON object"),
         ('{"a": NaN}', "NaN is no JSON"),
         ("[" * 100_000, "no valid JSON"),
+        ('{"a": 1e999}', "too large a number"),
+        ('{"a": 1, "a": 2}', "'a' stands there twice"),
     ):
         answer = parse_edited(text)
         assert isinstance(answer, str)
