@@ -54,6 +54,8 @@ def summary_request(
         messages=(message,),
         tools=(),
         max_output_tokens=answer,
+        conversation=f"{c.run_id}-summary",
+        log=c.messages,
     )
 
 

@@ -325,6 +325,8 @@ class ModelRequest:
     `tool_choice` is a wish where a provider cannot be told. `output_schema` (JSON Schema): what
     the text of the final answer has to be; the adapter says it as strictly as its wire can, and
     whoever asks validates. `conversation` names the run, for a provider's prompt cache.
+    `log`: every message of the conversation, also those that `messages` leaves out, for what
+    answers by the place in a conversation (scripts, recordings); empty: there are no others.
     """
 
     request_id: str
@@ -335,6 +337,7 @@ class ModelRequest:
     tool_choice: ToolChoice = "auto"
     output_schema: JsonObject | None = None
     conversation: str = ""
+    log: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

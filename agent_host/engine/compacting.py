@@ -17,6 +17,8 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import ModelFailure, ModelResponse, Text
 from agent_host.engine.rooms import Host
 
+_WRITE_NONE = frozenset({"offline", "script"})
+"""Adapters that have no summary to give."""
 _WHOLE = frozenset({"end_turn", "stop_sequence", "max_tokens"})
 
 
@@ -29,8 +31,8 @@ class Compactor:
     def takes_a_model(self, plan: Plan) -> bool:
         """Whether a plan is carried out by asking a model."""
         session = self._session
-        offline = session.rooms.model.origin.adapter == "offline"
-        return session.compaction.by_model and bool(plan.messages) and not offline
+        writes = session.rooms.model.origin.adapter not in _WRITE_NONE
+        return session.compaction.by_model and bool(plan.messages) and writes
 
     def at_once(self, plan: Plan, instructions: str = "") -> ContextCompacted:
         """Carry a plan out without a model."""

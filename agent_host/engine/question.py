@@ -126,6 +126,7 @@ class Question:
             tool_choice=self._choice(tools) if c.turns == 0 else "auto",
             output_schema=session.output_schema,
             conversation=c.run_id,
+            log=c.messages,
         )
 
     def _choice(self, tools: tuple[Tool, ...]) -> ToolChoice:

@@ -64,7 +64,7 @@ class ScriptModel:
             message.role == "assistant"
             and message.origin is not None
             and message.origin.adapter == "script"
-            for message in request.messages
+            for message in request.log or request.messages
         )
         if number >= len(self._turns):
             yield self._refusal(
@@ -127,7 +127,7 @@ class ScriptModel:
             blocks.append(Reasoning(text=turn.reasoning))
         if turn.say:
             blocks.append(Text(text=turn.say))
-        ids = _new_ids(request.messages)
+        ids = _new_ids(request.log or request.messages)
         blocks += [
             ToolCall(
                 id=call.id or next(ids),
