@@ -22,6 +22,7 @@ from agent_host.core.events import (
     Record,
     RunEnded,
     RunStarted,
+    SummaryFinished,
     TextDelta,
     ToolArgumentsDelta,
     ToolFinished,
@@ -145,6 +146,8 @@ class JsonSummary:
                 self._answer = ""
             case ModelResponded():
                 self._respond(event)
+            case SummaryFinished() if event.usage != Usage():
+                self._count(event)
             case ModelFailed(final=True):
                 self._detail = f"{event.kind}: {event.message}"
             case LimitReached():
@@ -159,10 +162,13 @@ class JsonSummary:
             case _:
                 pass
 
-    def _respond(self, event: ModelResponded) -> None:
+    def _count(self, event: ModelResponded | SummaryFinished) -> None:
         self._usage += event.usage
         if self._cost is not None:
             self._cost = None if event.cost is None else self._cost + event.cost
+
+    def _respond(self, event: ModelResponded) -> None:
+        self._count(event)
         calls = [block for block in event.message.content if isinstance(block, ToolCall)]
         for call in calls:
             self._calls[call.id] = {"id": call.id, "name": call.name, "arguments": call.arguments}

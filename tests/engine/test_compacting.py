@@ -15,6 +15,7 @@ from agent_host.core.events import (
     ServerLog,
     SummaryFinished,
     SummaryRequested,
+    TextDelta,
     UserSaid,
 )
 from agent_host.core.handoff import is_legal
@@ -73,6 +74,7 @@ class Steady(PlannedModel):
             if self.gate is not None:
                 await self.gate.wait()
             yield ServerLog(server="", level="info", text="thinking")
+            yield TextDelta(text="SUM")
             if isinstance(self.summary, ModelFailure):
                 yield self.summary
             elif self.summary is not None:

@@ -75,11 +75,6 @@ base_url = "{url}"
 [[providers.tiny.models]]
 match = ["fake-1"]
 context_window = {WINDOW}
-
-[[policy.rules]]
-id = "own-tools"
-server = "host"
-effect = "allow"
 {more}
 """
     )
