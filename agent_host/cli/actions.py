@@ -20,6 +20,12 @@ class _ActionParser(argparse.ArgumentParser):
     module = ""
     _mixed = False
 
+    def settle(self) -> None:
+        """Ask for the options now, once, and parse as argparse does."""
+        if self.module:
+            import_module(self.module).configure(self)
+        self.module, self._mixed = "", True
+
     def parse_known_args(  # type: ignore[override]  # the namespace is what was handed in
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
@@ -42,6 +48,13 @@ def configure_actions(parser: argparse.ArgumentParser, table: Actions) -> None:
     for name, (module, text) in table.items():
         said = f"{text[0].upper()}{text[1:]}."
         actions.add_parser(name, help=text, description=said).module = module
+
+
+def configure_now(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of an action its options now, and let argparse alone parse it: for who asks
+    the parsers instead of parsing with them."""
+    if isinstance(parser, _ActionParser):
+        parser.settle()
 
 
 def execute_action(options: argparse.Namespace, table: Actions) -> int:

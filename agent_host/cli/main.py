@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("agent_host.cli.config", "show the config, or make a first one"),
     "trust": ("agent_host.cli.trust", "say that a config may start what it names"),
     "doctor": ("agent_host.cli.doctor", "check the installation and the config"),
+    "completion": ("agent_host.cli.completion", "let your shell complete commands and names"),
     "demo-server": ("agent_host.cli.demo_server", "run the bundled MCP server of an order desk"),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
@@ -129,8 +130,7 @@ def _execute(arguments: Sequence[str]) -> int:
     parser = _parser(next((word for word in rest if not word.startswith("-")), None))
     options = parser.parse_args([*config, *rest])
     if options.command is None:
-        parser.print_help()
-        return ExitStatus.DONE
+        return int(import_module("agent_host.cli.welcome").greet(options.config))
     return int(import_module(COMMANDS[options.command][0]).execute(options))
 
 
@@ -161,6 +161,8 @@ def _flushed(status: int) -> int:
 
 def script() -> NoReturn:
     """The entry point of `agent-host`: run the command of this process and leave."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell's Tab key
+        import_module("agent_host.cli.completing").complete(_parser)
     _open_closed_streams()
     try:
         status = main()
