@@ -225,8 +225,8 @@ def _refuse_existing(path: Path) -> None:
 def _write(path: Path, text: str, *, force: bool) -> None:
     name = paths.shown(path)
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, mode=0o700)
+        if paths.is_users_own(path):  # any other folder that is not there is a slip of the pen
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
