@@ -8,9 +8,11 @@ to a human is open, so that nothing is drawn over it.
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
+from unicodedata import east_asian_width
 
 from agent_host.surfaces.pipe import Pipe, pipe_of
 
@@ -23,18 +25,23 @@ _SGR = {
     "red": "31",
     "green": "32",
     "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
     "cyan": "36",
     "alert": "1;33",
 }
 _NARROWEST = 20
 _ERASE = "\r\x1b[K"
+_BELOW = "\x1b[J"
+_PAINT = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Outlet:
     """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
     line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing.
     `failure`: why, if it was no reader's choice (a file on a full disk). `above`: takes what is
-    written while an input line stands at the bottom of the same screen, and shows it above."""
+    written while an input line stands at the bottom of the same screen, and shows it above.
+    `foot`: what to show below whatever is written, as `show_transient` takes it."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
@@ -48,7 +55,10 @@ class Outlet:
         self._holds = 0
         self._held: list[str] = []
         self._held_on_new_line = False
-        self._transient = False
+        self._transient: list[int] = []
+        self._foot_width = 0
+        self._reflows = not environ.get("XTERM_VERSION") and not environ.get("STY")
+        self.foot: Callable[[], str] | None = None
         self._pipe = _pipe_behind(stream)
 
     async def drain(self) -> None:
@@ -93,24 +103,61 @@ class Outlet:
         """Write even while everything else is held back."""
         if not text or self.broken:
             return
-        erase, self._transient = _ERASE if self._transient else "", False
+        erase = self._erasing()
         self.at_line_start = text.endswith("\n")
         if self.above is not None:
             self.above(text)
-        else:
-            self._put(erase + text)
+            return
+        below = self.foot() if self.foot is not None and self._footed() else ""
+        self._put(erase + text + (self._drawn(below) if below else ""))
 
     def show_transient(self, text: str) -> None:
-        """Show `text` (one line, shorter than the screen) until something else is written."""
-        if self.movable and not self._holds and self.at_line_start and self.above is None:
-            self._put(_ERASE + text)
-            self._transient = True
+        """Show `text` until something else is written: a few lines, each narrower than the
+        screen. What is shown already is drawn over, so that nothing flickers."""
+        if self._footed():
+            up = self._upwards()
+            self._put(up + self._drawn(text) + (_BELOW if up else ""))
 
     def clear_transient(self) -> None:
-        """Take the transient line away."""
+        """Take the transient lines away."""
         if self._transient:
-            self._transient = False
-            self._put(_ERASE)
+            self._put(self._erasing())
+
+    def signal(self, sequence: str) -> None:
+        """Send a control sequence of ours that moves nothing and shows nothing (a title, a bell);
+        also while a question is open."""
+        if self.movable and not self.broken:
+            self._put(sequence)
+
+    def _footed(self) -> bool:
+        """Whether lines can stand below what was written, and be taken away again."""
+        return self.movable and not self._holds and self.at_line_start and self.above is None
+
+    def _drawn(self, text: str) -> str:
+        lines = text.split("\n")
+        self._transient = [_cells(line) for line in lines]
+        self._foot_width = self.width
+        if len(lines) == 1:
+            return f"{_ERASE}{text}"
+        return "\r" + "\n".join(f"{line}\x1b[K" for line in lines)
+
+    def _upwards(self) -> str:
+        """Return how to come to the first transient line. A screen that became narrower has broken
+        the lines anew, if it is one that does so."""
+        width, rows = self.width, len(self._transient)
+        if self._reflows and width < self._foot_width:
+            rows = sum(max(-(-cells // width), 1) for cells in self._transient)
+        if rows > 1:
+            return f"\r\x1b[{rows - 1}A" + (_BELOW if width != self._foot_width else "")
+        return ""
+
+    def _erasing(self) -> str:
+        """Return how to take the transient lines away; they are forgotten."""
+        if not self._transient:
+            return ""
+        up = self._upwards()
+        self._transient = []
+        return f"{up}\r{_BELOW}" if up else _ERASE
 
     def end_line(self) -> None:
         """Start a new line unless the cursor is at the start of one."""
@@ -158,6 +205,14 @@ class Outlet:
                 self._held.clear()
                 self._held_on_new_line = False
                 self.write_now(text)
+
+
+def _cells(line: str) -> int:
+    """Return how wide a painted line is, at most two cells a character."""
+    text = _PAINT.sub("", line)
+    return (
+        len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+    )
 
 
 def _pipe_behind(stream: TextIO) -> Pipe | None:

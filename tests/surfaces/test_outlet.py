@@ -1,6 +1,9 @@
 import os
 import sys
 
+import pyte
+import pytest
+
 from agent_host.surfaces.outlet import Outlet, held
 from tests.fakes.screens import outlet, sized
 
@@ -104,3 +107,73 @@ def test_a_line_that_an_answer_ended_is_not_ended_again() -> None:
         screen.write("y\n")  # the terminal's echo
         out.at_line_start = True
     assert screen.getvalue() == "approve? y\ncard\n"
+
+
+class Watched:
+    """An outlet, and the screen that shows what it wrote."""
+
+    def __init__(self, out: Outlet, written: object, columns: int, lines: int) -> None:
+        self.out = out
+        self._written = written
+        self._screen = pyte.HistoryScreen(columns, lines, history=500, ratio=0.5)
+        self._stream = pyte.Stream(self._screen)
+        self._read = 0
+
+    @property
+    def lines(self) -> list[str]:
+        text: str = self._written.getvalue()  # type: ignore[attr-defined]
+        self._stream.feed(text[self._read :].replace("\n", "\r\n"))
+        self._read = len(text)
+        above = ["".join(row[x].data for x in sorted(row)) for row in self._screen.history.top]
+        return [line.rstrip() for line in [*above, *self._screen.display] if line.strip()]
+
+
+def test_several_transient_lines_are_drawn_over_and_leave_no_trace() -> None:
+    with sized(20, 5) as (out, written):
+        seen = Watched(out, written, 20, 5)
+        for number in range(12):
+            out.write(f"line {number}\n")
+            out.show_transient("one\ntwo\nthree")
+        out.show_transient("1\n2")
+        assert seen.lines == [*(f"line {n}" for n in range(12)), "1", "2"]
+        out.show_transient("alone")
+        assert seen.lines[-2:] == ["line 11", "alone"]
+        out.show_transient("a\nb\nc\nd")
+        out.clear_transient()
+        out.write("end\n")
+        assert seen.lines == [*(f"line {n}" for n in range(12)), "end"]
+
+
+def test_what_stands_at_the_foot_stays_there_whatever_is_written() -> None:
+    with sized(20, 5) as (out, written):
+        seen = Watched(out, written, 20, 5)
+        out.foot = lambda: "foot 1\nfoot 2"
+        for number in range(9):
+            out.write(f"line {number}\n")
+            assert seen.lines == [*(f"line {n}" for n in range(number + 1)), "foot 1", "foot 2"]
+        with held([out]):
+            assert seen.lines[-1] == "line 8"
+            out.write("held\n")
+        assert seen.lines[-3:] == ["held", "foot 1", "foot 2"]
+        out.write("half a line")
+        assert seen.lines[-2:] == ["held", "half a line"]
+
+
+def test_a_screen_that_became_narrower_has_broken_the_lines_and_they_are_all_erased() -> None:
+    for environ, up in (({}, 3), ({"XTERM_VERSION": "XTerm(390)"}, 1), ({"STY": "1.x"}, 1)):
+        with sized(40, 10, **environ) as (out, written):
+            out.show_transient("\x1b[2m" + "x" * 30 + "\x1b[0m\n" + "日" * 15)
+            out.__dict__["_size"] = lambda: (20, 10)
+            before = len(written.getvalue())
+            out.clear_transient()
+            assert written.getvalue()[before:] == f"\r\x1b[{up}A\x1b[J\r\x1b[J"
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_signal_goes_out_also_while_a_question_is_open_but_only_to_a_real_terminal(
+    term: str,
+) -> None:
+    out, written = outlet(tty=True, term=term)
+    with held([out]):
+        out.signal("\a")
+    assert written.getvalue() == ("\a" if term == "xterm" else "")
