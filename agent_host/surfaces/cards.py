@@ -6,11 +6,9 @@ name and start (from the records' own times: no clock here) and forgets it with 
 said twice by the facts (a refusal, and the denied result that follows) is told once.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, assert_never
+from typing import assert_never
 
 from agent_host.core.approvals import Yes, counted, digest, lacking, terms_of
 from agent_host.core.events import (
@@ -46,45 +44,26 @@ from agent_host.core.events import (
     ToolStarted,
     UserSaid,
 )
-from agent_host.core.text import clean_line, clip
-from agent_host.core.types import (
-    ApprovalTerms,
-    Content,
-    Json,
-    JsonObject,
-    StopReason,
-    Text,
-    ToolCall,
-    ToolResult,
+from agent_host.core.text import clean_line
+from agent_host.core.types import ApprovalTerms, ToolCall, ToolResult
+from agent_host.surfaces.brief import brief, brief_arguments, brief_result, title, took
+from agent_host.surfaces.notices import (
+    Card,
+    Finished,
+    Kind,
+    tell_end,
+    tell_model,
+    tell_run,
+    tell_sampled,
+    tell_server,
+    tell_view,
 )
 
-Kind = Literal["call", "result", "failure", "notice"]
+__all__ = ["Card", "Kind", "Narrator", "brief", "brief_arguments", "brief_result", "title"]
 
-_SIMULATED = {
-    "offline": "a keyword matcher answers; set a provider's API key or pass --model for a real one",
-    "script": "a script answers",
-    "replay": "a recorded run answers",
-}
-_UNFINISHED: Mapping[StopReason, str] = {
-    "max_tokens": "the answer was cut off: out of output tokens; max_output_tokens allows more",
-    "context_window_exceeded": "the answer was cut off: the model's context is full",
-    "refusal": "the model declined to answer; say it in another way, or ask another model",
-    "unknown": "the answer may be incomplete: the model did not say why it stopped; ask again",
-}
 _ANSWERED = {"accept": "given", "decline": "declined", "cancel": "cancelled"}
 _LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
 _LOGS_SHOWN = 20
-_VALUE = 48
-_ARGUMENTS = 120
-_RESULT = 160
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """A line for people. `text` is clean and has no line break."""
-
-    kind: Kind
-    text: str
 
 
 @dataclass(slots=True)
@@ -94,60 +73,20 @@ class _Call:
     refused: bool = False
     terms: ApprovalTerms = ApprovalTerms()
     arguments: str = ""
+    shown: str = ""
+    edited: bool = False
+    number: int = 0
     yeses: tuple[Yes, ...] = ()
 
 
-def brief(value: Json, limit: int = _VALUE) -> str:
-    """Return the JSON of `value`, clean, on one line, visibly cut; cheap whatever its size."""
-    if isinstance(value, str):
-        return clean_line(json.dumps(value[: limit + 1], ensure_ascii=False), limit)
-    text = ""
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
-        text += piece[: limit + 1]
-        if len(text) > limit:
-            break
-    return clean_line(text, limit)
-
-
-def brief_arguments(arguments: JsonObject, limit: int = _ARGUMENTS) -> str:
-    """Return `name=value` of each argument, clean, on one line, visibly cut."""
-    parts: list[str] = []
-    size = 0
-    for name, value in arguments.items():
-        parts.append(f"{clean_line(name, _VALUE)}={brief(value)}")
-        size += len(parts[-1]) + 1
-        if size > limit:
-            break
-    return clip(" ".join(parts), limit)
-
-
-def brief_result(result: ToolResult, limit: int = _RESULT) -> str:
-    """Return what a result says, clean, on one line, visibly cut."""
-    parts: list[str] = []
-    for block in (*result.for_user, *result.content):
-        parts.append(_brief_block(block, limit))
-        if sum(map(len, parts)) > limit:
-            break
-    return clip(" ".join(part for part in parts if part) or "(empty)", limit)
-
-
-def _brief_block(block: Content, limit: int) -> str:
-    if isinstance(block, Text):
-        # Collapsing the white space of a bounded head: tables and indented JSON are mostly blanks.
-        return clean_line(" ".join(block.text[: 8 * limit].split()), limit)
-    name = clean_line(getattr(block, "uri", "") or getattr(block, "media_type", ""), 80)
-    return f"[{block.type} {name}]"
-
-
-def title(server: str, tool: str) -> str:
-    """Return how a tool is called on a screen."""
-    return f"{clean_line(server, 64)} · {clean_line(tool, 128)}"
-
-
 class Narrator:
-    """Turns facts into cards. One a session."""
+    """Turns facts into cards. One a session. `asked` counts the calls of the conversation, those of
+    its last answer included: then calls are numbered."""
 
     def __init__(self) -> None:
+        self.asked: Callable[[], int] | None = None
+        self._number = 0
+        self._counted = False
         self._calls: dict[str, _Call] = {}
         self._asked: dict[str, str] = {}
         self._logs: dict[str, int] = {}
@@ -174,15 +113,17 @@ class Narrator:
             case PolicyDecided() | ApprovalRequested() | ApprovalGiven() | ApprovalExpired():
                 yield from self._tell_decision(event)
             case ServerConnected() | ServerLost() | ToolsChanged():
-                yield from _tell_server(event)
+                yield from tell_server(event)
             case RunStarted() | RunResumed() | ModelChanged() | ModelFailed():
-                yield from _tell_model(event)
+                yield from tell_model(event)
             case LimitReached() | Interrupted() | RunEnded():
-                yield from _tell_run(event)
+                yield from tell_run(event)
             case (
                 SummaryRequested() | SummaryFinished() | ContextCompacted() | ConversationRewound()
             ):
-                yield from _tell_view(event)
+                # A conversation that went back has fewer calls.
+                self._counted = self._counted and not isinstance(event, ConversationRewound)
+                yield from tell_view(event)
             case InputRequested() | InputGiven() | SamplingRequested() | SamplingFinished():
                 yield from self._tell_asked(event)
             case ToolPaused():
@@ -199,17 +140,15 @@ class Narrator:
     ) -> Iterator[Card]:
         match event:
             case ModelResponded():
-                for block in event.message.content:
-                    if isinstance(block, ToolCall):
-                        self._calls[block.id] = _Call(clean_line(block.name, 128))
-                yield from _tell_end(event)
+                self._open([b for b in event.message.content if isinstance(b, ToolCall)])
+                yield from tell_end(event)
             case ToolStarted():
                 call = self._calls.setdefault(event.call_id, _Call(""))
                 call.title = title(event.server, event.tool)
                 call.started = at
-                yield Card(
-                    kind="call", text=f"{call.title}  {brief_arguments(event.arguments)}".rstrip()
-                )
+                call.shown = brief_arguments(event.arguments)
+                text = f"{call.title}  {call.shown}".rstrip()
+                yield Card(kind="call", text=text, number=call.number)
             case ToolFinished():
                 yield from self._tell_result(event.result, at)
             case _ as unreachable:
@@ -235,9 +174,19 @@ class Narrator:
                 server = self._asked[event.sampling_id] = clean_line(event.server, 64)
                 yield Card(kind="notice", text=f"server {server} asks the model")
             case SamplingFinished():
-                yield _tell_sampled(event, self._asked.pop(event.sampling_id, "?"))
+                yield tell_sampled(event, self._asked.pop(event.sampling_id, "?"))
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _open(self, calls: list[ToolCall]) -> None:
+        """Remember the calls of an answer, and number them if somebody counts."""
+        if self.asked is not None and calls and not self._counted:
+            self._number = max(self.asked() - len(calls), 0)
+            self._counted = True
+        for call in calls:
+            self._number += 1
+            number = self._number if self._counted else 0
+            self._calls[call.id] = _Call(clean_line(call.name, 128), number=number)
 
     def _name(self, call_id: str) -> str:
         call = self._calls.get(call_id)
@@ -247,15 +196,28 @@ class Narrator:
         call = self._calls.pop(result.call_id, None) or _Call(clean_line(result.call_id, 64))
         if call.refused and result.error == "denied":
             return
-        took = f"  {_seconds(call.started, at)}" if call.started else ""
+        time = took(call.started, at) if call.started else ""
         what = brief_result(result)
         if result.error is not None:
             kind: Kind = "failure"
             what = what if result.error == "tool_error" else f"{result.error}: {what}"
         else:
             kind = "result"
-        kept = f"  (whole result: {clean_line(result.artifact, 120)})" if result.artifact else ""
-        yield Card(kind=kind, text=f"{call.title}{took}  {what}{kept}")
+        kept = clean_line(result.artifact, 120) if result.artifact else ""
+        yield Card(
+            kind=kind,
+            text=f"{call.title}{time and f'  {time}'}  {what}"
+            + (f"  (whole result: {kept})" if kept else ""),
+            number=call.number,
+            finished=Finished(
+                title=call.title,
+                arguments=call.shown,
+                took=time,
+                what=what,
+                edited=call.edited,
+                kept=kept,
+            ),
+        )
 
     def _tell_decision(
         self, event: PolicyDecided | ApprovalRequested | ApprovalGiven | ApprovalExpired
@@ -272,18 +234,22 @@ class Narrator:
                 yield Card(
                     kind="failure",
                     text=f"{call.title}  denied by policy, rule {clean_line(event.rule)}{reason}",
+                    number=call.number,
                 )
             case ApprovalExpired():
                 call.refused = True
-                yield Card(kind="failure", text=f"{call.title}  nobody approved it in time")
+                text = f"{call.title}  nobody approved it in time"
+                yield Card(kind="failure", text=text, number=call.number)
             case ApprovalGiven(decision="deny"):
                 call.refused = True
                 said = f": {clean_line(event.feedback)}" if event.feedback else ""
                 yield Card(
                     kind="failure",
                     text=f"{call.title}  refused by {_who(event)}{said}",
+                    number=call.number,
                 )
             case ApprovalGiven():
+                call.edited = call.edited or event.arguments is not None
                 yield from _tell_yes(call, event)
             case PolicyDecided():
                 pass
@@ -309,122 +275,5 @@ def _who(event: ApprovalGiven) -> str:
     return clean_line(event.by, 64) + (", from elsewhere" if event.via else "")
 
 
-def _tell_sampled(event: SamplingFinished, server: str) -> Card:
-    by = clean_line(event.by, 160)
-    match event.outcome:
-        case "answered":
-            text = f"server {server} got the model's answer, allowed by {by}"
-            return Card(kind="notice", text=text)
-        case "refused":
-            why = f": {clean_line(event.error)}" if event.error else ""
-            return Card(kind="failure", text=f"server {server}: the model refused by {by}{why}")
-        case "failed":
-            text = f"server {server}: the model did not answer: {clean_line(event.error)}"
-            return Card(kind="failure", text=text)
-
-
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _tell_end(event: ModelResponded) -> Iterator[Card]:
-    """What is wrong with an answer, and what to do."""
-    if event.stop_reason in _UNFINISHED:
-        yield Card(kind="notice", text=_UNFINISHED[event.stop_reason])
-    elif event.stop_reason != "interrupted" and not any(
-        isinstance(block, ToolCall) or (isinstance(block, Text) and block.text)
-        for block in event.message.content
-    ):
-        yield Card(kind="failure", text="the model answered nothing; ask again, or another model")
-
-
-def _seconds(start: str, end: str) -> str:
-    try:
-        took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
-    except ValueError:
-        return ""
-    seconds = max(took.total_seconds(), 0.0)
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def _tell_server(event: ServerConnected | ServerLost | ToolsChanged) -> Iterator[Card]:
-    server = f"server {clean_line(event.server, 64)}"
-    match event:
-        case ServerConnected():
-            pass
-        case ServerLost():
-            again = " (it is being started again)" if event.will_restart else ""
-            yield Card(kind="notice", text=f"{server}: {clean_line(event.reason)}{again}")
-        case ToolsChanged():
-            gone = tuple(name for name in event.removed if name not in event.withheld)
-            signs = (
-                ("+", event.added),
-                ("-", gone),
-                ("~", event.changed),
-                ("withheld: ", event.withheld),
-            )
-            names = [f"{sign}{clean_line(name, 64)}" for sign, group in signs for name in group]
-            yield Card(kind="notice", text=clip(f"{server}: tools changed: {' '.join(names)}", 300))
-        case _ as unreachable:
-            assert_never(unreachable)
-
-
-def _tell_model(event: RunStarted | RunResumed | ModelChanged | ModelFailed) -> Iterator[Card]:
-    match event:
-        case RunStarted() | ModelChanged():
-            if isinstance(event, ModelChanged) and event.reason:
-                who = clean_line(f"{event.provider}:{event.model}", 120)
-                yield Card(kind="notice", text=f"model: {who} answers from here on")
-            if event.simulated:
-                who = _SIMULATED.get(event.adapter, "a stand-in answers")
-                yield Card(kind="notice", text=f"{clean_line(event.adapter, 64)}: no AI: {who}")
-        case RunResumed():
-            yield Card(kind="notice", text="the run goes on")
-        case ModelFailed():
-            text = f"model: {event.kind}: {clean_line(event.message)}"
-            if event.final:
-                yield Card(kind="failure", text=text)
-            else:
-                wait = f" (asked again in {event.retry_after:.1f} s)" if event.retry_after else ""
-                yield Card(kind="notice", text=f"{text}{wait}")
-        case _ as unreachable:
-            assert_never(unreachable)
-
-
-def _tell_run(
-    event: LimitReached | Interrupted | RunEnded,
-) -> Iterator[Card]:
-    match event:
-        case LimitReached():
-            what = f"{event.limit:g} {event.name.replace('_', ' ')}"
-            if event.name == "cost":
-                what = f"${event.limit:g}, with the next request's estimate"
-            yield Card(kind="notice", text=f"limit reached: {what}")
-        case Interrupted():
-            yield Card(kind="notice", text="interrupted")
-        case RunEnded():
-            if event.reason == "failed" and event.detail:
-                yield Card(kind="failure", text=clean_line(event.detail))
-        case _ as unreachable:
-            assert_never(unreachable)
-
-
-def _tell_view(
-    event: SummaryRequested | SummaryFinished | ContextCompacted | ConversationRewound,
-) -> Iterator[Card]:
-    match event:
-        case SummaryRequested():
-            yield Card(kind="notice", text="the model is asked for a summary of what was said")
-        case SummaryFinished():
-            if event.error:
-                text = f"no summary by the model: {clean_line(event.error)}"
-                yield Card(kind="notice", text=text)
-        case ContextCompacted():
-            first = f"the first {event.messages} messages were shortened for the model"
-            text = first if event.messages else "old tool results are left out for the model"
-            room = f" (about {event.before:,} to {event.after:,} tokens)" if event.after else ""
-            yield Card(kind="notice", text=f"{text}{room}")
-        case ConversationRewound():
-            yield Card(kind="notice", text=f"went back; {event.messages} messages are left")
-        case _ as unreachable:
-            assert_never(unreachable)
