@@ -75,7 +75,8 @@ def test_a_paragraph_is_finished_by_a_blank_line() -> None:
 def test_a_list_goes_on_over_blank_lines_while_it_is_one() -> None:
     text = "- a\n\n  more of a\n\n- b\n\nno list\n\n"
     assert kinds(text) == [
-        ("markdown", "- a\n\n  more of a\n\n- b\n\n"),
+        ("markdown", "- a\n\n  more of a\n\n"),
+        ("markdown", "- b\n\n"),
         ("markdown", "no list\n\n"),
     ]
 
@@ -98,8 +99,54 @@ def test_a_line_with_code_in_it_opens_no_fence() -> None:
     assert kinds("```x``` is code\n") == [("markdown", "```x``` is code\n")]
 
 
-def test_a_list_of_any_length_is_shown_in_parts() -> None:
-    assert len(kinds("".join(f"- item {n}\n" for n in range(100)))) == 5
+def test_a_list_is_shown_item_by_item_with_what_belongs_to_each() -> None:
+    text = "Steps:\n- one\n  - inner\n    1. deep\n- two\nlazy\n * still two's\n- three"
+    assert [part for _, part in kinds(text)] == [
+        "Steps:\n",
+        "- one\n  - inner\n    1. deep\n",
+        "- two\nlazy\n",
+        " * still two's\n",
+        "- three",
+    ]
+    splitter = BlockSplitter()
+    assert splitter.feed("- one\n- tw") == []
+    assert splitter.feed("o\n") == [Block("markdown", "- one\n")]
+
+
+def test_the_items_of_a_numbered_list_are_counted_whatever_their_source_says() -> None:
+    def numbers(text: str) -> list[int]:
+        return [block.number for block in split(text, [])]
+
+    assert numbers("1. a\n1. b\n1. c\n") == [0, 2, 3]
+    assert numbers("7. a\n\n8. b\n\n\nText\n1. c\n2. d") == [0, 8, 0, 0, 2]
+    assert numbers("1. a\n2) b\n3) c\n- d\n- e\n") == [0, 0, 3, 0, 0]
+
+
+def test_what_looks_like_an_item_and_is_none_stays_in_its_paragraph() -> None:
+    for text in ("Title\n-\n", "the year was\n1986. A good one\n", "a -\n-b\n"):
+        assert len(kinds(text)) == 1, text
+
+
+def test_each_part_of_a_long_table_knows_its_head() -> None:
+    head = "| a | b |\n|---|:-:|\n"
+    blocks = split(head + "| 1 | 2 |\n" * 500 + "\nText\n" + "\nmore " * 400, [])
+    assert [block.head for block in blocks[:4]] == ["", head, head, ""]
+    assert {block.head for block in blocks[4:]} <= {""}
+    assert not any(block.head for block in split("no | table\n" * 500, []))
+
+
+@settings(deadline=None, max_examples=100)
+@given(LINES, st.lists(st.integers(0, 10_000), max_size=12), st.integers(1, 300))
+def test_what_is_pending_is_the_end_of_what_is_in_no_block(
+    lines: list[str], cuts: list[int], limit: int
+) -> None:
+    text = "\n".join(lines)
+    splitter = BlockSplitter()
+    done = 0
+    places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    for start, end in itertools.pairwise(places):
+        done += sum(len(block.text) for block in splitter.feed(text[start:end]))
+        assert splitter.pending(limit) == text[done:end][-limit:]
 
 
 def test_a_text_without_line_ends_is_shown_in_parts() -> None:
