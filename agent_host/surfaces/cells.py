@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from rich.cells import get_character_cell_size
 
 from agent_host.core.text import clean
+from agent_host.surfaces.prose import level
 
 _OPINIONS = re.compile("[\ufe0e\ufe0f\u200d]")
 _MOST_MARKS = 4
@@ -25,7 +26,7 @@ Line = list[tuple[str, str]]
 
 def plain(text: str) -> str:
     """Return `text` clean, in one line, so that its width is the sum of its characters'."""
-    return clean(_OPINIONS.sub("", text)).replace("\n", " ").replace("\t", " ")
+    return clean(level(_OPINIONS.sub("", text))).replace("\n", " ").replace("\t", " ")
 
 
 def width_of(text: str) -> int:
