@@ -21,7 +21,7 @@ from agent_host.core.events import (
 from agent_host.core.types import Message, Text, ToolCall
 from agent_host.surfaces.cards import Card, Kind, Narrator
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.prose import ProseStream, clean_prose
+from agent_host.surfaces.prose import ProseStream, clean_prose, level
 
 MARKS: dict[Kind, str] = {"call": "→", "result": "←", "failure": "✗", "notice": "·"}
 _STYLES: dict[Kind, str] = {"call": "cyan", "result": "dim", "failure": "red", "notice": "yellow"}
@@ -43,7 +43,9 @@ def soon(action: Callable[[], None]) -> None:
 def write_card(outlet: Outlet, card: Card) -> None:
     """Write a card as one line."""
     outlet.end_line()
-    outlet.write(outlet.paint(f"{MARKS[card.kind]} {card.text}", _STYLES[card.kind]) + "\n")
+    number = f"#{card.number} " if card.number else ""
+    text = level(f"{MARKS[card.kind]} {number}{card.text}")
+    outlet.write(outlet.paint(text, _STYLES[card.kind]) + "\n")
 
 
 class PlainText:

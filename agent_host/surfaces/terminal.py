@@ -1,153 +1,83 @@
-"""A session at a terminal: markdown as it streams, cards of calls, a sign of life.
+"""A session at a terminal: markdown as it streams, cards of calls, what is under way.
 
-Theory of operation: the stream is cut into finished blocks (`surfaces.blocks`) and each block is
-drawn once by rich; nothing is ever drawn again, so the cost is linear, and the screen may change
-its size at any time. rich gets only text that was cleaned, and what it makes of it is cleaned once
-more: markdown can spell any character by an entity or an encoded link. Links are shown whole, as
-text; html and images are shown as they were written, and nothing is fetched. While something is
-under way the last line says so; it is erased before anything else is written.
+Theory of operation: everything that is finished is written once and never touched again (`answer`,
+`card_lines`). What is under way is a `Live`, a picture of a few lines that is drawn again and again
+below: by the chat's own screen where one stands (`Outlet.above`), else by this file, at the foot of
+the outlet, until something else is written. Where nothing may move (TERM=dumb, or a person who said
+so) changes are lines. Deltas only collect; one write a tick of the event loop shows them.
 """
 
 import asyncio
-import io
-from collections.abc import Iterable
-
-from markdown_it import MarkdownIt
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Markdown, TableElement
-from rich.segment import Segment
-from rich.table import Table
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from agent_host.core.events import (
     Ephemeral,
     Interrupted,
-    LimitReached,
     ModelFailed,
     ModelRequested,
     ModelResponded,
     ReasoningDelta,
     Record,
-    RunEnded,
     ServerLog,
     TextDelta,
-    ToolFinished,
+    ToolArgumentsDelta,
     ToolProgress,
-    ToolStarted,
 )
-from agent_host.core.text import clean_line
-from agent_host.surfaces.blocks import Block, BlockSplitter
-from agent_host.surfaces.cards import Card, Narrator, title
+from agent_host.core.types import Message, Reasoning
+from agent_host.surfaces.activity import Activity
+from agent_host.surfaces.answer import LAYOUT, Answer
+from agent_host.surfaces.card_lines import card_lines
+from agent_host.surfaces.cards import Card, Narrator
+from agent_host.surfaces.cells import Line
+from agent_host.surfaces.live import FRAME_SECONDS, HEIGHT, Live
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.palette import palette
 from agent_host.surfaces.plain import soon, text_of, write_card
-from agent_host.surfaces.prose import ProseStream, clean_prose
-from agent_host.surfaces.question import wrap
+from agent_host.surfaces.preferences import TerminalPreferences
+from agent_host.surfaces.thoughts import Thoughts
 
-_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_FRAME_SECONDS = 0.12
-_BROADEST = 120
-
-
-class _FoldingTable(TableElement):
-    """A table whose cells are folded, never cut: what a cell hides, nobody can judge."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for item in super().__rich_console__(console, options):
-            if isinstance(item, Table):
-                for column in item.columns:
-                    column.overflow = "fold"
-            yield item
-
-
-class _Source(Markdown):
-    """Markdown in which nothing is hidden: html, images and link definitions are plain text."""
-
-    elements = Markdown.elements | {"table_open": _FoldingTable}
-
-    def __init__(self, source: str) -> None:
-        super().__init__("", hyperlinks=False)
-        parser = MarkdownIt().enable(["strikethrough", "table"])
-        parser.disable(["html_block", "html_inline", "image", "reference"])
-        self.markup = source
-        self.parsed = parser.parse(source)
-        for token in self.parsed:
-            for part in (token, *(token.children or ())):
-                if part.type == "softbreak":
-                    # Models and servers mean the lines that they write.
-                    part.type = "hardbreak"
-                # Before the layout, as an escape is longer than what it stands for.
-                part.content = clean_prose(part.content)
-                part.attrs = {
-                    name: clean_prose(value) if isinstance(value, str) else value
-                    for name, value in part.attrs.items()
-                }
-
-
-class _Safe:
-    """What a renderable draws, cleaned once more, without blanks that show nothing."""
-
-    def __init__(self, source: _Source) -> None:
-        self._source = source
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        begun, blank = False, 0
-        for line in Segment.split_lines(console.render(self._source, options)):
-            pieces = _trimmed(
-                Segment(clean_prose(piece.text), piece.style) for piece in line if not piece.control
-            )
-            if not pieces:
-                blank += begun
-                continue
-            # Blocks bring blank lines of their own; around and between them one is enough.
-            yield from [Segment.line()] * min(blank, 1)
-            yield from pieces
-            yield Segment.line()
-            begun, blank = True, 0
-
-
-def _trimmed(pieces: Iterable[Segment]) -> list[Segment]:
-    line = list(pieces)
-    while line:
-        last = line.pop()
-        text = last.text.rstrip(" ")
-        if text:
-            return [*line, Segment(text, last.style)]
-    return line
-
-
-def render(source: str, width: int, *, styled: bool) -> str:
-    """Return a block of markdown as text for a terminal, each line with its newline."""
-    console = Console(
-        file=io.StringIO(),
-        width=min(width, _BROADEST),
-        force_terminal=styled,
-        color_system="standard" if styled else None,
-        legacy_windows=False,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        _environ={},
-    )
-    with console.capture() as capture:
-        console.print(_Safe(_Source(clean_prose(source))), end="")
-    return capture.get()
+_SHARE = 3
+"""The foot takes at most one part in so many of the screen's height."""
+_EASE = 10
+"""A slow terminal is given so many times longer than it takes for a frame."""
 
 
 class TerminalText:
-    """EventSink of `chat`, and of `run` at a terminal. `answer` and `notes` may be one outlet."""
+    """EventSink of `chat`, and of `run` at a terminal. `answer` and `notes` may be one outlet, and
+    are if they are one screen. `environ` says what the terminal is; `now` is in seconds and never
+    goes back."""
 
-    def __init__(self, *, answer: Outlet, notes: Outlet) -> None:
-        self._answer = answer
+    def __init__(
+        self,
+        *,
+        answer: Outlet,
+        notes: Outlet,
+        preferences: TerminalPreferences | None = None,
+        environ: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        chosen = preferences or TerminalPreferences()
+        self._screen = answer
         self._notes = notes
+        self._now = now
+        self._moving = answer.movable and chosen.spinner
+        self._reasoning = chosen.reasoning
+        self.live = Live(still=not self._moving)
+        self._activity = Activity(self.live)
         self._narrator = Narrator()
+        self._thoughts = Thoughts(chosen.reasoning)
+        self._answer = Answer(answer, palette(chosen.theme, environ or {}))
         self._pending: list[str] = []
-        self._prose = ProseStream()
-        self._blocks = BlockSplitter()
-        self._streamed = False
-        self._gap = False
-        self._running: dict[str, str] = {}
-        self._activity = ""
-        self._frame = 0
+        self._streamed = self._thought = False
         self._timer: asyncio.TimerHandle | None = None
+        self._loading = False
+
+    def number_calls(self, asked: Callable[[], int]) -> None:
+        """Show each call's number. `asked` counts the calls of the conversation so far, those of
+        its last answer included; it is asked seldom."""
+        self._narrator.asked = asked
 
     def emit(self, item: Record | Ephemeral) -> None:
         """Take one item; deltas wait for the end of the tick, the rest is written at once."""
@@ -155,127 +85,171 @@ class TerminalText:
             case Record():
                 self._emit_record(item)
             case TextDelta():
+                self._end_thought()
                 self._pending.append(item.text)
                 if len(self._pending) == 1:
                     soon(self._flush)
             case ReasoningDelta():
-                self._activity = "thinking"
+                self._think(item.text)
+            case ToolArgumentsDelta():
+                self._end_thought()
+                self._activity.prepare(item, self._now())
             case ToolProgress():
-                self._progress(item)
+                self._say_still(self._activity.progress(item))
             case ServerLog():
                 self._write_cards(self._narrator.tell_log(item))
-            case _:
-                pass
 
     def close(self) -> None:
-        """Write what is pending and take the sign of life away."""
+        """Write what is pending and take away what was under way."""
+        self._end_thought()
         self._end_text()
+        self.live.clear()
         self._rest()
+
+    # -- text and reasoning ------------------------------------------------------------------
 
     def _flush(self) -> None:
         if self._pending:
             text = "".join(self._pending)
             self._pending.clear()
             self._streamed = True
-            self._draw(self._blocks.feed(self._prose.feed(text)))
-            self._activity = self._blocks.tail[-200:] or "writing"
+            self._answer.feed(text)
+            self.live.work("writing", self._now())
+            self.live.show_tail(self._answer.tail)
 
     def _end_text(self) -> None:
         self._flush()
-        self._draw([*self._blocks.feed(self._prose.finish()), *self._blocks.finish()])
-        self._gap = False
+        self.live.show_tail("")
+        self._answer.end()
 
-    def _draw(self, blocks: list[Block]) -> None:
-        if blocks:
-            self._notes.clear_transient()
-        for block in blocks:
-            if block.kind == "markdown":
-                self._draw_markdown(block.text)
-            else:
-                self._draw_code(block)
+    def _think(self, text: str) -> None:
+        if not self._thoughts.under_way:
+            self._end_text()
+        now = self._now()
+        self._thought = True
+        self._write_thought(self._thoughts.feed(text, now))
+        self.live.work("thinking", now, note=self._thoughts.note)
+        self.live.show_tail(self._thoughts.tail, "dim")
 
-    def _draw_markdown(self, source: str) -> None:
-        text = source.strip("\n")
-        if text.strip():
-            drawn = render(text, self._answer.width, styled=self._answer.styled)
-            gap = "\n" if self._gap or source.startswith("\n") else ""
-            self._answer.write(gap + drawn)
-            self._gap = False
-        self._gap = self._gap or source.endswith("\n\n")
+    def _end_thought(self) -> None:
+        if self._thoughts.under_way:
+            lines, said = self._thoughts.end(self._now())
+            self.live.show_tail("")
+            self._write_thought(lines)
+            self._say_thought(said)
 
-    def _draw_code(self, block: Block) -> None:
-        gap, self._gap = ("\n" if self._gap else ""), False
-        style = "dim" if block.kind == "fence" else "cyan"
-        lines = clean_prose(block.text).removesuffix("\n").split("\n")
-        painted = [self._answer.paint(line, style) for line in lines]
-        self._answer.write(gap + "\n".join(painted) + "\n")
+    def _tell_thought(self, message: Message) -> None:
+        """Reasoning that came with an answer and was not streamed."""
+        text = "\n\n".join(b.text for b in message.content if isinstance(b, Reasoning) and b.text)
+        if text and not self._thought:
+            now = self._now()
+            self._write_thought(self._thoughts.feed(text, now))
+            lines, said = self._thoughts.end(now)
+            self._write_thought(lines)
+            self._say_thought(said)
+
+    def _write_thought(self, lines: list[str]) -> None:
+        if lines:
+            self._screen.write("".join(f"{self._screen.paint(f'│ {s}', 'dim')}\n" for s in lines))
+
+    def _say_thought(self, said: str) -> None:
+        if said:
+            self._screen.end_line()
+            where = "; /reasoning shows it" if self._narrator.asked is not None else ""
+            self._screen.write(self._screen.paint(f"· {said}{where}", "dim") + "\n")
+
+    # -- facts -------------------------------------------------------------------------------
 
     def _emit_record(self, record: Record) -> None:
         event = record.event
         if isinstance(event, ModelResponded):
+            self._end_thought()
+            self._tell_thought(event.message)
             self._flush()
-            text = "" if self._streamed else text_of(event.message)
-            self._draw(self._blocks.feed(clean_prose(text)))
+            if not self._streamed:
+                self._answer.feed(text_of(event.message))
             self._end_text()
-            self._streamed = False
+            self._streamed = self._thought = False
         elif isinstance(event, ModelFailed | Interrupted):
             # What was streamed may come once more, as the answer of this request.
+            self._end_thought()
             self._end_text()
         elif isinstance(event, ModelRequested):
-            self._streamed = False
-        self._write_cards(self._narrator.tell(record))
-        self._follow(record)
+            self._streamed = self._thought = False
+        cards = self._narrator.tell(record)
+        said = self._activity.follow(record, self._now())
+        self._write_cards(cards)
+        self._say_still(said)
+        self._load()
+        self._draw()
 
     def _write_cards(self, cards: tuple[Card, ...]) -> None:
         if cards:
             self._flush()
         for card in cards:
-            write_card(self._notes, card)
+            if not self._moving:
+                write_card(self._notes, card)
+            elif card.kind != "call":
+                # A call is in the picture while it runs, and one line when it is over.
+                self._notes.end_line()
+                lines = card_lines(card, self._notes.width - 1)
+                self._notes.write("".join(f"{self._painted(self._notes, s)}\n" for s in lines))
 
-    def _follow(self, record: Record) -> None:
-        """Keep the sign of life in step with what is under way."""
-        event = record.event
-        match event:
-            case ModelRequested():
-                self._work(f"asking {clean_line(event.model, 60)}")
-            case ToolStarted():
-                self._running[event.call_id] = title(event.server, event.tool)
-                self._work("running " + ", ".join(self._running.values()))
-            case ToolFinished():
-                self._running.pop(event.result.call_id, None)
-                if self._running:
-                    self._work("running " + ", ".join(self._running.values()))
-                else:
-                    self._rest()
-            case ModelResponded() | ModelFailed() | Interrupted() | LimitReached() | RunEnded():
-                if not self._running:
-                    self._rest()
-            case _:
-                pass
+    def _say_still(self, said: str) -> None:
+        if said and not self._moving:
+            write_card(self._notes, Card(kind="notice", text=said))
 
-    def _progress(self, item: ToolProgress) -> None:
-        share = f" {item.progress:g}" + (f"/{item.total:g}" if item.total else "")
-        name = self._running.get(item.call_id, "")
-        self._activity = f"{name}{share} {clean_line(item.message, 120)}"
+    # -- what is under way -------------------------------------------------------------------
 
-    def _work(self, activity: str) -> None:
-        self._activity = activity
-        if self._timer is None and self._notes.movable:
+    def _load(self) -> None:
+        """Import what lays out an answer while the model is asked for it."""
+        if not self._loading and self.live.busy:
+            self._loading = True
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return
+            loop.run_in_executor(None, import_module, LAYOUT)
+
+    def _draw(self) -> None:
+        """Begin or end to draw the picture, if that is for this file to do."""
+        if not self.live.busy:
+            self._rest()
+        elif self._timer is None and self._moving and self._screen.above is None:
+            self._screen.foot = self._foot
             self._turn()
+
+    def _foot(self) -> str:
+        height = min(HEIGHT, max(self._screen.height // _SHARE, 1))
+        lines = self.live.lines(self._screen.width - 1, self._now(), height)
+        return "\n".join(self._painted(self._screen, line) for line in lines)
+
+    @staticmethod
+    def _painted(outlet: Outlet, line: Line) -> str:
+        return "".join(outlet.paint(text, style or None) for style, text in line)
 
     def _turn(self) -> None:
         """Show the next frame, and come again."""
-        self._frame = (self._frame + 1) % len(_FRAMES)
-        line = clean_line(f"{_FRAMES[self._frame]} {self._activity}", 400)
-        self._notes.show_transient(self._notes.paint(wrap(line, self._notes.width - 1)[0], "dim"))
+        self._timer = None
+        if self._screen.above is not None:
+            self._rest()
+            return
+        began = self._now()
+        foot = self._foot()
+        if foot:
+            self._screen.show_transient(foot)
+        else:
+            self._screen.clear_transient()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._timer = loop.call_later(_FRAME_SECONDS, self._turn)
+        pause = max(FRAME_SECONDS, _EASE * (self._now() - began))
+        self._timer = loop.call_later(pause, self._turn)
 
     def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._notes.clear_transient()
+        self._screen.foot = None
+        self._screen.clear_transient()

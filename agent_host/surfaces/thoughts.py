@@ -62,7 +62,7 @@ class Thoughts:
         said = ""
         if self._words and self._view == "folded":
             how_long = f"thought for {time}" if time else "thought"
-            said = f"{how_long} ({_words(self._words)}); /reasoning shows it"
+            said = f"{how_long} ({_words(self._words)})"
         self._since = None
         self._words, self._in_word, self._tail = 0, False, ""
         while lines and not lines[-1].strip():

@@ -21,12 +21,15 @@ from agent_host.core.events import (
     ToolStarted,
 )
 from agent_host.core.types import Text, ToolCall, ToolResult
-from agent_host.surfaces.terminal import TerminalText, render
+from agent_host.surfaces.markdown import render
+from agent_host.surfaces.terminal import TerminalText
 from tests.fakes.screens import FORBIDDEN, HOSTILE, Screen, outlet, record, says, sized
 from tests.fakes.work import calls
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-OURS = re.compile(r"\x1b\[[0-9;]*m|\r\x1b\[K")
+OURS = re.compile(
+    r"\x1b\[[0-9;]*m|\r(?=\x1b)|\r(?=⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏)|\x1b\[K|\x1b\[J|\x1b\[[0-9]A"
+)
 
 
 def surface(**environ: str) -> tuple[TerminalText, Screen]:
@@ -181,8 +184,7 @@ def test_cards_stand_between_the_paragraphs_they_happened_between() -> None:
     )
     assert visible(shown) == [
         "I look.",
-        "→ orders · get  id=1",
-        "← orders · get  0.00 s  shipped",
+        "✓ orders · get  id=1  0.00 s  shipped",
         "Done.",
     ]
 
@@ -233,8 +235,7 @@ def test_the_sign_of_life_is_shown_and_leaves_no_trace() -> None:
     assert "asking big-model" in seen[0]
     assert visible(screen.getvalue()) == [
         "some words",
-        "→ orders · get",
-        "← orders · get  0.00 s  ok",
+        "✓ orders · get  0.00 s  ok",
     ]
 
 
@@ -247,7 +248,7 @@ def test_the_sign_of_life_tells_what_a_server_says_of_its_progress() -> None:
     )
     sink.emit(ToolProgress(call_id="c1", progress=3, total=10, message="counting"))
     sink._turn()
-    assert "orders · get 3/10 counting" in screen.getvalue()
+    assert "orders · get  ███░░░░░░░ 30 %  counting" in screen.getvalue()
     sink.close()
 
 
