@@ -27,7 +27,8 @@ from agent_host.core.text import clean, clean_line
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.chat import Chat, command_words, status
-from agent_host.surfaces.chat_commands import COMMANDS, Login
+from agent_host.surfaces.chat_around import Around, Login
+from agent_host.surfaces.chat_commands import COMMANDS
 from agent_host.surfaces.chat_host import Input
 from agent_host.surfaces.completion import Completion, Offers
 from agent_host.surfaces.form import FieldReader
@@ -168,9 +169,11 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
             by=user,
             asker=keyboard.answers,
             cancel=people.cancel,
-            login=_login(loaded, trusted=options.trust),
-            reload=Reload(options, loaded, host),
-            rules=rules.lines,
+            around=Around(
+                login=_login(loaded, trusted=options.trust),
+                reload=Reload(options, loaded, host),
+                rules=rules.lines,
+            ),
             offers=offers,
             turns=turns,
         )

@@ -7,7 +7,7 @@ the file, every list is judged anew.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agent_host.core.catalogue import exposed_name
 from agent_host.core.events import ServerLog
@@ -21,6 +21,15 @@ from agent_host.servers.review import Live, Review, review
 from agent_host.servers.spec import Spec
 from agent_host.servers.supervisor import Supervisor
 from agent_host.servers.tools.signs import FLAGGED, Signs, first_sight, names_of_others, signs
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A tool that is not offered, by server and own name, and why, clean."""
+
+    server: str
+    tool: str
+    why: str
 
 
 class Pins:
@@ -111,6 +120,20 @@ class Pins:
                 if exposed_name(server.spec.name, own) == name:
                     return _refusal(server.spec.name, own, _ABSENT)
         return None
+
+    def held_back(self, servers: Mapping[str, Supervisor]) -> tuple[HeldBack, ...]:
+        """The tools that are not offered, and why."""
+        live = [
+            HeldBack(name, own, _WITHHELD[one.why])
+            for name, server in servers.items()
+            for own, one in server.offer.withheld.items()
+        ]
+        absent = [
+            HeldBack(name, own, _ABSENT)
+            for name, server in servers.items()
+            for own in self._absent(server)
+        ]
+        return (*live, *absent)
 
     def _absent(self, server: Supervisor) -> Iterable[str]:
         """The tools that were not there as pinned when a server that is not up yet was seen."""

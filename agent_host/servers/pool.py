@@ -29,7 +29,7 @@ from agent_host.ports import Answer, CallContext, CallPaused, Observer, RequestR
 from agent_host.servers import resource_tools
 from agent_host.servers.lock import Lock, ToolState
 from agent_host.servers.offers import Failed, Labelled, Offers, PromptInfo, ResourceInfo
-from agent_host.servers.pins import Pins, difference
+from agent_host.servers.pins import HeldBack, Pins, difference
 from agent_host.servers.review import Review
 from agent_host.servers.spec import (
     Connection,
@@ -254,9 +254,7 @@ class Pool:
     def notes(self) -> tuple[str, ...]:
         """What was told the observer that a person has to know and no health says: about
         servers.lock, about names, and about definitions, of which it is told only once."""
-        held = (
-            f"{n}: {text}" for n, server in self._servers.items() for text in server.offer.notes
-        )
+        held = (f"{n}: {text}" for n, s in self._servers.items() for text in s.offer.notes)
         return (*self._problems, *self.pins.told, *held)
 
     def states(self) -> Mapping[str, ToolState]:
@@ -273,6 +271,10 @@ class Pool:
         """See `ports.ToolSource`."""
         self.pins.judge_again(self._servers.values())
         return self.pins.refusal(self._servers, name)
+
+    def held_back(self) -> tuple[HeldBack, ...]:
+        """Every tool that its server has and nobody is offered until a person accepts it."""
+        return self.pins.held_back(self._servers)
 
     def signs(self) -> Mapping[str, tuple[str, ...]]:
         """By exposed name: what to look at in a tool, as clean sentences."""

@@ -19,7 +19,8 @@ from agent_host.core.events import Interrupted, UserSaid
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
-from agent_host.surfaces.chat_commands import Commands, Login, Reload, Rules
+from agent_host.surfaces.chat_around import Around
+from agent_host.surfaces.chat_commands import Commands
 from agent_host.surfaces.chat_host import Asker, Host, Input
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.mentions import attach, mentions
@@ -65,9 +66,8 @@ def status(conversation: Conversation, *, asking: bool = False) -> str:
 class Chat:
     """A chat at a terminal. `by` is the user's id, `screen` where commands answer; `asker` asks
     for what a prompt needs; `cancel` gives up what a server asks for (False if nothing is);
-    `login` logs in to a server, where that can be done here; `reload` is the config's file,
-    `rules` what policy says;
-    `turns` is the line of all who ask at this terminal."""
+    `around` is what commands need beside the session; `turns` is the line of all who ask at this
+    terminal."""
 
     def __init__(
         self,
@@ -78,9 +78,7 @@ class Chat:
         by: str,
         asker: Asker | None = None,
         cancel: Callable[[], bool] = lambda: False,
-        login: Login | None = None,
-        reload: Reload | None = None,
-        rules: Rules | None = None,
+        around: Around | None = None,
         offers: Offers | None = None,
         turns: Turns | None = None,
     ) -> None:
@@ -91,12 +89,16 @@ class Chat:
         self._cancel = cancel
         self._turns = turns or Turns(screen=screen, hold=(screen,))
         self._offers = offers or Offers(host.pool)
-        self._reload = reload
-        self._commands = Commands(
-            host, screen=screen, asker=asker, login=login, reload=reload, rules=rules
-        )
+        around = around or Around()
+        self._reload = around.reload
+        self._commands = Commands(host, screen=screen, asker=asker, around=around)
         self._working = False
         self._doing: asyncio.Task[UserSaid | None] | None = None
+
+    @property
+    def onward(self) -> tuple[str, ...] | None:
+        """The options of the chat that the user goes on with, once this one is left."""
+        return self._commands.outcome.onward
 
     async def run(self) -> ExitStatus:
         """Chat until the user leaves."""

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agent_host.core.conversation import Conversation
-from agent_host.core.events import EndReason, Interrupted, UserSaid
+from agent_host.core.events import ContextCompacted, EndReason, Interrupted, UserSaid
+from agent_host.core.filling import Filling
+from agent_host.core.limits import Limits
 from agent_host.core.types import Content, Message, Principal, Tool
 
 
@@ -24,8 +26,21 @@ class Dialogue(Protocol):
     def principal(self) -> Principal:
         """For whom the session acts."""
 
+    @property
+    def limits(self) -> Limits:
+        """What the run may use."""
+
     def tell(self, event: UserSaid | Interrupted) -> None:
         """Take an event. Raises UsageError if it is not legal now."""
+
+    def rewind(self, messages: int, by: str) -> None:
+        """Go back to the first `messages` messages. Raises UsageError if that is not legal now."""
+
+    async def compact(self, by: str, instructions: str = "") -> ContextCompacted | None:
+        """Make the view shorter; None if nothing can be left out. Raises UsageError."""
+
+    def filling(self) -> Filling:
+        """What the next request would be made of."""
 
     async def run(self) -> Conversation:
         """Work until the user is awaited."""
@@ -68,6 +83,58 @@ class Health(Protocol):
     @property
     def restarts(self) -> int:
         """How often it was started again."""
+
+    @property
+    def stderr(self) -> str:
+        """What it last said there, clean."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Notes about tools that are withheld."""
+
+    @property
+    def calls(self) -> int:
+        """How many there were since the host started."""
+
+    @property
+    def errors(self) -> int:
+        """How many of them it did not answer with a result."""
+
+    @property
+    def breaker(self) -> str:
+        """`open` while calls fail at once, because it keeps failing; `closed` else."""
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """Until it is tried again."""
+
+    @property
+    def sandbox(self) -> str:
+        """What it is confined by; empty for a URL."""
+
+    @property
+    def warning(self) -> str:
+        """What its sandbox does not enforce."""
+
+    @property
+    def hint(self) -> str:
+        """What in the config would help."""
+
+
+class Withheld(Protocol):
+    """A tool that is not offered until a person has accepted it."""
+
+    @property
+    def server(self) -> str:
+        """The server's name in the config."""
+
+    @property
+    def tool(self) -> str:
+        """Its own name."""
+
+    @property
+    def why(self) -> str:
+        """Why, in words."""
 
 
 class Failed(Protocol):
@@ -181,6 +248,18 @@ class Servers(Protocol):
 
     def health(self) -> Sequence[Health]:
         """Every server of the config."""
+
+    def states(self) -> Mapping[str, str]:
+        """By exposed name: new, known or changed, beside its pin."""
+
+    def signs(self) -> Mapping[str, Sequence[str]]:
+        """By exposed name: what to look at in a tool."""
+
+    def held_back(self) -> Sequence[Withheld]:
+        """The tools that are not offered."""
+
+    def notes(self) -> Sequence[str]:
+        """What a person has to know of the servers and no health says."""
 
     async def prompts(
         self, server: str | None = None

@@ -4,7 +4,7 @@ from agent_host.cli.policy_chat import RulesInForce
 from agent_host.config.load import load
 from agent_host.core import events as e
 from agent_host.core.types import ApprovalTerms
-from agent_host.surfaces.chat_commands import Commands
+from agent_host.surfaces.chat_commands import Around, Commands
 from tests.cli.policies import write
 from tests.fakes.offers import Servers
 from tests.fakes.screens import FORBIDDEN, HOSTILE, outlet
@@ -66,7 +66,7 @@ def test_the_command_shows_it_in_a_chat_and_nothing_hostile_gets_through(project
         rules.emit(record(e.ApprovalGiven(call_id="c", decision="deny", by=text, feedback=text)))
         out, screen = outlet(tty=True, NO_COLOR="1")
         commands = Commands(
-            desk(pool=Servers()), screen=out, asker=None, login=None, rules=rules.lines
+            desk(pool=Servers()), screen=out, asker=None, around=Around(rules=rules.lines)
         )
         assert asyncio.run(commands.take("/policy")) is None
         shown = screen.getvalue()
@@ -77,6 +77,6 @@ def test_the_command_shows_it_in_a_chat_and_nothing_hostile_gets_through(project
 
 def test_without_rules_to_show_the_command_says_so():
     out, screen = outlet(tty=True, NO_COLOR="1")
-    commands = Commands(desk(pool=Servers()), screen=out, asker=None, login=None)
+    commands = Commands(desk(pool=Servers()), screen=out, asker=None)
     asyncio.run(commands.take("/policy"))
     assert "there are no rules to show here" in screen.getvalue()

@@ -17,6 +17,22 @@ class Health:
     tools: int = 5
     connect_seconds: float | None = None
     restarts: int = 0
+    stderr: str = ""
+    problems: Sequence[str] = ()
+    calls: int = 0
+    errors: int = 0
+    breaker: str = "closed"
+    retry_seconds: float | None = None
+    sandbox: str = ""
+    warning: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    tool: str
+    why: str = "its definition is not as it was"
+    server: str = "w"
 
 
 @dataclass(frozen=True)
@@ -76,10 +92,26 @@ class Servers(rooms.World):
     values: tuple[str, ...] = ()
     skill_list: Sequence[Skill] = ()
     labels: tuple[str, ...] = ()
+    held: Sequence[Held] = ()
+    note_list: Sequence[str] = ()
+    state_table: Mapping[str, str] = field(default_factory=dict)
+    sign_table: Mapping[str, Sequence[str]] = field(default_factory=dict)
     asked: list[object] = field(default_factory=list)
 
     def health(self) -> Sequence[Health]:
         return self.healths
+
+    def states(self) -> Mapping[str, str]:
+        return self.state_table
+
+    def signs(self) -> Mapping[str, Sequence[str]]:
+        return self.sign_table
+
+    def held_back(self) -> Sequence[Held]:
+        return self.held
+
+    def notes(self) -> Sequence[str]:
+        return self.note_list
 
     async def prompts(self, server: str | None = None) -> tuple[Sequence[Prompt], Sequence[str]]:
         self.asked.append(("prompts", server))

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from agent_host.core.events import UserSaid
 from agent_host.core.types import LabelSeen
-from agent_host.surfaces.chat_commands import COMMANDS, Commands
+from agent_host.surfaces.chat_commands import COMMANDS, Around, Commands
 from tests.fakes.offers import (
     Argument,
     Failure,
@@ -34,7 +34,8 @@ def take(
     async def log_in(server: str) -> str:
         return f"logged in to {server}"
 
-    commands = Commands(desk(pool=pool), screen=out, asker=asker, login=log_in if login else None)
+    around = Around(login=log_in if login else None)
+    commands = Commands(desk(pool=pool), screen=out, asker=asker, around=around)
     return asyncio.run(commands.take(line)), screen.getvalue()
 
 
@@ -152,7 +153,7 @@ def test_a_server_that_needs_a_login_says_how() -> None:
 
 
 def test_quitting_is_a_command_and_says_nothing() -> None:
-    commands = Commands(desk(), screen=outlet()[0], asker=None, login=None)
+    commands = Commands(desk(), screen=outlet()[0], asker=None)
     assert asyncio.run(commands.take("/quit")) is None
     assert commands.leaving
 
@@ -160,7 +161,7 @@ def test_quitting_is_a_command_and_says_nothing() -> None:
 def test_every_command_fits_a_narrow_screen() -> None:
     with sized(40, 24, NO_COLOR="1") as (out, screen):
         host: Desk = desk(pool=Servers(prompt_list=[SUM], resource_list=[Offered("x" * 300)]))
-        commands = Commands(host, screen=out, asker=None, login=None)
+        commands = Commands(host, screen=out, asker=None)
         for line in ("/help", "/servers", "/prompts", "/resources", "/skills", "/w:sum x"):
             asyncio.run(commands.take(line))
         shown = screen.getvalue()

@@ -1,0 +1,106 @@
+"""Where the commands of a chat write, and ask for a line more.
+
+Theory of operation: everything is clean text between margins that are ours, broken between words
+and never wider than the screen; what a server or model said stands behind a bar. `Ground` is what a
+command works on; `Outcome` is what the chat does once a command is done.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agent_host.core.text import clean, clean_line
+from agent_host.surfaces.chat_around import Around
+from agent_host.surfaces.chat_host import Asker, Host
+from agent_host.surfaces.outlet import Outlet, Style
+from agent_host.surfaces.question import BAR, wrap, wrap_words
+
+_BAR_CELLS = 12
+
+
+class Page:
+    """What commands write on. `asker` asks for one line more; None: nobody can be asked."""
+
+    def __init__(self, screen: Outlet, asker: Asker | None) -> None:
+        self._screen = screen
+        self.asker = asker
+
+    @property
+    def width(self) -> int:
+        """Cells of a line."""
+        return self._screen.width
+
+    def say(self, text: str, style: Style | None = None) -> None:
+        """Write clean lines as they are."""
+        self._screen.end_line()
+        self._screen.write(f"{self._screen.paint(text, style)}\n")
+
+    def heading(self, text: str) -> None:
+        """Write a clean line that begins a part."""
+        lines = wrap_words(text, self.width - 1)
+        self.say("\n".join(self._screen.paint(line, "bold") for line in lines))
+
+    def item(self, text: str, *, bold: str = "") -> None:
+        """Write clean text between margins, its beginning `bold`, broken between words."""
+        first, *others = wrap_words(bold + text, self.width - 6)
+        if bold and first.startswith(bold):
+            first = self._screen.paint(bold, "bold") + first.removeprefix(bold)
+        self.say("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
+
+    def items(self, texts: Iterable[str]) -> None:
+        """Write several."""
+        for text in texts:
+            self.item(text)
+
+    def behind_bar(self, text: str) -> None:
+        """Write what somebody else said, all of it."""
+        lines = wrap(clean(text).strip(), self.width - 3)
+        self.say("\n".join(f"{BAR}{line}" for line in lines))
+
+    def share(self, name: str, tokens: int, whole: int) -> None:
+        """Write one part of a whole: its name (clean), a bar, tokens and percent."""
+        part = tokens / whole if whole else 0.0
+        filled = min(_BAR_CELLS, round(part * _BAR_CELLS)) or int(tokens > 0)
+        bar = "█" * filled + "░" * (_BAR_CELLS - filled)
+        number = f"{tokens:>8,} {100 * part:>3.0f}%"
+        room = self.width - len(number) - _BAR_CELLS - 5
+        shown = clean_line(name, max(room, 4))
+        self.say(f"  {shown:<{min(max(room, 4), 28)}} {bar} {number}")
+
+    async def ask(self, prompt: str) -> str | None:
+        """Return a line that the user types, stripped; None if nobody does."""
+        if self.asker is None:
+            return None
+        typed = await self.asker.type_in(prompt)
+        return None if typed is None else typed.strip()
+
+    async def agreed(self, question: str, *, usual: bool = False) -> bool:
+        """Whether the user says yes. `usual`: what Enter alone means."""
+        typed = await self.ask(f"{question} [{'Y/n' if usual else 'y/N'}] ")
+        if typed is None:
+            return False
+        return usual if not typed else typed.lower() in {"y", "yes"}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the chat does once a command is done: it leaves; then goes on as a chat with these
+    `onward` options; `draft` is put into the input."""
+
+    leaving: bool = False
+    onward: tuple[str, ...] | None = None
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a command works on."""
+
+    host: Host
+    page: Page
+    around: Around
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+def first_line(text: str, limit: int = 100) -> str:
+    """Return the first line of what somebody else wrote, clean."""
+    return clean_line(clean(text[: limit * 4]).strip().partition("\n")[0], limit)
