@@ -11,6 +11,8 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from agent_host.cli.answers import AnswerSchema, in_schema, read_schema, shown_json
 from agent_host.cli.live import enabled
@@ -19,6 +21,7 @@ from agent_host.cli.stdin import read_prompt
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.local import local_hint
+from agent_host.config.terminal_file import read_terminal, user_terminal_file
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.events import EndReason, Interrupted, UserSaid
 from agent_host.core.loop import outcome
@@ -35,6 +38,7 @@ from agent_host.surfaces.notes import Notes
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.people import People, make_people
 from agent_host.surfaces.plain import PlainText
+from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import demanded
 
@@ -145,6 +149,8 @@ class _Screen:
 def _screen(output: str, *, held: bool) -> _Screen:
     """`held`: the answer is written by whoever has validated it."""
     answer, notes = Outlet(sys.stdout, os.environ), Outlet(sys.stderr, os.environ)
+    if output == "text" and answer.tty and not held:
+        return _terminal(answer, notes)
     if output == "text":
         text = PlainText(answer=answer, notes=notes, held=held)
         return _Screen(answer, notes, [text], lambda _host, _status: text.close())
@@ -158,6 +164,15 @@ def _screen(output: str, *, held: bool) -> _Screen:
         summary.finish(run_id=host.run_id, exit_status=status, transcript=path)
 
     return _Screen(answer, notes, [summary, Notes(notes)], finish)
+
+
+def _terminal(answer: Outlet, notes: Outlet) -> _Screen:
+    """A human watches: the same picture as in a chat. One screen is one outlet."""
+    notes = answer if notes.tty else notes
+    wanted = TerminalPreferences(**read_terminal(user_terminal_file()))
+    surface: Any = import_module("agent_host.surfaces.terminal")
+    sink = surface.TerminalText(answer=answer, notes=notes, preferences=wanted, environ=os.environ)
+    return _Screen(answer, notes, [sink], lambda _host, _status: sink.close())
 
 
 async def _run(
