@@ -34,18 +34,18 @@ def card_lines(card: Card, width: int) -> list[Line]:
 
 def _failed(done: Finished) -> str:
     kept = f"(whole result: {done.kept})" if done.kept else ""
-    parts = [done.title, _arguments(done), done.took, done.what, kept]
+    parts = [_name(done), done.arguments, done.took, done.what, kept]
     return "  ".join(filter(None, parts))
 
 
-def _arguments(done: Finished) -> str:
-    return f"{done.arguments} (changed by you)".strip() if done.edited else done.arguments
+def _name(done: Finished) -> str:
+    return f"{done.title} (edited)" if done.edited else done.title
 
 
 def _result(mark: tuple[str, str], number: str, done: Finished, width: int) -> list[Line]:
-    name = fit(done.title, width - 2 - width_of(number))
+    name = fit(_name(done), width - 2 - width_of(number))
     taken = 2 + width_of(number) + width_of(name) + (width_of(done.took) + 2 if done.took else 0)
-    arguments = _arguments(done)
+    arguments = done.arguments
     own_line = width < _NARROW or width - taken - min(width_of(arguments), 24) < _LEAST + 4
     room = width - taken - (0 if own_line else _LEAST + 2)
     line: Line = [mark, ("dim", f" {number}"), ("", name)]

@@ -89,7 +89,7 @@ def test_arguments_are_edited_until_they_are_valid_and_run_as_edited(chat: Open)
     assert "- amount  250" in text
     assert "+ amount  25" in text
     say(terminal, "y")
-    terminal.wait('shop · refund  order="12345" amount=25 (changed by you)')
+    terminal.wait('shop · refund (edited)  order="12345" amount=25')
     terminal.wait("Refunded 25.")
 
 
