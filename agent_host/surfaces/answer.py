@@ -39,6 +39,10 @@ class Answer:
         """The end of what came and is not drawn yet, clean."""
         return self._blocks.pending(_TAIL)
 
+    def stand_apart(self) -> None:
+        """Something else was written: a blank line comes before the next text."""
+        self._gap = True
+
     def feed(self, text: str) -> None:
         """Take a piece, and draw what it finishes."""
         self._draw(self._blocks.feed(self._prose.feed(text)))

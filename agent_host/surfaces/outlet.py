@@ -32,7 +32,6 @@ _SGR = {
 }
 _NARROWEST = 20
 _ERASE = "\r\x1b[K"
-_BELOW = "\x1b[J"
 _PAINT = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -114,9 +113,15 @@ class Outlet:
     def show_transient(self, text: str) -> None:
         """Show `text` until something else is written: a few lines, each narrower than the
         screen. What is shown already is drawn over, so that nothing flickers."""
-        if self._footed():
-            up = self._upwards()
-            self._put(up + self._drawn(text) + (_BELOW if up else ""))
+        if not self._footed():
+            return
+        if self._transient and self.width != self._foot_width:
+            self._put(self._erasing())
+        rows = len(self._transient)
+        up = _up(rows - 1)
+        drawn = self._drawn(text)
+        left = max(rows - len(self._transient), 0)
+        self._put(up + drawn + "\x1b[B\x1b[2K" * left + _up(left))
 
     def clear_transient(self) -> None:
         """Take the transient lines away."""
@@ -141,23 +146,17 @@ class Outlet:
             return f"{_ERASE}{text}"
         return "\r" + "\n".join(f"{line}\x1b[K" for line in lines)
 
-    def _upwards(self) -> str:
-        """Return how to come to the first transient line. A screen that became narrower has broken
-        the lines anew, if it is one that does so."""
+    def _erasing(self) -> str:
+        """Return how to take the transient lines away; they are forgotten. A screen that became
+        narrower has broken them anew, if it is one that does so. Line by line: some terminals keep
+        a copy of what is erased at one go (tmux's scroll-on-clear)."""
+        if not self._transient:
+            return ""
         width, rows = self.width, len(self._transient)
         if self._reflows and width < self._foot_width:
             rows = sum(max(-(-cells // width), 1) for cells in self._transient)
-        if rows > 1:
-            return f"\r\x1b[{rows - 1}A" + (_BELOW if width != self._foot_width else "")
-        return ""
-
-    def _erasing(self) -> str:
-        """Return how to take the transient lines away; they are forgotten."""
-        if not self._transient:
-            return ""
-        up = self._upwards()
         self._transient = []
-        return f"{up}\r{_BELOW}" if up else _ERASE
+        return _ERASE + "\x1b[A\x1b[2K" * (rows - 1)
 
     def end_line(self) -> None:
         """Start a new line unless the cursor is at the start of one."""
@@ -205,6 +204,10 @@ class Outlet:
                 self._held.clear()
                 self._held_on_new_line = False
                 self.write_now(text)
+
+
+def _up(rows: int) -> str:
+    return f"\x1b[{rows}A" if rows > 0 else ""
 
 
 def _cells(line: str) -> int:

@@ -82,7 +82,7 @@ class PlainText:
 
     def _flush(self) -> None:
         if self._pending:
-            text = self._prose.feed("".join(self._pending))
+            text = level(self._prose.feed("".join(self._pending)))
             self._pending.clear()
             self._streamed = True
             self._answer.write(text)

@@ -33,9 +33,10 @@ _PILE = re.compile(f"({_MARK}{{{_MOST_MARKS}}})({_MARK}+)")
 
 def clean_prose(text: str) -> str:
     """Return `text` without unsafe characters, emoji sequences kept. Linear."""
-    if text.isascii():
-        return clean(text)
-    text = level(text)
+    return _cleaned(level(text))
+
+
+def _cleaned(text: str) -> str:
     if "\ufe0f" not in text and "\u200d" not in text:
         return clean(text)
     parts = _EMOJI.split(text)
@@ -47,7 +48,7 @@ def level(text: str) -> str:
     """Return text without piles of marks; what was cut is counted."""
     if text.isascii():
         return text
-    return _PILE.sub(lambda pile: f"{pile[1]}[{len(pile[2])} more marks]", text)
+    return _PILE.sub(lambda pile: f"{pile[1]}[+{len(pile[2])} marks]", text)
 
 
 def still_emoji(text: str) -> str:
@@ -58,7 +59,8 @@ def still_emoji(text: str) -> str:
 
 class ProseStream:
     """`clean_prose` for text that comes in pieces: what a later piece may still change (half an
-    emoji, half a line end) is held back for it."""
+    emoji, half a line end) is held back for it. A pile of marks may come in many pieces: whoever
+    shows the text levels it."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -69,9 +71,9 @@ class ProseStream:
         end = _OPEN_END.search(text, max(0, len(text) - _LONGEST_OPEN_END))
         cut = end.start() if end else len(text)
         self._rest = text[cut:]
-        return clean_prose(text[:cut])
+        return _cleaned(text[:cut])
 
     def finish(self) -> str:
         """Return what was held back."""
         text, self._rest = self._rest, ""
-        return clean_prose(text)
+        return _cleaned(text)

@@ -151,12 +151,14 @@ class TerminalText:
     def _write_thought(self, lines: list[str]) -> None:
         if lines:
             self._screen.write("".join(f"{self._screen.paint(f'│ {s}', 'dim')}\n" for s in lines))
+            self._answer.stand_apart()
 
     def _say_thought(self, said: str) -> None:
         if said:
             self._screen.end_line()
             where = "; /reasoning shows it" if self._narrator.asked is not None else ""
             self._screen.write(self._screen.paint(f"· {said}{where}", "dim") + "\n")
+            self._answer.stand_apart()
 
     # -- facts -------------------------------------------------------------------------------
 
@@ -189,11 +191,13 @@ class TerminalText:
         for card in cards:
             if not self._moving:
                 write_card(self._notes, card)
+                self._answer.stand_apart()
             elif card.kind != "call":
                 # A call is in the picture while it runs, and one line when it is over.
                 self._notes.end_line()
                 lines = card_lines(card, self._notes.width - 1)
                 self._notes.write("".join(f"{self._painted(self._notes, s)}\n" for s in lines))
+                self._answer.stand_apart()
 
     def _say_still(self, said: str) -> None:
         if said and not self._moving:

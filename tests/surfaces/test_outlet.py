@@ -166,7 +166,7 @@ def test_a_screen_that_became_narrower_has_broken_the_lines_and_they_are_all_era
             out.__dict__["_size"] = lambda: (20, 10)
             before = len(written.getvalue())
             out.clear_transient()
-            assert written.getvalue()[before:] == f"\r\x1b[{up}A\x1b[J\r\x1b[J"
+            assert written.getvalue()[before:] == "\r\x1b[K" + "\x1b[A\x1b[2K" * up
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])

@@ -28,7 +28,7 @@ from tests.fakes.work import calls
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 OURS = re.compile(
-    r"\x1b\[[0-9;]*m|\r(?=\x1b)|\r(?=⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏)|\x1b\[K|\x1b\[J|\x1b\[[0-9]A"
+    r"\x1b\[[0-9;]*m|\r(?=\x1b)|\r(?=⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏)|\x1b\[K|\x1b\[2K|\x1b\[B|\x1b\[[1-7]?A"
 )
 
 
