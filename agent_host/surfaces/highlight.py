@@ -4,7 +4,8 @@ Theory of operation: pygments (which comes with rich) names the pieces of a line
 gives each a colour. It is imported with the first block in a language that we know. A line is
 looked at alone, so the cost is linear and nothing that was shown is painted again; what a line may
 not know is whether a string or a comment was left open above it. So each line is read behind the
-line that opened one, and a word put after it tells whether it is still open. Lines and blocks that
+line that opened one, and a word put after it tells whether it is still open (many lexers know a
+comment only by its end, so an end comes after that word). Lines and blocks that
 are too long stay as they are. Colours may be wrong; the text never is: pieces that do not make up
 the line are not used.
 """
@@ -37,6 +38,10 @@ _LONGEST_LINE = 400
 _MOST_LINES = 2000
 _OPENER = 120
 _AFTER = "\nx"
+_ENDED = "*/"
+_NO_BLOCK_COMMENTS = frozenset(
+    {"python", "bash", "console", "yaml", "toml", "ini", "json", "diff", "html", "xml", "ruby"}
+)
 _OPEN_KINDS = ("Token.Literal.String", "Token.Comment")
 _ROLES = (
     ("Token.Keyword", "keyword"),
@@ -66,14 +71,16 @@ def painter(language: str, palette: Palette) -> Painter | None:
         return None
     lexers: Any = import_module("pygments.lexers")
     options = {"startinline": True} if name == "php" else {}
-    return _Lines(lexers.get_lexer_by_name(name, **options), palette).paint
+    after = _AFTER + ("" if name in _NO_BLOCK_COMMENTS else _ENDED)
+    return _Lines(lexers.get_lexer_by_name(name, **options), palette, after).paint
 
 
 class _Lines:
     """One block, line after line. `opener`: the line that opened what is still open."""
 
-    def __init__(self, lexer: Any, palette: Palette) -> None:
+    def __init__(self, lexer: Any, palette: Palette, after: str) -> None:
         self._lexer = lexer
+        self._after = after
         self._palette = palette
         self._opener = ""
         self._left = _MOST_LINES
@@ -82,13 +89,13 @@ class _Lines:
         self._left -= 1
         if not line.strip() or len(line) > _LONGEST_LINE or self._left < 0:
             return line
-        text = f"{self._opener}{line}{_AFTER}"
+        text = f"{self._opener}{line}{self._after}"
         pieces = [(str(kind), value) for _, kind, value in self._lexer.get_tokens_unprocessed(text)]
         if "".join(value for _, value in pieces) != text:
             return line
         start = len(self._opener)
         painted = self._painted(pieces, start, start + len(line))
-        self._opener = _left_open(pieces, text, self._opener)
+        self._opener = _left_open(pieces, start + len(line) + len(_AFTER), self._opener)
         return painted
 
     def _painted(self, pieces: list[tuple[str, str]], start: int, end: int) -> str:
@@ -111,19 +118,20 @@ def _colour(kind: str, palette: Palette) -> str:
     return ""
 
 
-def _left_open(pieces: list[tuple[str, str]], text: str, opener: str) -> str:
-    """Return the line that opened the string or comment in which `text` ends, if it does."""
-    start = len(text)
-    family = ""
-    for kind, value in reversed(pieces):
+def _left_open(pieces: list[tuple[str, str]], end: int, opener: str) -> str:
+    """Return the line that opened the string or comment which goes on at `end`, if there is one."""
+    text = family = ""
+    start = 0
+    for kind, value in pieces:
         found = next((name for name in _OPEN_KINDS if kind.startswith(name)), "")
-        if not found or (family and found != family):
-            break
+        if found != family:
+            start = len(text)
         family = found
-        start -= len(value)
+        text += value
+        if len(text) >= end:
+            break
     if not family:
         return ""
     if start < len(opener):
         return opener
-    first = text[start:].partition("\n")[0][:_OPENER]
-    return f"{first}\n"
+    return text[start:].partition("\n")[0][:_OPENER] + "\n"

@@ -35,6 +35,8 @@ from agent_host.surfaces.prose import clean_prose, still_emoji
 _BROADEST = 120
 _NARROWEST = 12
 """Cells that are left for text in what is nested; with fewer the source is shown."""
+_DEEPEST = 90
+"""Levels of nesting; markdown-it leaves out what is below its own limit, so that is higher."""
 _NESTING = {"blockquote_open": 4, "bullet_list_open": 3, "ordered_list_open": 4}
 
 
@@ -96,7 +98,8 @@ class _Source(Markdown):
     def __init__(self, source: str, number: int, palette: Palette | None) -> None:
         super().__init__("", hyperlinks=False)
         self.palette = palette
-        parser = MarkdownIt().enable(["strikethrough", "table"])
+        parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST + 10})
+        parser.enable(["strikethrough", "table"])
         parser.disable(["html_block", "html_inline", "image", "reference"])
         self.markup = source
         self.parsed = parser.parse(source)
@@ -119,6 +122,11 @@ class _Source(Markdown):
             elif token.nesting < 0:
                 depth -= _NESTING.get(token.type.replace("_close", "_open"), 0)
         return deepest
+
+    @property
+    def levels(self) -> int:
+        """How deeply it is nested."""
+        return max((token.level for token in self.parsed), default=0)
 
 
 def _clean_token(token: Token, *, in_table: bool) -> None:
@@ -223,7 +231,7 @@ def render(
         _environ={},
     )
     parsed = _Source(clean_prose(source), number, palette if styled else None)
-    if parsed.indented > width - _NARROWEST:
+    if parsed.indented > width - _NARROWEST or parsed.levels > _DEEPEST:
         return clean_prose(source).strip("\n") + "\n"
     with console.capture() as capture:
         console.print(_Safe(parsed), end="")

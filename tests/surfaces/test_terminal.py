@@ -45,6 +45,30 @@ def show(*items: Event | TextDelta, **environ: str) -> str:
     return screen.getvalue()
 
 
+class Watched:
+    """A screen that is fed what was written, as a terminal would."""
+
+    def __init__(self, columns: int = 80, lines: int = 24) -> None:
+        self._screen = pyte.HistoryScreen(columns, lines, history=5000, ratio=0.5)
+        self._stream = pyte.Stream(self._screen)
+
+    def feed(self, text: str) -> None:
+        self._stream.feed(text.replace("\n", "\r\n"))
+
+    @property
+    def cursor_column(self) -> int:
+        return int(self._screen.cursor.x)
+
+    @property
+    def title(self) -> str:
+        return str(self._screen.title)
+
+    @property
+    def lines(self) -> list[str]:
+        above = ["".join(row[x].data for x in sorted(row)) for row in self._screen.history.top]
+        return [line.rstrip() for line in [*above, *self._screen.display]]
+
+
 def visible(shown: str) -> list[str]:
     """What is on a real screen in the end."""
     screen = pyte.Screen(80, 24)
