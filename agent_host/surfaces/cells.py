@@ -16,7 +16,6 @@ from agent_host.core.text import clean
 from agent_host.surfaces.prose import level
 
 _OPINIONS = re.compile("[\ufe0e\ufe0f\u200d]")
-_MOST_MARKS = 4
 _READ = 4
 """Characters that are looked at for each cell there is: the rest cannot be seen."""
 
@@ -45,13 +44,10 @@ def fit(text: str, width: int) -> str:
         return text
     if width <= 0:
         return ""
-    cells = marks = 0
+    cells = 0
     kept: list[str] = []
     for character in text:
         size = get_character_cell_size(character)
-        marks = 0 if size else marks + 1
-        if marks > _MOST_MARKS:
-            continue
         if cells + size > width:
             cut = True
             break
@@ -86,7 +82,7 @@ def _rows_of(line: str, width: int) -> Iterator[str]:
     blank = -1
     for place, character in enumerate(line):
         size = get_character_cell_size(character)
-        if cells + size > width:
+        while cells + size > width:
             cut = blank + 1 if blank >= start else place
             yield line[start:cut].rstrip(" ")
             start, cells, blank = cut, width_of(line[cut:place]), -1
