@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
 from agent_host.cli.reloading import Reload
@@ -25,6 +26,8 @@ from agent_host.config.trust import own_command
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
 from agent_host.host import HostSession, SessionOptions, open_session, user_name
+from agent_host.surfaces.approval import ApprovalMode
+from agent_host.surfaces.approve_mode import ApproveMode
 from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.chat import Chat, command_words, status
 from agent_host.surfaces.chat_around import Around, Login
@@ -34,7 +37,7 @@ from agent_host.surfaces.completion import Completion, Offers
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, open_terminal
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.people import at_terminal
+from agent_host.surfaces.people import People, at_terminal
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
 from agent_host.surfaces.turns import Turns
@@ -76,7 +79,11 @@ def execute(options: argparse.Namespace) -> int:
     loaded = load(options.config, os.environ, overrides(options))
     only = enabled(loaded, options.server or ())
     ensure_trusted(loaded, flag=options.trust)
-    return asyncio.run(_chat(options, loaded, only))
+    onward: list[str] = []
+    result = asyncio.run(_chat(options, loaded, only, onward))
+    if onward:
+        go_on(onward)
+    return result
 
 
 class _Interrupt:
@@ -95,7 +102,7 @@ class _Keyboard:
     """Where messages and answers are typed. `messages` needs the session for its status line."""
 
     answers: FieldReader
-    messages: Callable[[HostSession, Offers, Turns], Input]
+    messages: Callable[[HostSession, Offers, Turns, ApproveMode], Input]
 
 
 def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
@@ -103,15 +110,17 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
         lines = open_terminal(screen)
         if lines is None:
             raise UsageError("the terminal cannot be read; use `agent-host run`")
-        return _Keyboard(lines, lambda _host, _offers, _turns: LineMessages(lines, hold=(screen,)))
+        return _Keyboard(lines, lambda *_: LineMessages(lines, hold=(screen,)))
     prompt: Any = import_module("agent_host.surfaces.prompt")
 
-    def messages(host: HostSession, offers: Offers, turns: Turns) -> Input:
+    def messages(host: HostSession, offers: Offers, turns: Turns, mode: ApproveMode) -> Input:
         completion = Completion(COMMANDS, command_words(host), offers)
         chat_input: Any = prompt.ChatInput(
             history=prompt.history_at(user_data_folder() / _HISTORY_FILE, host.without_secrets),
             completer=prompt.LineCompleter(completion),
-            status=lambda: status(host.session.conversation, asking=turns.waiting > 0),
+            status=lambda: status(
+                host.session.conversation, asking=turns.waiting > 0, mode=mode.unusual
+            ),
             hold=(screen,),
             styled=screen.styled,
         )
@@ -123,22 +132,17 @@ def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
     return _Keyboard(answers.PromptLines(interrupt=interrupt), messages)
 
 
-async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[str]) -> int:
+async def _chat(
+    options: argparse.Namespace, loaded: Loaded, only: Collection[str], onward: list[str]
+) -> int:
+    """`onward` gets the command to go on with, if the user goes on with another run."""
     screen = Outlet(sys.stdout, os.environ)
     user, interrupt = user_name(), _Interrupt()
     sign = secrets.token_hex(2)
     keyboard = _keyboard(screen, interrupt)
     opened: list[HostSession] = []
-    people = at_terminal(
-        options.approve,
-        keyboard.answers,
-        by=user,
-        screen=screen,
-        hold=(screen,),
-        sign=sign,
-        browser=open_page(os.environ),
-        remember=Remembering(loaded, user, lambda: opened[0] if opened else None),
-    )
+    remember = Remembering(loaded, user, lambda: opened[0] if opened else None)
+    people, approving = _people(options, keyboard, screen, sign, remember)
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(answer=screen, notes=screen)
     rules = RulesInForce(loaded)
@@ -154,7 +158,7 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         os.environ,
         wanted,
         sinks=[sink, rules],
-        approver=people.approver,
+        approver=approving,
         respondent=people.respondent,
     ) as host:
         opened.append(host)
@@ -164,16 +168,12 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
         assert turns is not None  # at a terminal there are
         chat = Chat(
             host,
-            messages=keyboard.messages(host, offers, turns),
+            messages=keyboard.messages(host, offers, turns, approving),
             screen=screen,
             by=user,
             asker=keyboard.answers,
             cancel=people.cancel,
-            around=Around(
-                login=_login(loaded, trusted=options.trust),
-                reload=Reload(options, loaded, host),
-                rules=rules.lines,
-            ),
+            around=_around(options, loaded, host, approving, rules),
             offers=offers,
             turns=turns,
         )
@@ -182,8 +182,54 @@ async def _chat(options: argparse.Namespace, loaded: Loaded, only: Collection[st
             result = await chat.run()
         finally:
             sink.close()
+        if chat.onward is not None:
+            onward += arguments_of(options, chat.onward, host, approving.mode)
         screen.write(f"agent-host: to go on: agent-host chat {clean(host.resume_options())}\n")
         return result
+
+
+def _people(
+    options: argparse.Namespace,
+    keyboard: _Keyboard,
+    screen: Outlet,
+    sign: str,
+    remember: Remembering,
+) -> tuple[People, ApproveMode]:
+    """Who answers at this terminal, and how calls are approved, which may change."""
+    user = user_name()
+    people = at_terminal(
+        "ask",
+        keyboard.answers,
+        by=user,
+        screen=screen,
+        hold=(screen,),
+        sign=sign,
+        browser=open_page(os.environ),
+        remember=remember,
+    )
+    mode: ApprovalMode = options.approve
+    return people, ApproveMode(mode, person=people.approver, respondent=people.terminal, by=user)
+
+
+def _around(
+    options: argparse.Namespace,
+    loaded: Loaded,
+    host: HostSession,
+    approving: ApproveMode,
+    rules: RulesInForce,
+) -> Around:
+    """What the commands of the chat need beside its session."""
+    here = Surroundings(loaded, host)
+    return Around(
+        login=_login(loaded, trusted=options.trust),
+        reload=Reload(options, loaded, host),
+        rules=rules.lines,
+        approving=approving,
+        config=here.config,
+        models=here.models,
+        records=here.records,
+        artifact=here.artifact,
+    )
 
 
 def _login(loaded: Loaded, *, trusted: bool) -> Login:

@@ -46,9 +46,9 @@ def command_words(host: Host) -> Callable[[str], Iterable[str]]:
     return words
 
 
-def status(conversation: Conversation, *, asking: bool = False) -> str:
+def status(conversation: Conversation, *, asking: bool = False, mode: str = "") -> str:
     """Return the line under the prompt: model and tokens. `asking`: a server waits with a
-    question until the user has written."""
+    question until the user has written; `mode`: how calls are approved, if not as usual."""
     if asking:
         return "a server asks something: Enter in an empty line shows it"
     origin = conversation.origin
@@ -56,6 +56,7 @@ def status(conversation: Conversation, *, asking: bool = False) -> str:
     if conversation.simulated:
         who = f"{clean_line(origin.adapter, 30)} (no AI)"
     usage = conversation.usage
+    who += f" · approve: {mode}" if mode else ""
     counted = f"{who} · {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     if conversation.simulated or not conversation.answers:
         return counted

@@ -126,8 +126,9 @@ class ServersCommands:
             own = [tool for tool in tools if tool.server == name]
             withheld = [one for one in held if one.server == name]
             self._page.heading(self._counted(name, own, withheld))
+            usual = "new" if all(self._state(tool) == "new" for tool in own) else "known"
             for tool in own[: max(left, 0)]:
-                self._listed(tool)
+                self._listed(tool, usual)
             left -= len(own)
             self._withheld(withheld)
         if left < 0:
@@ -136,7 +137,11 @@ class ServersCommands:
     def _counted(self, server: str, tools: Sequence[Tool], held: Sequence[Withheld]) -> str:
         states = [self._state(tool) for tool in tools]
         parts = [f"{len(tools)} tool{'' if len(tools) == 1 else 's'}"]
-        parts += [f"{n} {word}" for word in ("new", "changed") if (n := states.count(word))]
+        parts += [
+            f"{'all' if count == len(tools) else count} {word}"
+            for word in ("new", "changed")
+            if (count := states.count(word))
+        ]
         parts += [f"{len(held)} withheld"] if held else []
         return f"{clean_line(server, _NAME)}: {', '.join(parts)}"
 
@@ -144,8 +149,9 @@ class ServersCommands:
         state = self._host.pool.states().get(tool.name, "known")
         return "new" if state == "known" and tool.is_new else state
 
-    def _listed(self, tool: Tool) -> None:
-        signs = [state] if (state := self._state(tool)) != "known" else []
+    def _listed(self, tool: Tool, usual: str = "known") -> None:
+        """One line; `usual` is the state that need not be said."""
+        signs = [state] if (state := self._state(tool)) != usual else []
         signs += ["reads only"] if tool.read_only else []
         sign = f" ({', '.join(signs)})" if signs else ""
         about = first_line(tool.description)

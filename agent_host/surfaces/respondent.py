@@ -73,7 +73,7 @@ class TerminalRespondent:
         self._by = by
         self._sign = sign
         self._browser = browser
-        self._refuse_sampling = refuse_sampling
+        self.refuse_sampling = refuse_sampling
         self._never: set[str] = set()
         self._open: asyncio.Task[Any] | None = None
         self.about: Callable[[str], str] = lambda _call_id: ""
@@ -101,8 +101,8 @@ class TerminalRespondent:
 
     async def allow(self, question: SamplingQuestion) -> SamplingAnswer | Deferred:
         """See `ports.Respondent`."""
-        if self._refuse_sampling:
-            return SamplingAnswer(allowed=False, by=self._refuse_sampling)
+        if self.refuse_sampling:
+            return SamplingAnswer(allowed=False, by=self.refuse_sampling)
         async with self._turns.take():
             if question.server in self._never:
                 return SamplingAnswer(allowed=False, by=self._by)
