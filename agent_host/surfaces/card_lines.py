@@ -6,7 +6,7 @@ said, is never cut: it goes on in the next line, a little to the right. Pure: li
 the names of styles, each no wider than the width. All of a call can be seen by its number.
 """
 
-from agent_host.surfaces.cells import Line, fit, fit_line, rows, width_of
+from agent_host.surfaces.cells import Line, fit, fit_line, plain, rows, width_of
 from agent_host.surfaces.notices import Card, Finished, Kind
 from agent_host.surfaces.prose import level
 
@@ -43,21 +43,19 @@ def _name(done: Finished) -> str:
 
 
 def _result(mark: tuple[str, str], number: str, done: Finished, width: int) -> list[Line]:
+    arguments, what, time = plain(done.arguments), plain(done.what), plain(done.took)
     name = fit(_name(done), width - 2 - width_of(number))
-    taken = 2 + width_of(number) + width_of(name) + (width_of(done.took) + 2 if done.took else 0)
-    arguments = done.arguments
+    taken = 2 + width_of(number) + width_of(name) + (width_of(time) + 2 if time else 0)
     own_line = width < _NARROW or width - taken - min(width_of(arguments), 24) < _LEAST + 4
     room = width - taken - (0 if own_line else _LEAST + 2)
     line: Line = [mark, ("dim", f" {number}"), ("", name)]
     if arguments and room >= 6:
         # What the result does not need, the arguments may have.
-        free = room if own_line else max(room, width - taken - width_of(done.what) - 2)
+        free = room if own_line else max(room, width - taken - width_of(what) - 2)
         line.append(("dim", "  " + fit(arguments, min(free, width - taken) - 2)))
-    if done.took:
-        line.append(("dim", f"  {done.took}"))
-    line = fit_line(line, width)
-    left = width - sum(width_of(text) for _, text in line) - 2
+    if time:
+        line.append(("dim", f"  {time}"))
     kept = [[("dim", fit(f"  whole result: {done.kept}", width))]] if done.kept else []
     if own_line:
-        return [line, [("", "  "), ("", fit(done.what, width - 2))], *kept]
-    return [[*line, ("", "  "), ("", fit(done.what, left))], *kept]
+        return [fit_line(line, width), [("", "  "), ("", fit(what, width - 2))], *kept]
+    return [fit_line([*line, ("", f"  {what}")], width), *kept]
