@@ -224,8 +224,15 @@ def record_schema() -> dict[str, Any]:
     }
 
 
+def chat() -> str:
+    """Every command of a chat, as its table describes it."""
+    text: str = importlib.import_module("agent_host.surfaces.commands_table").reference()
+    return f"{NOTE}\n{text.rstrip()}\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
+    "chat.md": chat,
     "config.md": config,
     "events.md": events,
     "servers.schema.json": lambda: as_json(config_schema()),

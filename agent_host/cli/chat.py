@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
+from agent_host.cli.chat_runs import ChatRuns
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
 from agent_host.cli.reloading import Reload
@@ -33,6 +34,7 @@ from agent_host.surfaces.chat import Chat, command_words, status
 from agent_host.surfaces.chat_around import Around, Login
 from agent_host.surfaces.chat_commands import COMMANDS
 from agent_host.surfaces.chat_host import Input
+from agent_host.surfaces.commands_look import calls_of
 from agent_host.surfaces.completion import Completion, Offers
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, open_terminal
@@ -163,6 +165,7 @@ async def _chat(
     ) as host:
         opened.append(host)
         people.meet(host.keep_secret, purpose(host.session))
+        sink.number_calls(lambda: len(calls_of(host.session.conversation)))
         _greet(screen, host, sign)
         offers, turns = Offers(host.pool), people.turns
         assert turns is not None  # at a terminal there are
@@ -229,6 +232,7 @@ def _around(
         models=here.models,
         records=here.records,
         artifact=here.artifact,
+        runs=ChatRuns(host.transcript_path),
     )
 
 

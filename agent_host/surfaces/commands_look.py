@@ -66,8 +66,8 @@ class LookCommands:
     async def cost(self, rest: str) -> None:
         """/cost"""
         c = self._host.session.conversation
-        total = Spent("in all", c.answers, c.usage, c.cost, c.unpriced)
-        self._page.heading(_spent(total, simulated=c.simulated))
+        total = Spent("in all", c.answers, c.usage, c.cost, c.unpriced, c.simulated)
+        self._page.heading(_spent(total))
         if self._around.records is not None:
             self._parts(await asyncio.to_thread(spending, self._around.records()))
         self._page.items(_left(c, self._host.session.limits))
@@ -177,7 +177,7 @@ def _shown(block: Content) -> str:
     return block.text
 
 
-def _spent(one: Spent, *, name: str = "", simulated: bool = False) -> str:
+def _spent(one: Spent, *, name: str = "") -> str:
     usage = one.usage
     parts = [f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"]
     if usage.cache_read_tokens or usage.cache_write_tokens:
@@ -185,7 +185,9 @@ def _spent(one: Spent, *, name: str = "", simulated: bool = False) -> str:
         written = f", {usage.cache_write_tokens:,} written" if usage.cache_write_tokens else ""
         parts.append(cached + written)
     parts.append(f"{one.answers} answer{'' if one.answers == 1 else 's'}")
-    if one.answers and not simulated:
+    if one.simulated and not one.cost:
+        parts.append("no AI")
+    elif one.answers:
         parts.append(shown_cost(one.cost, one.unpriced, one.answers))
     return f"{name or clean_line(one.name, 80)}: {'; '.join(parts)}"
 

@@ -44,8 +44,7 @@ class RunCommands:
         said = said_at(session.conversation)
         number = int(rest[:9]) if rest.isdecimal() else 0
         if (rest and not number) or number > len(said):
-            count = f"{len(said)} of your messages"
-            self._page.item(f"as in /undo or /undo 2; there is {count} to take back")
+            self._page.item(f"as in /undo or /undo 2; your messages so far: {len(said)}")
             return
         if not said:
             self._page.item("there is nothing to take back")

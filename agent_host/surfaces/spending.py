@@ -25,13 +25,14 @@ from agent_host.core.types import Text, Usage
 @dataclass(slots=True)
 class Spent:
     """What one model, or one message, has used. `cost` in US dollars of the answers with a known
-    price; `unpriced` counts the others."""
+    price; `unpriced` counts the others; `simulated`: no AI answered."""
 
     name: str
     answers: int = 0
     usage: Usage = Usage()
     cost: float = 0.0
     unpriced: int = 0
+    simulated: bool = False
 
     def add(self, usage: Usage, cost: float | None) -> None:
         """Count one answer."""
@@ -49,12 +50,14 @@ class Spending:
     models: dict[str, Spent] = field(default_factory=dict)
     messages: list[Spent] = field(default_factory=list)
     _asked: str = ""
+    _simulated: bool = False
 
     def take(self, event: Event) -> None:
         """Count what an event used."""
         match event:
             case RunStarted() | ModelChanged():
                 self._asked = f"{event.provider} {event.model}".strip()
+                self._simulated = event.simulated
             case UserSaid():
                 texts = [b.text for b in event.message.content if isinstance(b, Text)]
                 self.messages.append(Spent(name=texts[0][:200] if texts else ""))
@@ -67,10 +70,12 @@ class Spending:
 
     def _count(self, usage: Usage, cost: float | None) -> None:
         if self._asked not in self.models:
-            self.models[self._asked] = Spent(name=self._asked)
+            self.models[self._asked] = Spent(name=self._asked, simulated=self._simulated)
         self.models[self._asked].add(usage, cost)
         if self.messages:
-            self.messages[-1].add(usage, cost)
+            message = self.messages[-1]
+            message.simulated = self._simulated and (message.simulated or not message.answers)
+            message.add(usage, cost)
 
 
 def spending(records: Iterable[Record]) -> Spending:

@@ -1,0 +1,46 @@
+"""The runs beside a chat's own, as its `/resume` lists them.
+
+Theory of operation: the transcripts of the same folder, the newest first, read in a thread. Words
+look into what each run's user said first, its model and its outcome.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agent_host.core.errors import UsageError
+from agent_host.records.reader import Summary, run_ids, summary
+from agent_host.surfaces.chat_around import RunInfo
+
+_NEWEST = 300
+"""Runs that are looked into."""
+
+
+class ChatRuns:
+    """See `surfaces.chat_around.Runs`. `path` is the transcript of the chat's own run."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent
+        self.current = path.name.removesuffix(".jsonl")
+
+    async def find(self, words: str, limit: int) -> tuple[Sequence[RunInfo], int]:
+        """Return the newest runs that hold these words, and how many there are."""
+        found = await asyncio.to_thread(lambda: list(self._matching(words)))
+        return found[:limit], len(found)
+
+    def _matching(self, words: str) -> Iterator[RunInfo]:
+        wanted = words.casefold().split()
+        for name in run_ids(self._folder)[::-1][:_NEWEST]:
+            one = summary(self._folder / f"{name}.jsonl")
+            text = f"{one.run_id} {one.words} {one.model} {one.outcome}".casefold()
+            if not one.broken and one.turns and all(word in text for word in wanted):
+                yield _info(one)
+
+    async def fork(self, messages: int | None) -> str:
+        """Raise UsageError: a run is forked from outside of its chat."""
+        raise UsageError("leave, then: agent-host transcripts fork")
+
+
+def _info(one: Summary) -> RunInfo:
+    about = f"{one.turns} answers, {one.calls} calls, {one.outcome}"
+    return RunInfo(run_id=one.run_id, when=one.started_at, title=one.words, about=about)
