@@ -34,7 +34,6 @@ class Answer:
         self._paint: Painter | None = None
         self._gap = False
 
-    @property
     def tail(self) -> str:
         """The end of what came and is not drawn yet, clean."""
         return self._blocks.pending(_TAIL)

@@ -65,7 +65,7 @@ class Live:
         self._activity = ""
         self._since = 0.0
         self._note = ""
-        self._tail = ""
+        self._tail: Callable[[], str] | None = None
         self._tail_style = ""
         self._queued: tuple[str, ...] = ()
 
@@ -90,12 +90,14 @@ class Live:
     def rest(self) -> None:
         """That is done; calls may still run."""
         if self._activity or self._tail:
-            self._activity = self._note = self._tail = ""
+            self._activity = self._note = ""
+            self._tail = None
             self.changed()
 
-    def show_tail(self, text: str, style: str = "") -> None:
-        """Show the end of a text that is not finished, in a style."""
-        self._tail, self._tail_style = text[-_KEPT:], style
+    def show_tail(self, text: Callable[[], str] | None, style: str = "") -> None:
+        """Show the end of a text that is not finished, in a style; None: there is none any more.
+        `text` is asked for when there is something to draw."""
+        self._tail, self._tail_style = text, style
         self.changed()
 
     def start(self, call_id: str, title: str, arguments: str, now: float) -> None:
@@ -134,7 +136,8 @@ class Live:
     def clear(self) -> None:
         """Nothing is under way any more; what waits stays."""
         self._calls.clear()
-        self._activity = self._note = self._tail = ""
+        self._activity = self._note = ""
+        self._tail = None
         self.changed()
 
     def lines(self, width: int, now: float, height: int = HEIGHT) -> list[Line]:
@@ -149,10 +152,10 @@ class Live:
         return [*self._tail_lines(width, room), *below][-height:]
 
     def _tail_lines(self, width: int, room: int) -> list[Line]:
-        if room <= 0 or not self._tail:
+        if room <= 0 or self._tail is None:
             return []
         # Rows that cannot be seen are not made, whatever the text is.
-        text = self._tail[-(room + 1) * width * 2 :]
+        text = self._tail()[-(room + 1) * width * 2 :]
         shown = [row for row in rows(text, width) if row.strip()]
         return [[(self._tail_style, row)] for row in shown[-room:]]
 

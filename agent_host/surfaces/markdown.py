@@ -9,7 +9,7 @@ is shown as it was written. Pure, and linear in the block.
 
 import io
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -96,13 +96,11 @@ class _Source(Markdown):
     }
 
     def __init__(self, source: str, number: int, palette: Palette | None) -> None:
-        super().__init__("", hyperlinks=False)
+        # Not rich's own __init__: it makes a parser for each block, and that is most of the work.
+        vars(self).update(vars(_made_once()))
         self.palette = palette
-        parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST + 10})
-        parser.enable(["strikethrough", "table"])
-        parser.disable(["html_block", "html_inline", "image", "reference"])
         self.markup = source
-        self.parsed = parser.parse(source)
+        self.parsed = _parser().parse(source)
         if number and self.parsed and self.parsed[0].type == "ordered_list_open":
             self.parsed[0].attrs["start"] = number
         in_table = False
@@ -127,6 +125,18 @@ class _Source(Markdown):
     def levels(self) -> int:
         """How deeply it is nested."""
         return max((token.level for token in self.parsed), default=0)
+
+
+@cache
+def _made_once() -> Markdown:
+    return Markdown("", hyperlinks=False)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST + 10})
+    parser.enable(["strikethrough", "table"])
+    return parser.disable(["html_block", "html_inline", "image", "reference"])
 
 
 def _clean_token(token: Token, *, in_table: bool) -> None:
@@ -218,7 +228,18 @@ def render(
     the item that it begins with."""
     width = min(width, _BROADEST)
     palette = palette or Palette()
-    console = Console(
+    parsed = _Source(clean_prose(source), number, palette if styled else None)
+    if parsed.indented > width - _NARROWEST or parsed.levels > _DEEPEST:
+        return clean_prose(source).strip("\n") + "\n"
+    console = _console(width, styled, palette)
+    with console.capture() as capture:
+        console.print(_Safe(parsed), end="")
+    return capture.get()
+
+
+@lru_cache(maxsize=4)
+def _console(width: int, styled: bool, palette: Palette) -> Console:
+    return Console(
         file=io.StringIO(),
         width=width,
         force_terminal=styled,
@@ -230,9 +251,3 @@ def render(
         theme=_theme(palette),
         _environ={},
     )
-    parsed = _Source(clean_prose(source), number, palette if styled else None)
-    if parsed.indented > width - _NARROWEST or parsed.levels > _DEEPEST:
-        return clean_prose(source).strip("\n") + "\n"
-    with console.capture() as capture:
-        console.print(_Safe(parsed), end="")
-    return capture.get()

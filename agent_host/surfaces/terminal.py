@@ -119,7 +119,7 @@ class TerminalText:
 
     def _end_text(self) -> None:
         self._flush()
-        self.live.show_tail("")
+        self.live.show_tail(None)
         self._answer.end()
 
     def _think(self, text: str) -> None:
@@ -134,7 +134,7 @@ class TerminalText:
     def _end_thought(self) -> None:
         if self._thoughts.under_way:
             lines, said = self._thoughts.end(self._now())
-            self.live.show_tail("")
+            self.live.show_tail(None)
             self._write_thought(lines)
             self._say_thought(said)
 

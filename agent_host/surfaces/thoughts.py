@@ -32,7 +32,6 @@ class Thoughts:
         """Whether a thought has begun and not ended."""
         return self._since is not None
 
-    @property
     def tail(self) -> str:
         """The end of the thought, clean, if it may be seen while it comes."""
         return self._tail if self._view == "folded" else ""

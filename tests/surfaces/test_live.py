@@ -86,7 +86,7 @@ def test_a_flood_of_calls_is_counted() -> None:
 def test_the_end_of_an_unfinished_text_is_seen_in_a_few_lines() -> None:
     live = Live()
     live.work("writing", 0.0)
-    live.show_tail("one " * 500 + "the end")
+    live.show_tail(lambda: "one " * 500 + "the end")
     lines = shown(live, 40)
     assert len(lines) == 5
     assert "the end" in " ".join(lines[-3:-1])
@@ -113,7 +113,7 @@ def test_whoever_draws_is_told_of_each_change() -> None:
     live.start("a", "s · t", "", 0.0)
     live.progress("a", 1, 2, "")
     live.pause("a", "waits")
-    live.show_tail("x")
+    live.show_tail(lambda: "x")
     live.queue(["q"])
     live.finish("a")
     live.rest()
@@ -134,7 +134,7 @@ def test_no_line_is_wider_than_the_screen_and_nothing_in_it_does_anything(
 ) -> None:
     live = Live()
     live.work(one, 0.0, note=two)
-    live.show_tail(three + one)
+    live.show_tail(lambda: three + one)
     for number in range(6):
         live.start(str(number), one, two, 0.0)
         live.progress(str(number), 1, 3, three)
@@ -168,7 +168,7 @@ def test_a_picture_costs_the_same_whatever_has_happened() -> None:
         live.start("long", "t" * flood, "a" * flood, 0.0)
         for _ in range(flood):
             live.progress("0", 1, 2, "m" * flood)
-        live.show_tail("word " * flood)
+        live.show_tail(lambda: "word " * flood)
         return calls(lambda: live.lines(80, 1.0))
 
     cost(10)

@@ -10,7 +10,7 @@ def test_a_thought_is_one_line_with_its_time_and_its_words() -> None:
     thoughts = Thoughts("folded")
     assert thoughts.feed("let me th", 10.0) == []
     assert thoughts.feed("ink about it", 12.0) == []
-    assert (thoughts.under_way, thoughts.tail, thoughts.note) == (
+    assert (thoughts.under_way, thoughts.tail(), thoughts.note) == (
         True,
         "let me think about it",
         "5 words",
@@ -25,7 +25,7 @@ def test_a_thought_is_one_line_with_its_time_and_its_words() -> None:
 def test_a_thought_is_shown_line_by_line_where_that_is_wanted() -> None:
     thoughts = Thoughts("shown")
     assert thoughts.feed("one\ntw", 0.0) == ["one"]
-    assert thoughts.tail == ""
+    assert thoughts.tail() == ""
     assert thoughts.feed("o\n\nthree", 0.0) == ["two", ""]
     assert thoughts.end(0.0) == (["three"], "")
     assert len(thoughts.feed("x" * 5000, 0.0)) == 1
@@ -34,7 +34,7 @@ def test_a_thought_is_shown_line_by_line_where_that_is_wanted() -> None:
 def test_a_thought_is_hidden_where_that_is_wanted() -> None:
     thoughts = Thoughts("hidden")
     assert thoughts.feed("one\ntwo\n", 0.0) == []
-    assert (thoughts.tail, thoughts.note) == ("", "")
+    assert (thoughts.tail(), thoughts.note) == ("", "")
     assert thoughts.end(9.0) == ([], "")
 
 
@@ -59,7 +59,7 @@ def test_what_is_kept_of_a_thought_is_bounded() -> None:
     thoughts = Thoughts("folded")
     for _ in range(1000):
         thoughts.feed("word " * 10, 0.0)
-    assert len(thoughts.tail) == 1000
+    assert len(thoughts.tail()) == 1000
     assert thoughts.note == "10,000 words"
 
 
