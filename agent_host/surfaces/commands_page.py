@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from agent_host.core.text import clean, clean_line
+from agent_host.surfaces.cells import fit, width_of
 from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_host import Asker, Host
 from agent_host.surfaces.outlet import Outlet, Style
 from agent_host.surfaces.question import BAR, wrap, wrap_words
 
 _BAR_CELLS = 12
+_WIDE = 60
 
 
 class Page:
@@ -58,13 +60,13 @@ class Page:
 
     def share(self, name: str, tokens: int, whole: int) -> None:
         """Write one part of a whole: its name (clean), a bar, tokens and percent."""
+        cells = _BAR_CELLS if self.width >= _WIDE else _BAR_CELLS // 2
         part = tokens / whole if whole else 0.0
-        filled = min(_BAR_CELLS, round(part * _BAR_CELLS)) or int(tokens > 0)
-        bar = "█" * filled + "░" * (_BAR_CELLS - filled)
+        filled = min(cells, round(part * cells)) or int(tokens > 0)
+        bar = "█" * filled + "░" * (cells - filled)
         number = f"{tokens:>8,} {100 * part:>3.0f}%"
-        room = self.width - len(number) - _BAR_CELLS - 5
-        shown = clean_line(name, max(room, 4))
-        self.say(f"  {shown:<{min(max(room, 4), 28)}} {bar} {number}")
+        room = min(max(self.width - len(number) - cells - 5, 8), 28)
+        self.say(f"  {_padded(name, room)} {bar} {number}")
 
     async def ask(self, prompt: str) -> str | None:
         """Return a line that the user types, stripped; None if nobody does."""
@@ -99,6 +101,11 @@ class Ground:
     page: Page
     around: Around
     outcome: Outcome = field(default_factory=Outcome)
+
+
+def _padded(text: str, width: int) -> str:
+    shown = fit(text, width)
+    return shown + " " * (width - width_of(shown))
 
 
 def first_line(text: str, limit: int = 100) -> str:
