@@ -23,6 +23,7 @@ from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import user_data_folder
+from agent_host.config.terminal_file import read_terminal, user_terminal_file
 from agent_host.config.trust import own_command
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean, clean_line
@@ -40,6 +41,7 @@ from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, open_terminal
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.people import People, at_terminal
+from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
 from agent_host.surfaces.turns import Turns
@@ -146,7 +148,10 @@ async def _chat(
     remember = Remembering(loaded, user, lambda: opened[0] if opened else None)
     people, approving = _people(options, keyboard, screen, sign, remember)
     terminal: Any = import_module("agent_host.surfaces.terminal")
-    sink = terminal.TerminalText(answer=screen, notes=screen)
+    wishes = TerminalPreferences(**read_terminal(user_terminal_file()))
+    sink = terminal.TerminalText(
+        answer=screen, notes=screen, preferences=wishes, environ=os.environ
+    )
     rules = RulesInForce(loaded)
     wanted = SessionOptions(
         model=options.model,
