@@ -43,3 +43,13 @@ def test_only_what_may_still_change_is_held_back() -> None:
     assert stream.feed("⚠") == ""
     assert stream.feed("️") == ""
     assert stream.finish() == "⚠️"
+
+
+def test_a_pile_of_marks_is_cut_and_counted_and_a_language_is_not() -> None:
+    zalgo = "Z" + "\u0301\u0327" * 500 + "algo"
+    assert clean_prose(zalgo) == "Z" + "\u0301\u0327" * 3 + "[+994 marks]algo"
+    for text in ("ả̂ñ", "ภาษาไทยที่นี่", "עִבְרִית", "العَرَبِيَّة", "नमस्ते"):
+        assert clean_prose(text) == text
+    stream = ProseStream()
+    whole = "".join(stream.feed(piece) for piece in zalgo) + stream.finish()
+    assert clean_prose(whole) == clean_prose(zalgo)
