@@ -31,11 +31,12 @@ from agent_host.host import HostSession, SessionOptions, open_session, user_name
 from agent_host.surfaces.approval import ApprovalMode
 from agent_host.surfaces.approve_mode import ApproveMode
 from agent_host.surfaces.browser import open_page
-from agent_host.surfaces.chat import Chat, command_words, status
+from agent_host.surfaces.chat import Chat, status
 from agent_host.surfaces.chat_around import Around, Login
 from agent_host.surfaces.chat_commands import COMMANDS
 from agent_host.surfaces.chat_host import Input
 from agent_host.surfaces.commands_look import calls_of
+from agent_host.surfaces.commands_words import command_words
 from agent_host.surfaces.completion import Completion, Offers
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, open_terminal

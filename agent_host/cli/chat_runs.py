@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agent_host.core.errors import UsageError
-from agent_host.records.reader import Summary, run_ids, summary
+from agent_host.core.errors import RecordError, UsageError
+from agent_host.records.holder import holder
+from agent_host.records.reader import Summary, conversation, run_ids, summary
 from agent_host.surfaces.chat_around import RunInfo
 
 _NEWEST = 300
@@ -35,6 +36,14 @@ class ChatRuns:
             text = f"{one.run_id} {one.words} {one.model} {one.outcome}".casefold()
             if not one.broken and one.turns and all(word in text for word in wanted):
                 yield _info(one)
+
+    async def check(self, run_id: str) -> None:
+        """Raise RecordError if nobody could go on with that run now."""
+        path = self._folder / f"{run_id}.jsonl"
+        who = holder(path)
+        if who is not None:
+            raise RecordError(f"{run_id} is in use by {who}; end that first")
+        await asyncio.to_thread(conversation, path)
 
     async def fork(self, messages: int | None) -> str:
         """Raise UsageError: a run is forked from outside of its chat."""

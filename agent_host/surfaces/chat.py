@@ -10,7 +10,7 @@ leave as well: whoever opened the session closes it, with its servers.
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agent_host.core.conversation import Conversation
@@ -21,7 +21,7 @@ from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
 from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_commands import Commands
-from agent_host.surfaces.chat_host import Asker, Host, Input
+from agent_host.surfaces.chat_host import Asker, Editable, Host, Input
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.mentions import attach, mentions
 from agent_host.surfaces.outlet import Outlet
@@ -31,19 +31,6 @@ from agent_host.surfaces.turns import Turns
 
 _RECALLED = 2000
 """Characters of the last answer that a resumed chat shows."""
-
-
-def command_words(host: Host) -> Callable[[str], Iterable[str]]:
-    """Return what may follow a command, for completion."""
-
-    def words(command: str) -> Iterable[str]:
-        if command == "/model":
-            return host.models()
-        if command in {"/login", "/prompt", "/prompts", "/resources", "/skills"}:
-            return [server.name for server in host.pool.health()]
-        return ()
-
-    return words
 
 
 def status(conversation: Conversation, *, asking: bool = False, mode: str = "") -> str:
@@ -153,6 +140,13 @@ class Chat:
             last = next(filter(None, reversed(answers)), "(none)")
             self._say(clean_prose(clip(last, _RECALLED)))
 
+    def _offer(self, draft: str) -> None:
+        """Give back what a command took back, to be edited where that can be done."""
+        if draft and isinstance(self._messages, Editable):
+            self._messages.offer(draft)
+        elif draft:
+            self._say(f"the message was:\n{clean_prose(clip(draft, _RECALLED))}")
+
     async def _listen(self) -> None:
         """Take messages until the user leaves."""
         warned = False
@@ -180,6 +174,7 @@ class Chat:
             self._say(f"· {changed}")
         if text.startswith("/") and not text.startswith("//"):
             said = await self._do(self._commands.take(text.strip()))
+            self._offer(self._commands.take_draft())
         else:
             said = await self._do(self._message(text.removeprefix("/")))
         if said is not None:

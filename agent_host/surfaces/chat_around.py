@@ -84,6 +84,10 @@ class Runs(Protocol):
     async def find(self, words: str, limit: int) -> tuple[Sequence[RunInfo], int]:
         """Return the newest runs that hold these words (all, for none), and how many there are."""
 
+    async def check(self, run_id: str) -> None:
+        """Raise AgentHostError if nobody could go on with that run now, before anything is left
+        for it."""
+
     async def fork(self, messages: int | None) -> str:
         """Make a new run of the first `messages` messages of this one (None: all), with the same
         history; return its id. Raises AgentHostError."""

@@ -6,7 +6,7 @@ servers send through them is untrusted and uncleaned.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.events import ContextCompacted, EndReason, Interrupted, UserSaid
@@ -314,6 +314,14 @@ class Input(Protocol):
 
     async def read(self) -> str | None:
         """Return a message, None at the end; KeyboardInterrupt for Ctrl-C in an empty line."""
+
+
+@runtime_checkable
+class Editable(Protocol):
+    """Where a message can be edited before it is sent; see ChatInput."""
+
+    def offer(self, text: str) -> None:
+        """Put text into the next line."""
 
 
 class Asker(Protocol):

@@ -120,7 +120,7 @@ class RunCommands:
                 self._page.item("the chat goes on here")
                 return
             if typed.isdecimal() and 1 <= int(typed[:9]) <= len(others):
-                self._choose(others[int(typed[:9]) - 1], runs)
+                await self._choose(others[int(typed[:9]) - 1], runs)
                 return
             words = typed
 
@@ -135,7 +135,12 @@ class RunCommands:
         elif total > len(runs):
             self._page.item(f"… and {total - len(runs)} more; words search them all")
 
-    def _choose(self, run: RunInfo, runs: Runs) -> None:
+    async def _choose(self, run: RunInfo, runs: Runs) -> None:
+        try:
+            await runs.check(run.run_id)
+        except AgentHostError as error:
+            self._page.item(clean_line(str(error), 500))
+            return
         here = clean_line(runs.current, 60)
         self._page.item(f"this run is {here}; the chat goes on in {clean_line(run.run_id, 60)}")
         self._go_on("--resume", run.run_id)

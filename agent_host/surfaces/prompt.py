@@ -18,6 +18,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.styles import Style
 
+from agent_host.core.text import clean
 from agent_host.state.folders import private_folder
 from agent_host.surfaces.completion import Completion
 from agent_host.surfaces.outlet import Outlet, held
@@ -86,6 +87,7 @@ class ChatInput:
         styled: bool,
     ) -> None:
         self._hold = tuple(hold)
+        self._draft = ""
         self._session: PromptSession[str] = PromptSession(
             history=history,
             completer=completer,
@@ -102,13 +104,18 @@ class ChatInput:
         """Show the status as it is now."""
         self._session.app.invalidate()
 
+    def offer(self, text: str) -> None:
+        """Put text into the next line, to be edited."""
+        self._draft = clean(text)
+
     async def read(self) -> str | None:
         """Return the next message, or None at the end of input. KeyboardInterrupt: Ctrl-C in an
         empty line."""
         for outlet in self._hold:
             outlet.end_line()
+        draft, self._draft = self._draft, ""
         with held(self._hold):
             try:
-                return await self._session.prompt_async("> ", handle_sigint=False)
+                return await self._session.prompt_async("> ", default=draft, handle_sigint=False)
             except EOFError:
                 return None

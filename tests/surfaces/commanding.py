@@ -56,6 +56,11 @@ class Runs:
     forked: list[int | None] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     broken: str = ""
+    in_use: Sequence[str] = ()
+
+    async def check(self, run_id: str) -> None:
+        if run_id in self.in_use:
+            raise UsageError(f"{run_id} is in use")
 
     async def find(self, words: str, limit: int) -> tuple[Sequence[RunInfo], int]:
         if self.broken:

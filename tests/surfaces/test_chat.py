@@ -7,8 +7,9 @@ import pytest
 
 from agent_host.core.errors import ConfigError, ExitStatus
 from agent_host.engine.session import Session
-from agent_host.surfaces.chat import Chat, command_words, status
+from agent_host.surfaces.chat import Chat, status
 from agent_host.surfaces.chat_commands import COMMANDS
+from agent_host.surfaces.commands_words import command_words
 from agent_host.surfaces.turns import Turns
 from tests.fakes import rooms
 from tests.fakes.offers import Failure, Health, Offered, Servers
@@ -97,6 +98,21 @@ def test_leaving_takes_quit_or_two_control_c() -> None:
     assert screen.count("Ctrl-C again leaves") == 2
 
 
+def test_what_is_taken_back_can_be_edited_or_is_at_least_shown() -> None:
+    class Editor(Typed):
+        offered: str = ""
+
+        def offer(self, text: str) -> None:
+            self.offered = text
+
+    out, screen = outlet(tty=True, NO_COLOR="1")
+    typed = Editor("say it", "/undo")
+    asyncio.run(Chat(desk([]), messages=typed, screen=out, by="tester").run())
+    assert typed.offered == "say it"
+    assert "the message was" not in screen.getvalue()
+    assert "the message was:\nsay it" in chat(desk([]), "say it", "/undo")[1]
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
     _, screen = chat(desk(), "/modle", "/xyzzy", f"/{HOSTILE[0]}")
     assert "there is no command /modle; did you mean /model?" in screen
@@ -139,7 +155,7 @@ def test_the_model_is_shown_and_changed_or_it_is_said_why_not() -> None:
     assert host.changes == ["offline"]
     assert list(command_words(host)("/model")) == ["claude", "offline"]
     assert list(command_words(host)("/login")) == ["w"]
-    assert list(command_words(host)("/tools")) == []
+    assert list(command_words(host)("/cost")) == []
 
 
 def test_the_status_names_model_and_tokens_and_says_when_nobody_thinks() -> None:

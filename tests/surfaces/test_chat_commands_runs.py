@@ -84,6 +84,13 @@ def test_a_run_is_chosen_by_number_and_never_the_one_of_the_chat() -> None:
     assert seen.commands.outcome.onward == ("--resume", "refund-run")
 
 
+def test_a_run_that_nobody_could_go_on_with_does_not_end_this_one() -> None:
+    runs = Runs(RUNS, in_use=["refund-run"])
+    seen = command(desk(), "/resume", asker=typist("1"), around=Around(runs=runs))
+    assert "refund-run is in use" in seen.screen
+    assert not seen.commands.leaving
+
+
 def test_words_search_the_runs_until_a_number_or_nothing_is_typed() -> None:
     runs = Runs(RUNS)
     seen = command(

@@ -9,9 +9,10 @@ from agent_host.ports import ApprovalQuestion, Deferred
 from agent_host.surfaces.approve_mode import ApproveMode
 from agent_host.surfaces.chat_around import Around, ConfigValue
 from agent_host.surfaces.commands_table import COMMANDS, TABLE, may_run_now, reference
+from agent_host.surfaces.commands_words import command_words
 from tests.fakes.screens import FORBIDDEN, HOSTILE, question, sized
 from tests.fakes.typists import typist
-from tests.surfaces.commanding import command
+from tests.surfaces.commanding import Exports, command
 from tests.surfaces.test_approval_terms import asked
 from tests.surfaces.test_chat import desk
 
@@ -76,6 +77,16 @@ def test_every_page_of_help_fits_a_narrow_screen() -> None:
         command(desk(), "/help", *(f"/help {name}" for name, _ in COMMANDS), out=out)
         shown = screen.getvalue()
     assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_what_may_follow_a_command_is_offered() -> None:
+    words = command_words(desk(), Around(export=Exports()))
+    assert list(words("/model")) == ["claude", "offline"]
+    assert list(words("/tools")) == ["w"]
+    assert list(words("/approve-mode")) == list(MODES)
+    assert "undo" in words("/help")
+    assert list(words("/export")) == ["markdown", "html"]
+    assert list(words("/cost")) == []
 
 
 # -- approving -----------------------------------------------------------------------------

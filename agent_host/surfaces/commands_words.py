@@ -1,0 +1,35 @@
+"""What may follow a command, for completion.
+
+Theory of operation: one word a command, from what is known at this moment; nothing is asked of
+anybody for it.
+"""
+
+from collections.abc import Callable, Iterable
+
+from agent_host.surfaces.chat_around import Around
+from agent_host.surfaces.chat_host import Host
+from agent_host.surfaces.commands_settings import MODES
+from agent_host.surfaces.commands_table import COMMANDS
+
+_OF_SERVERS = frozenset(
+    {"/login", "/prompt", "/prompts", "/resources", "/servers", "/skills", "/tools"}
+)
+
+
+def command_words(host: Host, around: Around | None = None) -> Callable[[str], Iterable[str]]:
+    """Return what may follow a command."""
+
+    def words(command: str) -> Iterable[str]:
+        if command == "/model":
+            return host.models()
+        if command in _OF_SERVERS:
+            return [server.name for server in host.pool.health()]
+        if command == "/approve-mode":
+            return list(MODES)
+        if command == "/help":
+            return [name.removeprefix("/") for name, _ in COMMANDS]
+        if command == "/export" and around is not None and around.export is not None:
+            return around.export.formats
+        return ()
+
+    return words
