@@ -26,6 +26,8 @@ _CALLS = 4
 _QUEUED = 2
 _TAIL = 4
 _KEPT = 2000
+_LEAST = 6
+"""Cells without which a part of a text is not worth having."""
 _BAR = 10
 _BAR_FROM = 60
 _FULL, _EMPTY = "█", "░"
@@ -188,21 +190,24 @@ class Live:
 
 
 def _call_line(call: _Call, frame: str, width: int, now: float) -> Line:
-    """Spinner, name, arguments, time, share and message; the arguments give way first."""
+    """Spinner, name, arguments, time, share and message. Of a narrow screen the name has half; the
+    arguments give way first, then the message."""
     mark = ("yellow", "?") if call.waits else ("cyan", frame)
-    time = elapsed(now - call.since)
+    title = plain(call.title)
+    room = width - 2 - min(width_of(title), max(width // 2, 8))
+    end = ""
     says = [call.waits] if call.waits else [_share(call, width), plain(call.message).strip()]
-    end = "  ".join(filter(None, [time, *says]))
-    end = fit(end, max(width // 2, width - 4 - width_of(call.title[:width])))
-    room = width - 2 - (width_of(end) + 2 if end else 0)
-    name = fit(call.title, max(room, 1))
+    for place, part in enumerate((elapsed(now - call.since), *says)):
+        free = room - width_of(end) - 2
+        is_text = place == len(says)
+        if part and (width_of(part) <= free or (is_text and free >= _LEAST)):
+            end += f"  {fit(part, free)}"
+    name = fit(title, max(width - 2 - width_of(end), 1))
     line: Line = [mark, ("", f" {name}")]
-    room -= width_of(name)
-    if call.arguments and room >= 6:
+    room = width - 2 - width_of(name) - width_of(end)
+    if call.arguments and room >= _LEAST:
         line.append(("dim", "  " + fit(call.arguments, room - 2)))
-    if end:
-        line.append(("dim", f"  {end}"))
-    return fit_line(line, width)
+    return fit_line([*line, ("dim", end)], width)
 
 
 def _share(call: _Call, width: int) -> str:

@@ -8,8 +8,9 @@ is shown as it was written. Pure, and linear in the block.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import zip_longest
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -37,18 +38,43 @@ _NARROWEST = 12
 """Cells that are left for text in what is nested; with fewer the source is shown."""
 _DEEPEST = 90
 """Levels of nesting; markdown-it leaves out what is below its own limit, so that is higher."""
+_READABLE = 10
+"""Cells that a column needs at most."""
 _NESTING = {"blockquote_open": 4, "bullet_list_open": 3, "ordered_list_open": 4}
 
 
 class _FoldingTable(TableElement):
-    """A table whose cells are folded, never cut: what a cell hides, nobody can judge."""
+    """A table whose cells are folded, never cut: what a cell hides, nobody can judge. On a screen
+    where its columns would be too narrow to read, each row is a list of its cells."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._needed() > options.max_width:
+            yield from self._as_list()
+            return
         for item in super().__rich_console__(console, options):
             if isinstance(item, Table):
                 for column in item.columns:
                     column.overflow = "fold"
             yield item
+
+    def _rows(self) -> list[list[Text]]:
+        """The texts of all rows, the head's first."""
+        head = [self.header.row] if self.header is not None and self.header.row is not None else []
+        body = self.body.rows if self.body is not None else []
+        return [[cell.content for cell in row.cells] for row in (*head, *body)]
+
+    def _needed(self) -> int:
+        widths = zip_longest(
+            *([text.cell_len for text in row] for row in self._rows()), fillvalue=0
+        )
+        return sum(min(max(cells), _READABLE) + 2 for cells in widths)
+
+    def _as_list(self) -> Iterator[Text]:
+        head, *body = self._rows() or [[]]
+        for row in body or [head]:
+            yield Text("")
+            for name, cell in zip(head, row, strict=False):
+                yield Text.assemble((name.plain, "bold"), ": ", cell) if body else name
 
 
 class _LeftHeading(Heading):

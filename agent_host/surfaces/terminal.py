@@ -30,7 +30,7 @@ from agent_host.surfaces.activity import Activity
 from agent_host.surfaces.answer import LAYOUT, Answer
 from agent_host.surfaces.card_lines import card_lines
 from agent_host.surfaces.cards import Card, Narrator
-from agent_host.surfaces.cells import Line
+from agent_host.surfaces.cells import Line, rows
 from agent_host.surfaces.live import FRAME_SECONDS, HEIGHT, Live
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.palette import palette
@@ -157,7 +157,8 @@ class TerminalText:
         if said:
             self._screen.end_line()
             where = "; /reasoning shows it" if self._narrator.asked is not None else ""
-            self._screen.write(self._screen.paint(f"· {said}{where}", "dim") + "\n")
+            lines = rows(f"· {said}{where}", self._screen.width - 1)
+            self._screen.write("".join(f"{self._screen.paint(s, 'dim')}\n" for s in lines))
             self._answer.stand_apart()
 
     # -- facts -------------------------------------------------------------------------------

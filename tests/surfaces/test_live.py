@@ -66,6 +66,19 @@ def test_progress_without_a_sound_total_is_a_number_or_nothing() -> None:
     assert shown(live, 40)[0].endswith(" 0 %")
 
 
+def test_on_a_narrow_screen_the_name_has_half_and_the_message_gives_way() -> None:
+    live = Live()
+    live.start("a", "mill · slow_grind", "id=1", 0.0)
+    live.progress("a", 1, 2, "half of all the corn")
+    assert [shown(live, width, 3.0)[0][2:] for width in (60, 40, 30, 20, 12)] == [
+        "mill · slow_grind  3 s  █████░░░░░ 50 %  half of all the …",
+        "mill · slow_grind  3 s  50 %  half of…",
+        "mill · slow_grind  3 s  50 %",
+        "mill · slow_…  3 s",
+        "mill · sl…",
+    ]
+
+
 def test_a_call_that_waits_says_for_what_and_does_not_turn() -> None:
     live = Live()
     live.start("a", "s · t", "", 0.0)

@@ -62,6 +62,27 @@ def test_a_broad_table_is_folded_on_a_narrow_screen(width: int) -> None:
     assert "".join(shown).count("x") == 120
 
 
+def test_a_table_that_is_too_broad_to_be_read_is_a_list_of_its_rows() -> None:
+    table = (
+        "| item | price | note |\n|---|--:|---|\n| Desk | 250 | a long note |\n| Chair | 9 | - |\n"
+    )
+    assert plain(table, 20) == [
+        "item: Desk",
+        "price: 250",
+        "note: a long note",
+        "",
+        "item: Chair",
+        "price: 9",
+        "note: -",
+    ]
+    assert plain("| only | a | head | here |\n|---|---|---|---|\n", 20) == [
+        "only",
+        "a",
+        "head",
+        "here",
+    ]
+
+
 def test_a_numbered_item_goes_on_with_the_number_it_is_given() -> None:
     assert plain("1. again", number=7) == ["  7 again"]
     assert plain("9. nine") == ["  9 nine"]
