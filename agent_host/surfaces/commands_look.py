@@ -39,7 +39,7 @@ def calls_of(conversation: Conversation) -> list[NumberedCall]:
     begun = 0
     for message in conversation.messages:
         if message.role == "tool":
-            ids = {call.id: place for place, call in enumerate(asked) if place >= begun}
+            ids = {asked[place].id: place for place in range(begun, len(asked))}
             for block in message.content:
                 if isinstance(block, ToolResult) and block.call_id in ids:
                     results[ids[block.call_id]] = block

@@ -1,13 +1,16 @@
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agent_host.core.events import UserSaid
-from agent_host.core.types import LabelSeen
+from agent_host.core.types import Annotations, LabelSeen
 from agent_host.surfaces.chat_commands import COMMANDS, Around, Commands
+from tests.fakes import rooms
 from tests.fakes.offers import (
     Argument,
     Failure,
     Health,
+    Held,
     Offered,
     Prompt,
     Servers,
@@ -152,6 +155,110 @@ def test_a_server_that_needs_a_login_says_how() -> None:
     assert "as in /login SERVER; there is crm, w" in take("/login x", pool)[1]
 
 
+def test_tools_are_listed_by_server_with_the_state_that_is_not_the_usual_one() -> None:
+    tools = {
+        name: replace(tool, is_new=name == "w__put", server="v" if name == "w__pay" else "w")
+        for name, tool in rooms.TOOLS.items()
+    }
+    pool = Servers(
+        healths=[Health("v"), Health("w")],
+        tools_table=tools,
+        state_table={"w__read": "changed"},
+        held=[Held("gone")],
+    )
+    _, screen = take("/tools", pool)
+    assert "w: 5 tools, 1 new, 1 changed, 1 withheld" in screen
+    assert "w · read (changed, reads only)  read" in screen
+    assert "w · put (new)  put" in screen
+    assert "w · gone (withheld)  its definition is not as it was" in screen
+    assert "v: 1 tool\n  v · pay  pay" in screen
+    _, screen = take("/tools v", pool)
+    assert "v · pay" in screen
+    assert "w · " not in screen
+    fresh = {name: replace(tool, is_new=True) for name, tool in rooms.TOOLS.items()}
+    _, screen = take("/tools", Servers(tools_table=fresh))
+    assert "w: 6 tools, all new" in screen
+    assert "(new)" not in screen
+
+
+def test_tools_are_searched_by_words_and_one_is_seen_whole() -> None:
+    refund = replace(
+        rooms.TOOLS["w__pay"],
+        description="Pay back.\nOnly once.",
+        input_schema={"type": "object", "properties": {"amount": {"type": "number"}}},
+        output_schema={"type": "object"},
+        annotations=Annotations(destructive=True),
+        labels=("egress",),
+    )
+    pool = Servers(
+        tools_table={**rooms.TOOLS, "w__pay": refund},
+        held=[Held("gone")],
+        sign_table={"w__pay": ["its description speaks to the model"]},
+    )
+    _, screen = take("/tools pay back", pool)
+    assert "w · pay  Pay back." in screen
+    assert "w · put" not in screen
+    _, screen = take("/tools w pay", pool)
+    for line in (
+        "│ Pay back.\n│ Only once.\n",
+        '│     "amount": {\n│       "type": "number"\n',
+        "what it returns:",
+        "the model sees it as w__pay",
+        "its server says: may destroy (which is not trusted)",
+        "labels: egress",
+        "look at this: its description speaks to the model",
+    ):
+        assert line in screen
+    assert "w · gone (withheld)" in take("/tools w gone", pool)[1]
+    assert "no tool is about 'zebra'" in take("/tools zebra", pool)[1]
+    assert "no tool is about 'w zebra'" in take("/tools w zebra", pool)[1]
+
+
+def test_a_long_list_of_tools_is_cut_and_says_how_to_see_more() -> None:
+    many = {f"w__t{i}": replace(rooms.TOOLS["w__pay"], tool=f"t{i}") for i in range(300)}
+    _, screen = take("/tools", Servers(tools_table=many))
+    assert screen.count("w · t") == 200
+    assert "… and 100 more; name a server, or /tools WORDS searches" in screen
+
+
+def test_one_server_is_told_with_its_troubles() -> None:
+    pool = Servers(
+        healths=[
+            Health(
+                "crm",
+                "failed",
+                error="it ended",
+                stderr="Traceback: boom",
+                problems=["odd: its name is empty"],
+                calls=3,
+                errors=2,
+                breaker="open",
+                retry_seconds=12.3,
+                sandbox="bubblewrap",
+                warning="the network is not kept away",
+                hint="sandbox.write = ['/data']",
+            ),
+            Health("w"),
+        ],
+        note_list=["two names look alike"],
+    )
+    _, screen = take("/servers crm", pool)
+    for line in (
+        "crm 1.0  failed: it ended",
+        "3 calls, 2 of them failed; sandbox: bubblewrap",
+        "calls fail at once, because it keeps failing; tried again in 12 s",
+        "odd: its name is empty",
+        "the network is not kept away",
+        "sandbox.write = ['/data']",
+        "│ Traceback: boom",
+    ):
+        assert line in screen
+    assert "w 1.0" not in screen
+    assert "two names look alike" not in screen
+    assert "there is no server 'x'; there is crm, w" in take("/servers x", pool)[1]
+    assert "two names look alike" in take("/servers", pool)[1]
+
+
 def test_quitting_is_a_command_and_says_nothing() -> None:
     commands = Commands(desk(), screen=outlet()[0], asker=None)
     assert asyncio.run(commands.take("/quit")) is None
@@ -173,19 +280,26 @@ def test_every_command_fits_a_narrow_screen() -> None:
 def test_nothing_hostile_gets_onto_the_screen() -> None:
     for text in HOSTILE:
         pool = Servers(
-            healths=[Health(name="w", error=text), Health(name=text)],
+            healths=[Health(name="w", error=text, hint=text, stderr=text), Health(name=text)],
             prompt_list=[
                 Prompt("p", (Argument(text, required=True, description=text),), description=text),
                 Prompt(text, title=text),
             ],
             resource_list=[Offered(text, name=text, title=text, media_type=text)],
             skill_list=[Skill(text, text)],
+            tools_table={"w__x": replace(rooms.TOOLS["w__pay"], tool=text, description=text)},
+            held=[Held(text, text, text)],
+            note_list=[text],
+            sign_table={"w__pay": [text]},
             problems=[text],
             messages=(said("user", text),),
         )
         asker = typist("x", "y")
         shown = "".join(
             take(line, pool, asker)[1]
-            for line in ("/prompts", "/resources", "/skills", "/servers", "/w:p", f"/w:{text}")
+            for line in (
+                *("/prompts", "/resources", "/skills", "/servers", "/servers w", "/tools"),
+                *("/w:p", f"/w:{text}", f"/tools w {text}", f"/tools {text}"),
+            )
         )
         assert not set(FORBIDDEN) & set(shown + "".join(asker.asked))
