@@ -109,7 +109,9 @@ def _decided(record: Record, event: PolicyDecided, c: Conversation) -> RecordedC
         decided="ask" if granted else event.decision,
         rule=event.rule,
         # What policy never reads would keep every message of a long run once for each call.
-        conversation=replace(c, messages=(), calls=(), questions=(), grants=(), summary=None),
+        conversation=replace(
+            c, messages=(), calls=(), questions=(), grants=(), summaries=(), head=()
+        ),
         server=event.server,
         tool=event.tool,
         fingerprint=event.fingerprint,
