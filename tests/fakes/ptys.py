@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import pyte
+from pyte.screens import Char
 
 from tests.fakes.programs import environment
 
@@ -23,6 +24,16 @@ _SHIM = (
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 _DEADLINE = 20.0
+
+
+class _Screen(pyte.HistoryScreen):
+    """pyte knows no faint text: `blink`, which nothing of ours is, stands for it."""
+
+    def select_graphic_rendition(self, *attributes: int) -> None:
+        super().select_graphic_rendition(*attributes)
+        for code in attributes:
+            if code in (0, 2, 22):
+                self.cursor.attrs = self.cursor.attrs._replace(blink=code == 2)
 
 
 class Terminal:
@@ -43,7 +54,7 @@ class Terminal:
         program: Sequence[str] = (sys.executable, "-m", "agent_host"),
     ) -> None:
         self.raw = bytearray()
-        self._screen = pyte.HistoryScreen(columns, lines, history=5000, ratio=0.5)
+        self._screen = _Screen(columns, lines, history=5000, ratio=0.5)
         self._screen.write_process_input = self.keys  # answers "where is the cursor"
         self._stream = pyte.ByteStream(self._screen)
         self._fd, child = os.openpty()
@@ -91,6 +102,12 @@ class Terminal:
         """The screen, and what has scrolled off it."""
         above = ["".join(row[x].data for x in sorted(row)) for row in self._screen.history.top]
         return "\n".join(line.rstrip() for line in [*above, *self._screen.display])
+
+    @property
+    def rows(self) -> list[list[Char]]:
+        """The cells that are on the screen now, with their colours."""
+        shown = range(self._screen.columns)
+        return [[self._screen.buffer[y][x] for x in shown] for y in range(self._screen.lines)]
 
     def resize(self, columns: int, lines: int, fd: int | None = None) -> None:
         size = struct.pack("HHHH", lines, columns, 0, 0)

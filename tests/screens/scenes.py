@@ -1,0 +1,278 @@
+"""What there is to see of the program, moment by moment, played with the real thing.
+
+`python -m tests.screens` plays each scene at three sizes of a terminal and writes what is on it to
+docs/screens, as text and as pictures; the tests play them too and look for what must be there.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fakes.ptys import Terminal
+from tests.screens.pictures import DARK, LIGHT, Theme
+
+ROOT = Path(__file__).parents[2]
+SIZES = ((40, 24), (80, 24), (120, 40))
+"""Columns and lines."""
+
+_CONFIG = """
+model = "offline"
+system = "You are the assistant of an order desk."
+
+[models.script]
+adapter = "script"
+path = "script.toml"
+
+[servers.orders]
+command = {python}
+args = ["-m", "agent_host", "demo-server", "--today", "2026-11-22"]
+env = {{ PYTHONPATH = {root} }}
+trust_annotations = true
+
+[servers.desk]
+command = {python}
+args = ["-m", "tests.screens.desk_server"]
+env = {{ PYTHONPATH = {root} }}
+
+[[policy.rules]]
+id = "look"
+server = "desk"
+effect = "allow"
+
+[[policy.rules]]
+id = "large-refunds"
+server = "orders"
+tools = ["refund_order"]
+when = "args.amount > 10"
+effect = "ask"
+reason = "money leaves the shop"
+"""
+
+_ANSWER = '''## What I found
+
+Order **12345** was shipped with [DHL](https://dhl.example/track?id=DE4839201).
+
+| item | price | 数量 |
+|---|--:|--:|
+| Standing desk | 189.00 | 1 |
+| Desk mat | 11.00 | 2 |
+
+```python
+def refundable(order: Order) -> Decimal:
+    """What may still be paid back."""
+    return order.paid - order.refunded
+```
+
+1. The mat may be sent back until *6 December*.
+2. The desk may not.
+'''
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A moment: how it comes about, and what must then be on the screen, whatever its size."""
+
+    name: str
+    what: str
+    """One line for whoever looks at the picture."""
+    play: Callable[["Stage"], None]
+    seen: tuple[str, ...]
+    script: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    theme: Theme = DARK
+    configured: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder and a size, and the terminal that the scene is played on."""
+
+    folder: Path
+    columns: int
+    lines: int
+    variables: Mapping[str, str]
+    terminals: list[Terminal] = field(default_factory=list)
+
+    def start(self, *arguments: str) -> Terminal:
+        terminal = Terminal(
+            *arguments,
+            cwd=self.folder,
+            columns=self.columns,
+            lines=self.lines,
+            environ={"COLORTERM": "truecolor", **self.variables},
+        )
+        self.terminals.append(terminal)
+        return terminal
+
+
+@contextmanager
+def played(scene: Scene, folder: Path, columns: int, lines: int) -> Iterator[Terminal]:
+    """Play a scene in an empty folder; the terminal is as it was when the scene stopped."""
+    if scene.configured:
+        python, root = json.dumps(sys.executable), json.dumps(str(ROOT))
+        (folder / "servers.toml").write_text(_CONFIG.format(python=python, root=root))
+    (folder / "script.toml").write_text(scene.script or '[[turn]]\nsay = "Done."\n')
+    stage = Stage(folder, columns, lines, scene.variables)
+    try:
+        scene.play(stage)
+        yield stage.terminals[-1]
+    finally:
+        for terminal in stage.terminals:
+            terminal.__exit__(None, None, None)
+
+
+def flat(text: str) -> str:
+    """Text without what the width of a screen does to it."""
+    return "".join(text.split())
+
+
+def _until(terminal: Terminal, wanted: str) -> None:
+    terminal.wait(lambda text: flat(wanted) in flat(text))
+
+
+def _command(*arguments: str, until: str) -> Callable[[Stage], None]:
+    def play(stage: Stage) -> None:
+        _until(stage.start(*arguments), until)
+
+    return play
+
+
+def _chat(
+    *said: str, until: str, model: str = "script", draft: str = ""
+) -> Callable[[Stage], None]:
+    def play(stage: Stage) -> None:
+        terminal = stage.start("chat", "--trust", "--model", model)
+        _until(terminal, "/help")
+        for words in said:
+            terminal.keys(f"{words}\r")
+        if draft:
+            terminal.keys(draft)
+        _until(terminal, until)
+
+    return play
+
+
+_REFUND = """
+[[turn]]
+say = "25 EUR are within what may be refunded."
+[[turn.call]]
+name = "orders__refund_order"
+arguments = { order_id = "12345", amount = 25, reason = "The desk mat arrived scratched" }
+"""
+_PARALLEL = """
+[[turn]]
+call = [
+    { name = "orders__get_order", arguments = { order_id = "12345" } },
+    { name = "desk__read", arguments = { path = "notes/2025.md" } },
+    { name = "desk__index", arguments = { path = "letters" } },
+]
+"""
+_TALK = f"""
+[[turn]]
+reasoning = "The order first, then what may be refunded of it."
+say = {json.dumps(_ANSWER)}
+usage = {{ input_tokens = 2140, output_tokens = 346 }}
+"""
+
+SCENES = (
+    Scene(
+        name="welcome",
+        what="agent-host for the first time, with nothing configured",
+        play=_command(until="config init"),
+        seen=("config init",),
+        configured=False,
+    ),
+    Scene(
+        name="first-answer",
+        what="the first command, without a key and without a config",
+        play=_command("run", "What is the status of my order 12345?", until="Yesterday"),
+        seen=("offline: no AI",),
+        configured=False,
+    ),
+    Scene(
+        name="chat",
+        what="a chat that has just begun",
+        play=_chat(until="offline", model="offline"),
+        seen=("/help",),
+    ),
+    Scene(
+        name="answer",
+        what="an answer: a table, code, a link, reasoning folded",
+        play=_chat("What did you find?", until="The desk may not.", model="script"),
+        seen=("The desk may not.",),
+        script=_TALK,
+    ),
+    Scene(
+        name="answer-light",
+        what="the same on a light screen",
+        play=_chat("What did you find?", until="The desk may not.", model="script"),
+        seen=("The desk may not.",),
+        script=_TALK,
+        theme=LIGHT,
+    ),
+    Scene(
+        name="answer-no-color",
+        what="the same without colours",
+        play=_chat("What did you find?", until="The desk may not.", model="script"),
+        seen=("The desk may not.",),
+        script=_TALK,
+        variables={"NO_COLOR": "1"},
+    ),
+    Scene(
+        name="answer-dumb",
+        what="the same with TERM=dumb",
+        play=_chat("What did you find?", until="The desk may not.", model="script"),
+        seen=("The desk may not.",),
+        script=_TALK,
+        variables={"TERM": "dumb"},
+    ),
+    Scene(
+        name="parallel",
+        what="three calls at once: two are over, one tells how far it is; a message waits",
+        play=_chat("Index the letters.", until="312", draft="And then the"),
+        seen=("312",),
+        script=_PARALLEL,
+    ),
+    Scene(
+        name="approval",
+        what="a call that policy asks about",
+        play=_chat("Refund 25 EUR.", until="money leaves the shop"),
+        seen=("money leaves the shop", "25"),
+        script=_REFUND,
+    ),
+    Scene(
+        name="commands",
+        what="commands are completed as they are typed",
+        play=_chat(until="/compact", model="offline", draft="/co"),
+        seen=("/compact", "/config", "/context", "/cost"),
+    ),
+    Scene(
+        name="context",
+        what="what fills the context",
+        play=_chat("What did you find?", "/context", until="orders"),
+        seen=("orders",),
+        script=_TALK,
+    ),
+    Scene(
+        name="servers-list",
+        what="the state of each server",
+        play=_command("servers", "list", "--trust", until="desk"),
+        seen=("desk", "orders"),
+    ),
+    Scene(
+        name="doctor",
+        what="what is wrong here, and what to do about it",
+        play=_command("doctor", until="python"),
+        seen=(),
+    ),
+    Scene(
+        name="bad-config",
+        what="a mistake in servers.toml",
+        play=_command("servers", "list", "--config", "script.toml", until="script.toml"),
+        seen=("script.toml",),
+        script="[[turn]]\nsay = 'x'\n",
+    ),
+)
