@@ -8,12 +8,12 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
+from agent_host.cli.chat_keyboard import Keyboard, TurnAsker, shown
 from agent_host.cli.chat_runs import ChatRuns
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
@@ -22,7 +22,6 @@ from agent_host.cli.remembering import Remembering
 from agent_host.cli.run import local_models, overrides
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.load import Loaded, load
-from agent_host.config.paths import user_data_folder
 from agent_host.config.terminal_file import read_terminal, user_terminal_file
 from agent_host.config.trust import own_command
 from agent_host.core.errors import ExitStatus, UsageError
@@ -33,13 +32,8 @@ from agent_host.surfaces.approve_mode import ApproveMode
 from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.chat import Chat, status
 from agent_host.surfaces.chat_around import Around, Login
-from agent_host.surfaces.chat_commands import COMMANDS
-from agent_host.surfaces.chat_host import Input
 from agent_host.surfaces.commands_look import calls_of
-from agent_host.surfaces.commands_words import command_words
-from agent_host.surfaces.completion import Completion, Offers
-from agent_host.surfaces.form import FieldReader
-from agent_host.surfaces.lines import LineMessages, open_terminal
+from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.people import People, at_terminal
 from agent_host.surfaces.preferences import TerminalPreferences
@@ -102,41 +96,6 @@ class _Interrupt:
             self.chat.interrupt()
 
 
-@dataclass(frozen=True, slots=True)
-class _Keyboard:
-    """Where messages and answers are typed. `messages` needs the session for its status line."""
-
-    answers: FieldReader
-    messages: Callable[[HostSession, Offers, Turns, ApproveMode], Input]
-
-
-def _keyboard(screen: Outlet, interrupt: Callable[[], object]) -> _Keyboard:
-    if not screen.movable:
-        lines = open_terminal(screen)
-        if lines is None:
-            raise UsageError("the terminal cannot be read; use `agent-host run`")
-        return _Keyboard(lines, lambda *_: LineMessages(lines, hold=(screen,)))
-    prompt: Any = import_module("agent_host.surfaces.prompt")
-
-    def messages(host: HostSession, offers: Offers, turns: Turns, mode: ApproveMode) -> Input:
-        completion = Completion(COMMANDS, command_words(host), offers)
-        chat_input: Any = prompt.ChatInput(
-            history=prompt.history_at(user_data_folder() / _HISTORY_FILE, host.without_secrets),
-            completer=prompt.LineCompleter(completion),
-            status=lambda: status(
-                host.session.conversation, asking=turns.waiting > 0, mode=mode.unusual
-            ),
-            hold=(screen,),
-            styled=screen.styled,
-        )
-        turns.noticed = chat_input.refresh
-        made: Input = chat_input
-        return made
-
-    answers: Any = import_module("agent_host.surfaces.prompt_lines")
-    return _Keyboard(answers.PromptLines(interrupt=interrupt), messages)
-
-
 async def _chat(
     options: argparse.Namespace, loaded: Loaded, only: Collection[str], onward: list[str]
 ) -> int:
@@ -144,15 +103,15 @@ async def _chat(
     screen = Outlet(sys.stdout, os.environ)
     user, interrupt = user_name(), _Interrupt()
     sign = secrets.token_hex(2)
-    keyboard = _keyboard(screen, interrupt)
-    opened: list[HostSession] = []
-    remember = Remembering(loaded, user, lambda: opened[0] if opened else None)
-    people, approving = _people(options, keyboard, screen, sign, remember)
-    terminal: Any = import_module("agent_host.surfaces.terminal")
     wishes = TerminalPreferences(**read_terminal(user_terminal_file()))
+    terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(
         answer=screen, notes=screen, preferences=wishes, environ=os.environ
     )
+    keyboard = Keyboard(screen, wishes, interrupt=interrupt, live=sink.live)
+    opened: list[HostSession] = []
+    remember = Remembering(loaded, user, lambda: opened[0] if opened else None)
+    people, approving = _people(options, keyboard, screen, sign, remember)
     rules = RulesInForce(loaded)
     wanted = SessionOptions(
         model=options.model,
@@ -175,20 +134,25 @@ async def _chat(
         _greet(screen, host, sign)
         offers, turns = Offers(host.pool), people.turns
         assert turns is not None  # at a terminal there are
+        messages = keyboard.messages(host, offers, turns, approving)
         chat = Chat(
             host,
-            messages=keyboard.messages(host, offers, turns, approving),
+            messages=messages,
             screen=screen,
             by=user,
-            asker=keyboard.answers,
+            asker=TurnAsker(keyboard.answers, turns),
             cancel=people.cancel,
-            around=_around(options, loaded, host, approving, rules),
+            around=_around(options, loaded, host, approving, rules=rules, turns=turns),
             offers=offers,
             turns=turns,
         )
         interrupt.chat = chat
         try:
-            result = await chat.run()
+            async with shown(messages, chat):
+                try:
+                    result = await chat.run()
+                finally:
+                    sink.close()
         finally:
             sink.close()
         if chat.onward is not None:
@@ -199,7 +163,7 @@ async def _chat(
 
 def _people(
     options: argparse.Namespace,
-    keyboard: _Keyboard,
+    keyboard: Keyboard,
     screen: Outlet,
     sign: str,
     remember: Remembering,
@@ -225,12 +189,14 @@ def _around(
     loaded: Loaded,
     host: HostSession,
     approving: ApproveMode,
+    *,
     rules: RulesInForce,
+    turns: Turns,
 ) -> Around:
     """What the commands of the chat need beside its session."""
     here = Surroundings(loaded, host)
     return Around(
-        login=_login(loaded, trusted=options.trust),
+        login=_login(loaded, turns, trusted=options.trust),
         reload=Reload(options, loaded, host),
         rules=rules.lines,
         approving=approving,
@@ -242,20 +208,21 @@ def _around(
     )
 
 
-def _login(loaded: Loaded, *, trusted: bool) -> Login:
+def _login(loaded: Loaded, turns: Turns, *, trusted: bool) -> Login:
     """Return how to log in to a server from here: by the command, in a process of its own at
     this terminal, so that the chat's screen and keys are its own again afterwards."""
 
     async def log_in(server: str) -> str:
         trust = ["--trust"] if trusted else []
         words = ["--config", str(loaded.path), "servers", "login", *trust, "--", server]
-        process = await asyncio.create_subprocess_exec(*own_command(sys.executable), *words)
-        try:
-            status = await process.wait()
-        except asyncio.CancelledError:
-            process.terminate()
-            await process.wait()
-            raise
+        async with turns.take():
+            process = await asyncio.create_subprocess_exec(*own_command(sys.executable), *words)
+            try:
+                status = await process.wait()
+            except asyncio.CancelledError:
+                process.terminate()
+                await process.wait()
+                raise
         if status != ExitStatus.DONE:
             return f"that was no login (exit status {status})"
         return f"{server} is tried again with the next call"

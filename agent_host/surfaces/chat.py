@@ -5,7 +5,8 @@ mentions, and the step runs until the user is awaited again; a line that starts 
 command, or a prompt of a server. Ctrl-C gives up what a server asks for; else it interrupts the
 step, and the conversation stays legal; a second one, while the step still has not ended, leaves. At
 the prompt Ctrl-C twice in an empty line, Ctrl-D and /quit leave. SIGTERM and a closed terminal
-leave as well: whoever opened the session closes it, with its servers.
+leave as well: whoever opened the session closes it, with its servers. A message that is said in the
+place of the last one takes that one back first, with what came of it.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from agent_host.surfaces.mentions import attach, mentions
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.plain import text_of
 from agent_host.surfaces.prose import clean_prose
+from agent_host.surfaces.resent import Resent
 from agent_host.surfaces.turns import Turns
 
 _RECALLED = 2000
@@ -82,6 +84,24 @@ class Chat:
         self._commands = Commands(host, screen=screen, asker=asker, around=around)
         self._working = False
         self._doing: asyncio.Task[UserSaid | None] | None = None
+        self._running: asyncio.Task[Any] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step or a command is under way."""
+        return self._working or (self._doing is not None and not self._doing.done())
+
+    def last_said(self) -> str:
+        """The user's last message, as it would be typed; empty if there is none."""
+        mine = (m for m in reversed(self._host.session.conversation.messages) if m.role == "user")
+        blocks = (block.text for m in mine for block in m.content[:1] if isinstance(block, Text))
+        text = next(blocks, "")
+        return f"/{text}" if text.startswith("/") else text
+
+    def leave(self) -> None:
+        """End the chat now, whatever is under way."""
+        if self._running is not None:
+            self._running.cancel()
 
     @property
     def onward(self) -> tuple[str, ...] | None:
@@ -93,6 +113,7 @@ class Chat:
         loop = asyncio.get_running_loop()
         this = asyncio.current_task()
         assert this is not None
+        self._running = this
         signals: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGINT: lambda: self.interrupt() or this.cancel(),
             signal.SIGTERM: this.cancel,
@@ -176,6 +197,9 @@ class Chat:
             said = await self._do(self._commands.take(text.strip()))
             self._offer(self._commands.take_draft())
         else:
+            if isinstance(text, Resent):
+                await self._do(self._commands.take("/undo"))
+                self._commands.take_draft()
             said = await self._do(self._message(text.removeprefix("/")))
         if said is not None:
             self._host.session.tell(said)

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO
 from unicodedata import east_asian_width
 
 from agent_host.surfaces.pipe import Pipe, pipe_of
@@ -35,12 +35,24 @@ _ERASE = "\r\x1b[K"
 _PAINT = re.compile(r"\x1b\[[0-9;]*m")
 
 
+class Writer(Protocol):
+    """What writes a terminal without waiting for it (see `steady.TerminalWriter`)."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is gone."""
+
+    def write(self, text: str) -> None:
+        """Write what it takes now; the rest follows."""
+
+
 class Outlet:
     """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
     line that the cursor is on can be erased. `broken`: its reader is gone, writes do nothing.
     `failure`: why, if it was no reader's choice (a file on a full disk). `above`: takes what is
     written while an input line stands at the bottom of the same screen, and shows it above.
-    `foot`: what to show below whatever is written, as `show_transient` takes it."""
+    `foot`: what to show below whatever is written, as `show_transient` takes it. `writer`: what
+    writes to the stream in this object's place."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
@@ -58,6 +70,7 @@ class Outlet:
         self._foot_width = 0
         self._reflows = not environ.get("XTERM_VERSION") and not environ.get("STY")
         self.foot: Callable[[], str] | None = None
+        self.writer: Writer | None = None
         self._pipe = _pipe_behind(stream)
 
     async def drain(self) -> None:
@@ -170,6 +183,10 @@ class Outlet:
             self.write_now("\n")
 
     def _put(self, text: str) -> None:
+        if self.writer is not None:
+            self.writer.write(text)
+            self.broken = self.writer.broken
+            return
         if self._pipe is not None:
             self._pipe.write(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
             self.broken = self._pipe.broken

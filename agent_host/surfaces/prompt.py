@@ -1,28 +1,20 @@
-"""The chat's input line, with prompt-toolkit.
+"""What the chat's line remembers and completes, as prompt-toolkit takes it.
 
-Theory of operation: one `PromptSession` for messages (history in a file, completion of commands,
-several lines). Enter sends; Alt-Enter, or a backslash before Enter, makes a new line; a paste is
-one block, whatever line ends it holds. Ctrl-C clears the line, and in an empty one raises
-KeyboardInterrupt; Ctrl-D in an empty line is the end of input. Signals are the caller's.
-prompt-toolkit costs a quarter of a second of CPU to import: only `chat` loads this file.
+Theory of operation: the history is a file that only its owner can read, written without the secrets
+that are known; completions come from `completion`, through the event loop.
 """
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
-from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer
 from prompt_toolkit.completion import Completion as Completed
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.styles import Style
 
-from agent_host.core.text import clean
 from agent_host.state.folders import private_folder
 from agent_host.surfaces.completion import Completion
-from agent_host.surfaces.outlet import Outlet, held
-from agent_host.surfaces.prompt_keys import bindings
 
 
 class PrivateHistory(FileHistory):
@@ -71,51 +63,3 @@ class LineCompleter(Completer):
         tab = complete_event.completion_requested
         for found in await self._completion.candidates(document.text_before_cursor, tab=tab):
             yield Completed(found.text, -found.replaces, display_meta=found.about)
-
-
-class ChatInput:
-    """Reads the user's messages. `status` is shown under the line; `hold` are the outlets that
-    have to wait while the line is open."""
-
-    def __init__(
-        self,
-        *,
-        history: History,
-        completer: Completer,
-        status: Callable[[], str],
-        hold: Sequence[Outlet],
-        styled: bool,
-    ) -> None:
-        self._hold = tuple(hold)
-        self._draft = ""
-        self._session: PromptSession[str] = PromptSession(
-            history=history,
-            completer=completer,
-            complete_while_typing=True,
-            multiline=True,
-            key_bindings=bindings(),
-            prompt_continuation=". ",
-            bottom_toolbar=status,
-            style=Style.from_dict({"bottom-toolbar": "noreverse"} if not styled else {}),
-            include_default_pygments_style=False,
-        )
-
-    def refresh(self) -> None:
-        """Show the status as it is now."""
-        self._session.app.invalidate()
-
-    def offer(self, text: str) -> None:
-        """Put text into the next line, to be edited."""
-        self._draft = clean(text)
-
-    async def read(self) -> str | None:
-        """Return the next message, or None at the end of input. KeyboardInterrupt: Ctrl-C in an
-        empty line."""
-        for outlet in self._hold:
-            outlet.end_line()
-        draft, self._draft = self._draft, ""
-        with held(self._hold):
-            try:
-                return await self._session.prompt_async("> ", default=draft, handle_sigint=False)
-            except EOFError:
-                return None

@@ -2,20 +2,21 @@
 model stand in one line, and whatever else writes to the terminal waits while one is open.
 
 Theory of operation: who asks takes a turn. So does the user's own line in a chat: a server that
-asks out of turn waits until it is sent, or until Enter in an empty line lets it ask.
+asks out of turn waits until it is sent, or until Enter in an empty line lets it ask. A screen that
+stands at the terminal steps aside for a question, and comes back with its draft.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from agent_host.surfaces.outlet import Outlet, held
 
 
 class Turns:
     """The line in front of one terminal. `screen` shows the questions, `hold` are all the outlets
-    of that terminal. `waiting` counts who stands in line; `noticed` is called when somebody
-    comes."""
+    of that terminal. `waiting` counts who stands in line; `noticed` is called when somebody comes;
+    `aside` is where a question is asked, for whoever has the terminal to make room."""
 
     def __init__(self, *, screen: Outlet, hold: Sequence[Outlet]) -> None:
         self._hold = tuple(hold)
@@ -23,6 +24,7 @@ class Turns:
         self._lock = asyncio.Lock()
         self.waiting = 0
         self.noticed: Callable[[], object] = lambda: None
+        self.aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[None]:
@@ -38,8 +40,9 @@ class Turns:
             await asyncio.sleep(0)
             for outlet in self._hold:
                 outlet.end_line()
-            with held([*self._hold, self._screen]):
-                yield
+            async with self.aside():
+                with held([*self._hold, self._screen]):
+                    yield
 
     @asynccontextmanager
     async def _next(self) -> AsyncIterator[None]:

@@ -156,10 +156,12 @@ def test_what_is_typed_before_a_question_does_not_answer_it(chat: Open) -> None:
     terminal = chat(
         {"say": "I wait.", "call": [call("wait"), call("refund", order="1")]}, {"say": "Stopped."}
     )
-    say(terminal, "Refund it.\ry\ry")
+    terminal.keys("Refund it.\ry\ry")
     terminal.wait("approve?")
     terminal.keys("n\r")
-    terminal.wait("✗ shop · refund  refused by")
+    terminal.wait("✗ #2 shop · refund  refused by")
+    terminal.wait("queued y")
+    terminal.wait(lambda text: re.search("^> y$", text, re.MULTILINE) is not None)
 
 
 def test_lines_pastes_and_leaving_work_as_people_expect(chat: Open) -> None:
@@ -169,7 +171,6 @@ def test_lines_pastes_and_leaving_work_as_people_expect(chat: Open) -> None:
     terminal.wait(prompted(2))
     terminal.keys("half a line\x03\x03")
     terminal.wait("Ctrl-C again leaves")
-    terminal.wait(prompted(3))
     terminal.keys("\x03")
     assert terminal.exit_status() == 0
 
@@ -244,8 +245,10 @@ def test_a_narrow_or_dumb_terminal_is_served_without_colours(chat: Open) -> None
 
 
 OURS = re.compile(
-    rb"\x1b\[[0-9;]*m|\x1b\[\?(?:1|7|12|25|2004)[hl]|\x1b\[[0-9]*[ABCDGJK]|\x1b\[6n|\x1b\[\?1l"
+    rb"\x1b\[[0-9;]*m|\x1b\[\?(?:1|7|12|25|2004|2026)[hl]|\x1b\[[0-9]*[ABCDGJK]|\x1b\[\?1l"
+    rb"|\x1b\[2[23];2t|\x1b\]2;(?:agent-host: [\w -]+)?\x07"
 )
+BELL = b"\x07"
 C1 = tuple(chr(code).encode() for code in range(0x80, 0xA0))
 HIDDEN = tuple(c.encode() for c in "\u202e\u2066\u200b\u00ad\U000e0041")
 
@@ -273,7 +276,8 @@ def test_hostile_text_from_everywhere_stays_text(chat: Open) -> None:
     terminal.keys("\x04")
     assert terminal.exit_status() == 0
     assert len(terminal.raw) > before
-    for payload in (*C1, *HIDDEN, b"\x1b[2J", b"\x1b[31mred", b"\x07", b"\x0b", b"\x7f"):
-        assert payload not in terminal.raw
-    assert b"\x1b" not in OURS.sub(b"", terminal.raw)
+    left = OURS.sub(b"", terminal.raw.replace(b"\x1b[31mred", b"!caught!"))
+    for payload in (*C1, *HIDDEN, b"\x1b", b"!caught!", b"\x0b", b"\x7f"):
+        assert payload not in left
+    assert left.count(BELL) <= 1  # ours, for the question
     assert b"[link=http://evil.example]markup[/link]" in terminal.raw

@@ -81,8 +81,8 @@ def results(folder: Path) -> list[dict[str, Any]]:
 
 
 def last_line(text: str) -> str:
-    """The line that the cursor is in: below it is nothing but a chat's status."""
-    lines = [line for line in text.split("\n") if line and "tokens in," not in line]
+    """The line that the cursor is in: below a chat's line there is nothing but its status."""
+    lines = [line for line in text.split("\n") if line and not line.startswith("script (no AI)")]
     return lines[-1] if lines else ""
 
 

@@ -12,10 +12,9 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from agent_host.surfaces.completion import Completion, Offers
-from agent_host.surfaces.prompt import ChatInput, LineCompleter, history_at
+from agent_host.surfaces.prompt import LineCompleter, history_at
 from agent_host.surfaces.prompt_lines import PromptLines
 from tests.fakes.offers import Servers
-from tests.fakes.screens import outlet
 
 COMPLETER = LineCompleter(
     Completion((("/help", "help"), ("/model", "models")), lambda _: (), Offers(Servers()))
@@ -26,49 +25,6 @@ COMPLETER = LineCompleter(
 def typing() -> Iterator[PipeInput]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         yield keys
-
-
-def read(*typed: str) -> list[str | type[BaseException] | None]:
-    """What each of the messages that `typed` makes is."""
-    messages: list[str | type[BaseException] | None] = []
-    with typing() as keys:
-        chat = ChatInput(
-            history=InMemoryHistory(),
-            completer=COMPLETER,
-            status=lambda: "status",
-            hold=(outlet(tty=True)[0],),
-            styled=True,
-        )
-        for text in typed:
-            keys.send_text(text)
-            try:
-                messages.append(asyncio.run(chat.read()))
-            except KeyboardInterrupt:
-                messages.append(KeyboardInterrupt)
-    return messages
-
-
-def test_enter_sends_and_a_message_may_have_several_lines() -> None:
-    assert read("hello\r") == ["hello"]
-    assert read("one\x1b\rtwo\r") == ["one\ntwo"]
-    assert read("one\\\rtwo\r") == ["one\ntwo"]
-
-
-def test_a_paste_is_one_block_whatever_line_ends_it_holds() -> None:
-    assert read("\x1b[200~one\ntwo\r\nthree\x1b[201~!\r") == ["one\ntwo\nthree!"]
-
-
-def test_control_c_clears_the_line_and_leaves_an_empty_one() -> None:
-    assert read("half a thought\x03another\r") == ["another"]
-    assert read("\x03") == [KeyboardInterrupt]
-
-
-def test_control_d_in_an_empty_line_is_the_end() -> None:
-    assert read("\x04") == [None]
-
-
-def test_an_arrow_brings_the_last_message_back() -> None:
-    assert read("first\r", "\x1b[A\r") == ["first", "first"]
 
 
 def test_what_the_completion_knows_is_offered_in_the_line() -> None:
