@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Collection
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
@@ -204,6 +205,8 @@ def _around(
         models=here.models,
         records=here.records,
         artifact=here.artifact,
+        folder=Path.cwd(),
+        images=lambda: host.choice.profile.images,
         runs=ChatRuns(host.transcript_path),
     )
 

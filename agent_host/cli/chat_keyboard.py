@@ -24,6 +24,7 @@ from agent_host.surfaces.chat_commands import COMMANDS
 from agent_host.surfaces.chat_host import Input
 from agent_host.surfaces.commands_words import command_words
 from agent_host.surfaces.completion import Completion, Offers
+from agent_host.surfaces.file_words import FileWords
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import LineMessages, TerminalLines, open_terminal
 from agent_host.surfaces.outlet import Outlet
@@ -77,6 +78,9 @@ class Keyboard:
         prompt: Any = import_module("agent_host.surfaces.prompt")
         screen: Any = import_module("agent_host.surfaces.screen")
 
+        words = command_words(host)
+        completion = Completion(COMMANDS, words, offers, FileWords(Path.cwd()))
+
         def status(width: int, queued: int) -> str:
             asking = turns.waiting > 0
             state = chat_state(host, mode=approving.unusual, queued=queued, asking=asking)
@@ -87,7 +91,7 @@ class Keyboard:
             sys.stdout,
             os.environ,
             history=prompt.history_at(user_data_folder() / _HISTORY_FILE, host.without_secrets),
-            completer=prompt.LineCompleter(Completion(COMMANDS, command_words(host), offers)),
+            completer=prompt.LineCompleter(completion),
             status=status,
             live=self._live,
             signals=_signals(self._screen, self._wishes),

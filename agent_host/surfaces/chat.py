@@ -1,7 +1,7 @@
 """A chat: messages and commands in, steps of one session out.
 
-Theory of operation: one loop. A message is told to the session, with the resources that it
-mentions, and the step runs until the user is awaited again; a line that starts with `/` is a
+Theory of operation: one loop. A message is told to the session, with the resources and files that
+it mentions, and the step runs until the user is awaited again; a line that starts with `/` is a
 command, or a prompt of a server. Ctrl-C gives up what a server asks for; else it interrupts the
 step, and the conversation stays legal; a second one, while the step still has not ended, leaves. At
 the prompt Ctrl-C twice in an empty line, Ctrl-D and /quit leave. SIGTERM and a closed terminal
@@ -11,7 +11,7 @@ place of the last one takes that one back first, with what came of it.
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from agent_host.core.conversation import Conversation
@@ -20,11 +20,12 @@ from agent_host.core.events import Interrupted, UserSaid
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
+from agent_host.surfaces.attachments import file_mentions, read_files
 from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_commands import Commands
 from agent_host.surfaces.chat_host import Asker, Editable, Host, Input
 from agent_host.surfaces.completion import Offers
-from agent_host.surfaces.mentions import attach, mentions
+from agent_host.surfaces.mentions import Attached, attach, mentions
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.plain import text_of
 from agent_host.surfaces.prose import clean_prose
@@ -81,6 +82,7 @@ class Chat:
         self._offers = offers or Offers(host.pool)
         around = around or Around()
         self._reload = around.reload
+        self._folder, self._images = around.folder, around.images
         self._commands = Commands(host, screen=screen, asker=asker, around=around)
         self._working = False
         self._doing: asyncio.Task[UserSaid | None] | None = None
@@ -221,17 +223,32 @@ class Chat:
         if "@" not in text:
             return UserSaid(message=Message(role="user", content=(said,)))
         servers = {health.name for health in self._host.pool.health()}
-        named = mentions(text, servers, ())
-        if named:
-            named = mentions(text, servers, await self._offers.known())
-        attached = await attach(named, self._host.pool, self._host.session.principal)
+        attached = await self._attached(text, servers)
         if attached.problem:
             self._say(f"not sent: {attached.problem}")
+            self._offer(text)
             return None
         for note in attached.notes:
             self._say(f"· attached {note}")
         message = Message(role="user", content=(said, *attached.content))
         return UserSaid(message=message, labels=attached.labels)
+
+    async def _attached(self, text: str, servers: Collection[str]) -> Attached:
+        """Read the resources that a text names, then the files."""
+        named = mentions(text, servers, ())
+        if named:
+            named = mentions(text, servers, await self._offers.known())
+        of_servers = await attach(named, self._host.pool, self._host.session.principal)
+        if self._folder is None or of_servers.problem:
+            return of_servers
+        files = file_mentions(text, self._folder, servers)
+        read = await asyncio.to_thread(read_files, files, images=self._images())
+        return Attached(
+            content=(*of_servers.content, *read.content),
+            labels=of_servers.labels,
+            notes=(*of_servers.notes, *read.notes),
+            problem=read.problem,
+        )
 
     async def _step(self) -> None:
         self._working = True

@@ -9,6 +9,7 @@ AgentHostError, which the chat tells.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from agent_host.core.events import Record
@@ -114,7 +115,8 @@ class Export(Protocol):
 class Around:
     """All of it; None: there is none here. `records` are those of this run, from its beginning;
     `artifact` reads what was kept whole beside the transcript (None: it is gone); `config` are the
-    values in force, `models` what is known of the models."""
+    values in force, `models` what is known of the models; a message names files from `folder` on,
+    and `images` says whether the model that answers now takes pictures."""
 
     login: Login | None = None
     reload: Reload | None = None
@@ -126,3 +128,5 @@ class Around:
     export: Export | None = None
     records: Callable[[], Iterable[Record]] | None = None
     artifact: Callable[[str], str | None] | None = None
+    folder: Path | None = None
+    images: Callable[[], bool] = lambda: True

@@ -1,4 +1,4 @@
-"""What may stand at the cursor of a chat's line: commands, prompts and their arguments, resources.
+"""What may stand at the cursor: commands, prompts and their arguments, resources, files.
 
 Theory of operation: names come from what the servers listed last, asked for once a message at
 most; values of arguments and of a template's variables come from the server (MCP,
@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from agent_host.core.text import clean, clean_line
 from agent_host.surfaces.chat_host import PromptInfo, ResourceInfo, Servers
@@ -79,18 +79,28 @@ async def _in_time(asked: Awaitable[_T], otherwise: _T) -> _T:
         return otherwise
 
 
+class Files(Protocol):
+    """The files that a message may name (see `file_words.FileWords`)."""
+
+    async def candidates(self, typed: str) -> list[Candidate]:
+        """Return what may stand in the place of what was typed behind an @."""
+
+
 class Completion:
-    """Candidates for the text before a cursor. `words`: what may follow a command."""
+    """Candidates for the text before a cursor. `words`: what may follow a command; `files`: what
+    may be named besides resources."""
 
     def __init__(
         self,
         commands: Sequence[tuple[str, str]],
         words: Callable[[str], Iterable[str]],
         offers: Offers,
+        files: Files | None = None,
     ) -> None:
         self._commands = commands
         self._words = words
         self._offers = offers
+        self._files = files
 
     async def candidates(self, text: str, *, tab: bool) -> list[Candidate]:
         """Return what may stand at the end of `text`. `tab`: the user asked for it."""
@@ -153,6 +163,8 @@ class Completion:
                 found.append(Candidate(f"@{start}", len(typed) + 1, about))
             elif tab and typed.startswith(start):
                 found += await self._variable(resource, typed)
+        if self._files is not None and ":" not in typed:
+            found += await self._files.candidates(typed)
         return found
 
     async def _variable(self, template: ResourceInfo, typed: str) -> list[Candidate]:

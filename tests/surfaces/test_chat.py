@@ -2,14 +2,18 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
 from agent_host.core.errors import ConfigError, ExitStatus
+from agent_host.core.types import Text
 from agent_host.engine.session import Session
 from agent_host.surfaces.chat import Chat, status
+from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_commands import COMMANDS
 from agent_host.surfaces.commands_words import command_words
+from agent_host.surfaces.resent import Resent
 from agent_host.surfaces.turns import Turns
 from tests.fakes import rooms
 from tests.fakes.offers import Failure, Health, Offered, Servers
@@ -74,7 +78,7 @@ def said(host: Desk) -> list[str]:
         for message in host.session.conversation.messages
         if message.role == "user"
         for block in message.content
-        if hasattr(block, "text")
+        if isinstance(block, Text)
     ]
 
 
@@ -258,6 +262,36 @@ def test_a_message_is_not_sent_without_what_it_mentions() -> None:
     _, screen = chat(host, "What is in @w:note:2")
     assert "not sent: w · note:2 cannot be read: no such note" in screen
     assert said(host) == []
+
+
+def test_a_message_takes_along_the_files_that_it_mentions_or_comes_back(tmp_path: Path) -> None:
+    class Editor(Typed):
+        offered: str = ""
+
+        def offer(self, text: str) -> None:
+            self.offered = text
+
+    (tmp_path / "notes.md").write_text("milk")
+    host, typed = desk([]), Editor("see @notes.md and @ann", "see @./gone")
+    out, screen = outlet(tty=True, NO_COLOR="1")
+    around = Around(folder=tmp_path, images=lambda: False)
+    talk = Chat(host, messages=typed, screen=out, by="tester", around=around)
+    asyncio.run(talk.run())
+    assert [getattr(b, "text", None) for b in content(host)] == ["see @notes.md and @ann", "milk"]
+    assert "· attached notes.md  4 characters" in screen.getvalue()
+    assert "not sent: ./gone is not there; check the path" in screen.getvalue()
+    assert typed.offered == "see @./gone"
+
+
+def test_a_message_in_the_place_of_the_last_takes_back_what_came_of_that_one() -> None:
+    host = desk([], [], [])
+    _, screen = chat(host, "one", "tow", Resent("two"))
+    assert said(host) == ["one", "two"]
+    assert "taken back: 2 messages" in screen
+    assert Chat(host, messages=Typed(), screen=outlet()[0], by="t").last_said() == "two"
+    slashed = desk([])
+    chat(slashed, "//x")
+    assert Chat(slashed, messages=Typed(), screen=outlet()[0], by="t").last_said() == "//x"
 
 
 def test_control_c_gives_up_a_command_and_the_chat_goes_on() -> None:
