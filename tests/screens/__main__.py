@@ -16,7 +16,7 @@ FOLDER = ROOT / "docs" / "screens"
 def main(names: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for scene in SCENES:
-        if names and scene.name not in names:
+        if not scene.kept or (names and scene.name not in names):
             continue
         for columns, lines in SIZES:
             with (

@@ -84,6 +84,8 @@ class Scene:
     variables: Mapping[str, str] = field(default_factory=dict)
     theme: Theme = DARK
     configured: bool = True
+    kept: bool = True
+    """Whether its pictures are kept: not where it shows paths of the machine."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,11 @@ SCENES = (
     ),
     Scene(
         name="first-answer",
-        what="the first command, without a key and without a config",
-        play=_command("run", "What is the status of my order 12345?", until="Yesterday"),
+        what="the first command, without a key",
+        play=_command(
+            "run", "--trust", "What is the status of my order 12345?", until="Shipped yesterday"
+        ),
         seen=("offline: no AI",),
-        configured=False,
     ),
     Scene(
         name="chat",
@@ -232,8 +235,8 @@ SCENES = (
     Scene(
         name="parallel",
         what="three calls at once: two are over, one tells how far it is; a message waits",
-        play=_chat("Index the letters.", until="312", draft="And then the"),
-        seen=("312",),
+        play=_chat("Index the letters.", until="62 %", draft="And then the"),
+        seen=("62 %", "desk"),
         script=_PARALLEL,
     ),
     Scene(
@@ -252,7 +255,7 @@ SCENES = (
     Scene(
         name="context",
         what="what fills the context",
-        play=_chat("What did you find?", "/context", until="orders"),
+        play=_chat("What did you find?", "/context", until="is not known"),
         seen=("orders",),
         script=_TALK,
     ),
@@ -265,8 +268,9 @@ SCENES = (
     Scene(
         name="doctor",
         what="what is wrong here, and what to do about it",
-        play=_command("doctor", until="python"),
-        seen=(),
+        play=_command("doctor", until="terminal"),
+        seen=("terminal",),
+        kept=False,
     ),
     Scene(
         name="bad-config",
