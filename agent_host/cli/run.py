@@ -276,6 +276,11 @@ async def _answer(host: HostSession, prompt: str) -> EndReason | None:
             session.tell(Interrupted(by=session.principal.id))
             await session.run()
         session.tell(UserSaid(message=Message(role="user", content=(Text(text=prompt),))))
+    elif not session.conversation.messages:
+        raise UsageError(
+            f"run {host.run_id} was stopped before it heard what to do; say it: "
+            f"agent-host run --resume {host.run_id} 'What can you do?'"
+        )
     return outcome(await session.run())
 
 

@@ -181,7 +181,7 @@ async def open_session(
                 begin.relay.connect(session.observe)
                 own.follow(lambda: session.conversation)
                 pool.answer_with(session.answer)
-                fallback.tell = approvals.tell = _teller(session)
+                fallback.tell = approvals.tell = transcript.tell = _teller(session)
                 asyncio.get_running_loop().call_later(gate.LONGEST, gate.open)
                 telemetry.start()
                 yield HostSession(
@@ -193,6 +193,7 @@ async def open_session(
                     notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
                     _held=_Held(models, fallback, secrets, approvals, sources),
                 )
+                await asyncio.to_thread(transcript.finish)
                 for problem in (await telemetry.close(), await asyncio.to_thread(audit.finish)):
                     if problem:
                         fallback.tell(problem)
@@ -344,7 +345,11 @@ def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcr
     if resume is not None:
         path = find(loaded.transcripts, resume)
         return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), secrets.redactor)
-    run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10))
+    try:
+        others = [path.name.removesuffix(".jsonl") for path in loaded.transcripts.iterdir()]
+    except OSError:  # there are none yet, or `create` says what is wrong
+        others = []
+    run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10), others)
     return Transcript.create(loaded.transcripts, run_id, secrets.redactor)
 
 

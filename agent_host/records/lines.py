@@ -8,7 +8,7 @@ of another run, or not what a transcript begins with is always an error. Used fo
 for taking a file over, so that both agree on what a file holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -28,42 +28,66 @@ class Whole:
     run_id: str = ""
 
 
-def scan(file: BinaryIO, name: str, take: Callable[[JsonObject, int], None]) -> Whole:
-    """Give each whole record's envelope and line number (from 1) to `take`, in order.
+class Scan:
+    """The whole records of an open file, in order, each as envelope and line number (from 1).
 
-    RecordError, naming the file `name` and the line, if a record is damaged, missing or of a
-    newer schema, or if there is none at all.
+    `start`: what an earlier scan found, to go on behind it. `whole` says at any time what was found
+    so far; its `torn` is known once the iteration has ended by itself. Iterating raises
+    RecordError, naming the file `name` and the line, if a record is damaged, missing or of a newer
+    schema, or if there is none at all. At most one line is held in memory.
     """
-    count = end = size = 0
-    run_id = ""
-    torn: RecordError | None = None
-    number = 0
-    while line := file.readline(MAX_LINE + 1):
-        number += 1
-        size += len(line)
-        try:
-            data = _whole_line(line, name, number)
-        except RecordError as error:
-            torn = torn or error
-            continue
-        if torn:
-            raise torn
-        run_id = run_id or data["run_id"]
-        _check_order(data, count, run_id, f"{clean_line(name, 500)}:{number}")
+
+    def __init__(self, file: BinaryIO, name: str, start: Whole | None = None) -> None:
+        self._file = file
+        self._name = name
+        self.whole = start or Whole()
+
+    def __iter__(self) -> Iterator[tuple[JsonObject, int]]:
+        count, end, run_id = self.whole.count, self.whole.end, self.whole.run_id
+        where = clean_line(self._name, 500)
+        self._file.seek(end)
+        size, number = end, count
+        torn: RecordError | None = None
+        while line := self._file.readline(MAX_LINE + 1):
+            number += 1
+            size += len(line)
+            try:
+                data = _whole_line(line, self._name, number)
+            except RecordError as error:
+                torn = torn or error
+                continue
+            if torn:
+                raise torn
+            run_id = run_id or data["run_id"]
+            _check_order(data, count, run_id, f"{where}:{number}")
+            count, end = count + 1, size
+            self.whole = Whole(count=count, end=end, run_id=run_id)
+            yield data, number
+        if not count:
+            raise torn or RecordError(
+                f"{where}: empty: the run ended before its first record; delete it"
+            )
+        self.whole = Whole(count=count, end=end, torn=size - end, run_id=run_id)
+
+
+def scan(file: BinaryIO, name: str, take: Callable[[JsonObject, int], None]) -> Whole:
+    """Give each whole record's envelope and line number to `take`, in order; see `Scan`."""
+    found = Scan(file, name)
+    for data, number in found:
         take(data, number)
-        count += 1
-        end = size
-    if not count:
-        raise torn or RecordError(
-            f"{clean_line(name, 500)}: empty: the run ended before its first record; delete it"
-        )
-    return Whole(count=count, end=end, torn=size - end, run_id=run_id)
+    return found.whole
 
 
 def _whole_line(line: bytes, name: str, number: int) -> JsonObject:
     if not line.endswith(b"\n"):
-        what = "too long" if len(line) > MAX_LINE else "cut off"
-        raise RecordError(f"{clean_line(name, 500)}:{number}: {what} record; {KEEP_A_COPY}")
+        where = f"{clean_line(name, 500)}:{number}"
+        if len(line) > MAX_LINE:
+            raise RecordError(f"{where}: too long record; {KEEP_A_COPY}")
+        if number == 1:
+            raise RecordError(
+                f"{where}: cut off record: the run ended before its first one was whole; delete it"
+            )
+        raise RecordError(f"{where}: cut off record; {KEEP_A_COPY}")
     return parse(line, name, number)
 
 

@@ -7,7 +7,9 @@ if less than the whole arrives (a full disk shows as a short write first), the f
 to its last whole record and RecordError says so. `sync` is the only thing that waits for the
 disk; after an error there nobody knows what the disk holds, so the file counts as lost and
 nothing is ever appended or synced again. `seq` has no holes: a record that could not be appended
-must be appended before any later one. `open` continues the file of an earlier process: what
+must be appended before any later one. A file that is removed while the run goes on is still open
+here, so it is written anew at its place; one that was moved is written on where it is now; both
+are told (`tell`). `open` continues the file of an earlier process: what
 follows its last whole record (a torn line, garbage) is moved to `<run_id>.corrupt` and reported
 in `recovered`. Artifacts lie in `<run_id>.artifacts/`. POSIX only (fcntl); a port replaces `_hold`.
 """
@@ -49,7 +51,7 @@ class Transcript:
 
     `recovered` says what `open` had to set aside, for people, or is None. `seq` is the sequence
     number that the next record must have. Not for several threads, except that `sync` may run in
-    others.
+    others. `tell` is called with what people should know of the file while the run goes on.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class Transcript:
         self._syncing = threading.Lock()
         self._artifacts = 0
         self._made_folder = False
+        self._place = os.fstat(fd)
+        self._moved = False
+        self.tell: Callable[[str], None] = lambda _text: None
 
     @classmethod
     def create(
@@ -129,6 +134,7 @@ class Transcript:
         """Hand the record to the operating system, whole or not at all. RecordError if the disk
         is full or fails, or if a record before this one is missing."""
         self._usable()
+        self._keep_in_place()
         if record.seq != self.seq:
             raise RecordError(
                 f"{_shown(self.path)}: record {record.seq} cannot follow record {self.seq - 1}; "
@@ -180,10 +186,18 @@ class Transcript:
                     os.close(fd)
             self._synced = began
 
+    def finish(self) -> None:
+        """Return once the whole run is on disk, at its place. RecordError as `sync`."""
+        self._usable()
+        if self._size:
+            self._keep_in_place()
+            self.sync()
+
     def keep(self, name: str, data: bytes) -> str:
         """Store an artifact and return its path below the transcripts' folder, as
         `<run_id>.artifacts/<name>`; the name is made safe and unique. RecordError."""
         self._usable()
+        self._keep_in_place()
         if self._redact:
             data = self._redact.bytes(data)
         if len(data) > MAX_ARTIFACT:
@@ -240,6 +254,58 @@ class Transcript:
         if self._fd < 0:
             raise RecordError(f"{_shown(self.path)}: the transcript is closed")
 
+    def _keep_in_place(self) -> None:
+        """See that the file has its name; write it anew if it was removed. RecordError."""
+        try:
+            if os.path.samestat(self.path.lstat(), self._place):
+                return
+        except OSError:  # no such file, or its folder is gone
+            pass
+        if os.fstat(self._fd).st_nlink:
+            self._say_moved()
+        else:
+            self._write_anew()
+
+    def _say_moved(self) -> None:
+        if not self._moved:
+            self._moved = True
+            self.tell(
+                f"{_shown(self.path)}: the transcript was moved away while the run writes it; it "
+                "is written on where it is now; move it back before you resume the run"
+            )
+
+    def _write_anew(self) -> None:
+        what = "the transcript was removed while the run wrote it, and cannot be written anew"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            private_folder(self.path.parent)
+            fd = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise _cannot(what, self.path, error) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._copy(fd, 0)
+            self._disk.sync(fd)
+            with self._syncing:
+                os.dup2(fd, self._fd, inheritable=False)
+                self._synced = 0  # its new name has to be on disk, too
+        except OSError as error:
+            self.path.unlink(missing_ok=True)
+            raise _cannot(what, self.path, error) from None
+        finally:
+            os.close(fd)
+        self._place = os.fstat(self._fd)
+        self.tell(
+            f"{_shown(self.path)}: the transcript was removed while the run wrote it; it was "
+            "written anew, whole; artifacts that were beside it are gone"
+        )
+
+    def _copy(self, target: int, offset: int) -> None:
+        """Copy the file from a place on to its end."""
+        while chunk := os.pread(self._fd, 1 << 20, offset):
+            self._write_all(target, chunk)
+            offset += len(chunk)
+
     def _cut_back(self) -> None:
         try:
             self._disk.truncate(self._fd, self._size)
@@ -255,7 +321,10 @@ class Transcript:
         return _cannot("the record cannot be written", self.path, error)
 
     def _sync_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # moved away: whoever moves a folder sees to its place
+            return
         try:
             os.fsync(folder)
         finally:
@@ -295,10 +364,7 @@ class Transcript:
         try:
             target = os.open(aside, flags, 0o600)
             try:
-                offset = whole.end
-                while chunk := os.pread(self._fd, 1 << 20, offset):
-                    self._write_all(target, chunk)
-                    offset += len(chunk)
+                self._copy(target, whole.end)
                 self._disk.sync(target)
             finally:
                 os.close(target)
@@ -367,6 +433,10 @@ def _cannot(what: str, path: Path, error: OSError) -> RecordError:
 
 _CHECK = "check the folder, or name another one as `transcripts` in servers.toml"
 _ADVICE = {
+    errno.EIO: "check the disk, then resume the run",
+    errno.EROFS: "the disk is read-only; name another folder as `transcripts` in servers.toml",
+    errno.EMFILE: "raise the limit on open files (ulimit -n), then resume the run",
+    errno.ENFILE: "the system has too many open files; end something, then resume the run",
     errno.ENOSPC: "free space there, then resume the run",
     errno.EDQUOT: "free space there (quota), then resume the run",
     errno.EFBIG: "raise the limit on file sizes, then resume the run",

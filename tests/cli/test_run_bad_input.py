@@ -371,7 +371,7 @@ def test_a_script_whose_expectation_fails_names_the_turn(
 BROKEN = """
 import agent_host.records.ids
 
-def broken(now_ms, random_bytes):
+def broken(now_ms, random_bytes, others):
     raise RuntimeError("the \\x1b[31mids\\nran out")
 
 agent_host.records.ids.new_run_id = broken

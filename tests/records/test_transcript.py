@@ -578,3 +578,75 @@ def test_a_run_that_never_began_leaves_no_folder_that_was_made_for_it(tmp_path):
 def test_a_file_where_the_folder_should_be_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     refused(lambda: Transcript.create(tmp_path / "file", RUN), "Not a directory")
+
+
+def watched(folder: Path, **options) -> tuple[Transcript, list[str]]:
+    transcript, said = Transcript.create(folder, RUN, **options), []
+    transcript.tell = said.append
+    return transcript, said
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_file_that_is_removed_while_it_is_written_is_written_anew_whole(tmp_path, what):
+    folder = tmp_path / "runs"
+    transcript, said = watched(folder)
+    with transcript:
+        for record in ALL[:4]:
+            transcript.append(record)
+        transcript.sync()
+        transcript.path.unlink()
+        if what == "folder":
+            folder.rmdir()
+        transcript.append(ALL[4])
+        assert read(transcript.path) == ALL[:5]
+        assert stat.S_IMODE(transcript.path.stat().st_mode) == 0o600
+        refused(lambda: Transcript.open(folder, RUN), "in use by")
+        for record in ALL[5:]:
+            transcript.append(record)
+        transcript.path.unlink()
+        transcript.finish()
+    assert read(transcript.path) == ALL
+    assert [text.split(": ", 1)[1][:26] for text in said] == ["the transcript was removed"] * 2
+
+
+def test_an_artifact_finds_its_folder_although_the_folder_of_runs_was_removed(tmp_path):
+    transcript, said = watched(tmp_path / "runs")
+    with transcript:
+        transcript.append(ALL[0])
+        transcript.path.unlink()
+        (tmp_path / "runs").rmdir()
+        assert (tmp_path / "runs" / transcript.keep("x.txt", b"data")).read_bytes() == b"data"
+    assert len(said) == 1
+
+
+def test_a_file_that_is_moved_while_it_is_written_is_written_on_there_and_that_is_said_once(
+    tmp_path,
+):
+    transcript, said = watched(tmp_path / "runs")
+    with transcript:
+        transcript.append(ALL[0])
+        (tmp_path / "runs").rename(tmp_path / "elsewhere")
+        for record in ALL[1:]:
+            transcript.append(record)
+        transcript.finish()
+    assert read(tmp_path / "elsewhere" / transcript.path.name) == ALL
+    [text] = said
+    assert "move it back" in text
+
+
+@pytest.mark.parametrize("at", ["folder", "name", "disk"])
+def test_a_removed_file_that_cannot_be_written_anew_stops_the_run(tmp_path, at):
+    failing = Failing("sync", 2 if at == "disk" else 1000, errno.EIO)
+    transcript, said = watched(tmp_path / "runs", disk=failing.disk())
+    with transcript:
+        transcript.append(ALL[0])
+        transcript.sync()
+        transcript.path.unlink()
+        if at == "folder":
+            (tmp_path / "runs").rmdir()
+            (tmp_path / "runs").write_text("a file")
+        elif at == "name":
+            transcript.path.write_text("another's")
+        refused(lambda: transcript.append(ALL[1]), transcript.path.name, "removed while the run")
+    assert said == []
+    assert at != "name" or transcript.path.read_text() == "another's"
