@@ -24,6 +24,7 @@ from agent_host.surfaces.attachments import file_mentions, read_files
 from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_commands import Commands
 from agent_host.surfaces.chat_host import Asker, Editable, Host, Input
+from agent_host.surfaces.commands_table import may_run_now
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.mentions import Attached, attach, mentions
 from agent_host.surfaces.outlet import Outlet
@@ -99,6 +100,14 @@ class Chat:
         blocks = (block.text for m in mine for block in m.content[:1] if isinstance(block, Text))
         text = next(blocks, "")
         return f"/{text}" if text.startswith("/") else text
+
+    def runs_now(self, line: str) -> bool:
+        """Whether a line is a command that need not wait for the end of a step."""
+        return self._working and may_run_now(line)
+
+    async def run_now(self, line: str) -> None:
+        """Run it; what it shows stands among what the step shows."""
+        await self._commands.take(line.strip())
 
     def leave(self) -> None:
         """End the chat now, whatever is under way."""

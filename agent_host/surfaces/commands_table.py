@@ -270,9 +270,11 @@ typed with two. Every prompt of a server is a command too: `/SERVER:PROMPT [ARGU
 """
 
 KEYS = (
-    "Enter sends; Alt-Enter or a backslash before Enter makes a new line; // starts a message "
-    "with a slash; Tab completes commands, prompts and resources. Ctrl-C stops what is under way, "
-    "Ctrl-D leaves."
+    "Enter sends; what is sent while the model works waits, and Esc takes it back. Alt-Enter, "
+    "Ctrl-J or a backslash before Enter makes a new line; // starts a message with a slash; Tab "
+    "completes commands, prompts, @resources and @files. Esc or Ctrl-C stops what is under way; "
+    "Esc twice changes your last message; Ctrl-R searches what you typed before; Ctrl-G opens your "
+    "editor; Ctrl-D leaves."
 )
 
 

@@ -67,6 +67,12 @@ class Talk(Protocol):
     def last_said(self) -> str:
         """The user's last message; empty if there is none."""
 
+    def runs_now(self, line: str) -> bool:
+        """Whether a line is a command that need not wait for the end of what is under way."""
+
+    async def run_now(self, line: str) -> None:
+        """Run it."""
+
 
 class ChatScreen:
     """Reads the user's messages, and shows what happens meanwhile. `outlet` is everybody's way to
@@ -219,6 +225,10 @@ class ChatScreen:
         self.buffer.history.append_string(text if short else self.buffer.text)
         editing = self.editing
         self.clear()
+        if self.busy and self._talk is not None and self._talk.runs_now(text):
+            self._echo(text)
+            self._foot.create_background_task(self._talk.run_now(text))
+            return
         self._put(Resent(text) if editing else text)
 
     def clear(self) -> None:
@@ -304,7 +314,7 @@ class ChatScreen:
         if more > 0:
             shown.append(self._outlet.paint(f"… and {more:,} more lines", "dim"))
         self._outlet.end_line()
-        self._outlet.write("\n".join(shown) + "\n")
+        self._outlet.write("\n" + "\n".join(shown) + "\n")
 
     def _key(self) -> None:
         """A key was pressed. The first one after a question may only be the Enter that somebody

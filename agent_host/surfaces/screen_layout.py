@@ -1,13 +1,15 @@
 """What stands where at the foot of the chat's screen, and how it looks.
 
-Theory of operation: from top to bottom: what is under way, the line that is written (which grows
-and scrolls), what is searched for in the history, the completions, one status line. Each part may
-give way on a small screen; the line itself is the last to. Colours are the terminal's own sixteen,
-and what is chosen is shown reversed: both are read on dark and on light, and without colours.
+Theory of operation: from top to bottom: what is under way (or an empty line), the line that is
+written (which grows and scrolls), what is searched for in the history, the completions, one status
+line. Each part may give way on a small screen; the line itself is the last to. Colours are the
+terminal's own sixteen, and what is chosen is shown reversed: both are read on dark and on light,
+and without colours.
 """
 
 from collections.abc import Callable, Sequence
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -31,6 +33,8 @@ from agent_host.surfaces.cells import Line
 Fragments = StyleAndTextTuples
 _MENU_LINES = 8
 _CONTINUED = ". "
+_ROOMY = 10
+"""Rows of a screen that has room for an empty one."""
 
 _COLOURS = {
     "dim": "ansibrightblack",
@@ -103,8 +107,12 @@ def layout_of(
         FormattedTextControl(lambda: [("class:status", status())]),
         height=Dimension(min=0, max=1, preferred=1),
     )
+    apart = Window(height=Dimension(min=0, max=1, preferred=1))
+    roomy = Condition(lambda: get_app().output.get_size().rows >= _ROOMY)
+    busy = Condition(lambda: bool(lines()))
     parts: list[AnyContainer] = [
-        ConditionalContainer(under_way, Condition(lambda: bool(lines()))),
+        ConditionalContainer(under_way, busy),
+        ConditionalContainer(apart, roomy & ~busy),
         typed,
         search,
         CompletionsMenu(max_height=_MENU_LINES, scroll_offset=1),

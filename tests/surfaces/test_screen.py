@@ -46,6 +46,12 @@ class Talk:
     def last_said(self) -> str:
         return self.last
 
+    def runs_now(self, line: str) -> bool:
+        return line == "/cost"
+
+    async def run_now(self, line: str) -> None:
+        self.did.append(line)
+
 
 @dataclass
 class Desk:
@@ -238,6 +244,19 @@ def test_what_is_sent_while_it_works_waits_is_shown_and_can_be_taken_back() -> N
             await here.until("> third, changed")
             assert [await here.screen.read(), await here.screen.read()] == ["first", "second"]
             assert "> first\n> second\n" in await here.until("status 0")
+
+    asyncio.run(run())
+
+
+def test_a_command_that_only_shows_something_does_not_wait() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.talk.busy = True
+            here.type("first\r/cost\r")
+            await here.until(lambda: here.talk.did == ["/cost"])
+            assert "> /cost\nqueued first\n" in await here.until("status 1")
+            here.talk.busy = False
+            assert await here.screen.read() == "first"
 
     asyncio.run(run())
 
