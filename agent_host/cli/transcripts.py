@@ -11,6 +11,10 @@ from agent_host.cli.actions import configure_actions, execute_action
 ACTIONS = {
     "list": ("agent_host.cli.transcripts_list", "list the runs, the newest first"),
     "show": ("agent_host.cli.transcripts_show", "show what happened in a run"),
+    "export": (
+        "agent_host.cli.transcripts_export",
+        "write a run as Markdown, HTML, JSON or messages of a model API",
+    ),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 

@@ -20,6 +20,11 @@ def document(run: Summary) -> JsonObject:
 
 def write(lines: Iterable[str]) -> None:
     """Print lines; what the terminal's encoding cannot show becomes an escape, not an error."""
+    written(f"{line}\n" for line in lines)
+
+
+def written(pieces: Iterable[str]) -> None:
+    """As `write`, for pieces of text that have their line ends."""
     encoding = sys.stdout.encoding or "utf-8"
-    for line in lines:
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    for piece in pieces:
+        sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
