@@ -84,6 +84,8 @@
   };
   const search = () => {
     const want = find.value;
+    clearTimeout(timer);
+    timer = 0;
     found = [];
     now = -1;
     paint("hits", []);
@@ -111,7 +113,7 @@
   find.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
       event.preventDefault();
-      if (now < 0) { clearTimeout(timer); search(); } else go(event.shiftKey ? -1 : 1);
+      if (timer || now < 0) search(); else go(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") { find.value = ""; search(); find.blur(); }
   });
   by("next").addEventListener("click", () => go(1));
