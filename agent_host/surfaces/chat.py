@@ -103,7 +103,7 @@ class Chat:
 
     def runs_now(self, line: str) -> bool:
         """Whether a line is a command that need not wait for the end of a step."""
-        return self._working and may_run_now(line)
+        return self._working and may_run_now(line) and line.strip() != "/quit"
 
     async def run_now(self, line: str) -> None:
         """Run it; what it shows stands among what the step shows."""

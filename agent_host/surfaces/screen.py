@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from prompt_toolkit.buffer import Buffer
@@ -23,12 +25,14 @@ from prompt_toolkit.output import ColorDepth
 
 from agent_host.core.text import clean
 from agent_host.surfaces.attachments import dropped_path
+from agent_host.surfaces.clipboard import clipboard_picture
 from agent_host.surfaces.editor import edit_text
 from agent_host.surfaces.foot import Foot
 from agent_host.surfaces.live import FRAME_SECONDS, HEIGHT, Live
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pastes import Pastes
 from agent_host.surfaces.preferences import KeyStyle
+from agent_host.surfaces.question import wrap_words
 from agent_host.surfaces.resent import Resent
 from agent_host.surfaces.screen_keys import screen_keys
 from agent_host.surfaces.screen_layout import Fragments, fragments, layout_of, style_of
@@ -106,6 +110,7 @@ class ChatScreen:
         self._arrived = asyncio.Event()
         self._reading = False
         self._pastes = Pastes()
+        self._pictures: TemporaryDirectory[str] | None = None
         self._lines: Fragments = []
         self._tick: asyncio.TimerHandle | None = None
         self._typed_at = self._back_at = float("-inf")
@@ -141,6 +146,8 @@ class ChatScreen:
             async with self._foot.shown():
                 yield
         finally:
+            if self._pictures is not None:
+                self._pictures.cleanup()
             self._live.changed = lambda: None
             if self._tick is not None:
                 self._tick.cancel()
@@ -238,9 +245,16 @@ class ChatScreen:
         self.buffer.reset()
 
     def paste(self, text: str) -> None:
-        """Put a paste at the cursor."""
+        """Put a paste at the cursor. Some terminals paste nothing for a picture."""
+        if not text:
+            self.paste_picture()
+            return
         dropped = dropped_path(text)
         self.buffer.insert_text(self._pastes.take(text) if dropped is None else dropped)
+
+    def paste_picture(self) -> None:
+        """Put the name of the clipboard's picture at the cursor."""
+        self._foot.create_background_task(self._paste_picture())
 
     def take_back(self) -> None:
         """Put what was queued last into the line again."""
@@ -287,11 +301,32 @@ class ChatScreen:
         async with self._foot.aside():
             edited = await edit_text(text, self._environ)
         if edited.problem:
-            self._outlet.end_line()
-            self._outlet.write(f"{edited.problem}\n")
+            self._say(edited.problem)
         elif edited.text is not None:
             self._pastes.forget()
             self._write(edited.text.rstrip("\n"))
+
+    async def _paste_picture(self) -> None:
+        found = await clipboard_picture(self._environ)
+        if isinstance(found, str):
+            self._say(found)
+            return
+        try:
+            if self._pictures is None:
+                # For as long as the chat stands, and in a folder that only this user can read.
+                self._pictures = TemporaryDirectory(
+                    prefix="agent-host-", ignore_cleanup_errors=True
+                )
+            path = Path(self._pictures.name) / f"picture-{self._now():.3f}.png"
+            await asyncio.to_thread(path.write_bytes, found)
+        except OSError as error:
+            self._say(f"the picture cannot be kept ({error.strerror})")
+            return
+        self.buffer.insert_text(f"@{path} ")
+
+    def _say(self, text: str) -> None:
+        self._outlet.end_line()
+        self._outlet.write("\n".join(wrap_words(text, self._outlet.width - 1)) + "\n")
 
     def _write(self, text: str, cursor: int | None = None) -> None:
         self.buffer.set_document(Document(text, len(text) if cursor is None else cursor))

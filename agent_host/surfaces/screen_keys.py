@@ -45,6 +45,9 @@ class Screen(Protocol):
     def paste(self, text: str) -> None:
         """Put a paste at the cursor."""
 
+    def paste_picture(self) -> None:
+        """Put the clipboard's picture at the cursor."""
+
     def take_back(self) -> None:
         """Put what was queued last into the line again."""
 
@@ -92,6 +95,10 @@ def _of_lines(keys: KeyBindings, screen: Screen) -> None:
     @keys.add(Keys.BracketedPaste, filter=writing)
     def _paste(event: Event) -> None:
         screen.paste(event.data)
+
+    @keys.add("c-v", filter=writing & ~vi_navigation_mode)
+    def _picture(_: Event) -> None:
+        screen.paste_picture()
 
     @keys.add("c-x", "c-e", filter=writing)
     @keys.add("c-g", filter=writing & ~has_selection)

@@ -145,6 +145,11 @@ class SteadyOutput(Vt100_Output):
             self._buffer.append(_END)
             self.flush()
 
+    def erase_down(self) -> None:
+        """Erase from the cursor, at the start of a line, to the end of the screen; in two steps, as
+        tmux keeps a copy of a screen that is erased at one go (scroll-on-clear)."""
+        self.write_raw("\x1b[K\x1b7\x1b[B\x1b[J\x1b8")
+
     def flush(self) -> None:
         """Hand over what was drawn, unless a picture is not whole yet."""
         if self._buffer and not self._open:

@@ -83,9 +83,12 @@ class Desk:
 
     async def until(self, wanted: str | Callable[[], bool]) -> str:
         """Let the loop work until `wanted` is so."""
-        async with asyncio.timeout(10):
-            while not (wanted() if callable(wanted) else wanted in self.shown()):
-                await asyncio.sleep(0.005)
+        try:
+            async with asyncio.timeout(10):
+                while not (wanted() if callable(wanted) else wanted in self.shown()):
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError(f"waited for {wanted!r} in vain:\n{self.shown()}") from None
         return self.shown()
 
 
@@ -381,6 +384,35 @@ def test_the_message_is_written_in_the_users_own_editor(tmp_path: Path) -> None:
         async with desk() as here:
             here.type("\x07")
             await here.until("set $VISUAL or $EDITOR")
+
+    asyncio.run(run())
+
+
+def same(path: Path, picture: Path) -> None:
+    assert path.read_bytes() == picture.read_bytes()
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_picture_comes_from_the_clipboard_where_the_desktop_gives_one(tmp_path: Path) -> None:
+    program, picture = tmp_path / "xclip", tmp_path / "picture"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n and more")
+    program.write_text(f"#!/bin/sh\ncat {picture}\n")
+    program.chmod(0o755)
+
+    async def run() -> None:
+        environ = {"PATH": f"{tmp_path}:/bin:/usr/bin", "DISPLAY": ":0"}
+        async with desk(environ=environ) as here:
+            here.type("see \x16")
+            await here.until(lambda: "picture-" in here.screen.buffer.text)
+            path = Path(here.screen.buffer.text.removeprefix("see @").strip())
+            await asyncio.to_thread(same, path, picture)
+            program.write_text("#!/bin/sh\necho text\n")
+            here.type("\x1b[200~\x1b[201~")
+            await here.until("there is no picture in the clipboard")
+        assert not path.parent.exists()
+        async with desk(environ={"PATH": ""}) as here:
+            here.type("\x16")
+            await here.until("wl-paste, xclip or pngpaste")
 
     asyncio.run(run())
 
