@@ -7,18 +7,23 @@ recorded by an older program must stay readable (tests/goldens).
 """
 
 import json
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_host.host import user_name
 from tests.fakes.programs import ROOT, Ended, agent_host, environment
 from tests.fakes.ptys import Terminal
 
 FOLDER = ROOT / "transcripts"
 DAY = "2026-11-22"
 USER = "demo"
+_NAMED = f"""
+import os, pwd
+known = pwd.getpwuid(os.getuid())
+pwd.getpwuid = lambda number: pwd.struct_passwd(({USER!r}, *known[1:]))
+"""
 _ASKED = "approve? ["
 
 _CONFIG = """
@@ -166,12 +171,12 @@ say = "There is no order 99999. The air purifier is order 12288, and it is delay
 )
 
 RECORDED = {
-    "offline": "01M88AJG3VC8JQYHJV2T2GBRMG",
-    "parallel": "01M88AJHNBQ85AEKCVTSAV7962",
-    "approved": "01M88AJK2H175K6SZBF8N9WTGF",
-    "edited": "01M88AJMHZJNVNB6GYG81EQA6W",
-    "denied": "01M88AJP8QMMY1G1J914CX6361",
-    "recovered": "01M88AJR67YCE8R7BV2BH8M7JE",
+    "offline": "01M89ATPD1398NFCXBAEE7G0EC",
+    "parallel": "01M89ATQADEHVPN7TBW882TKV3",
+    "approved": "01M89ATR7H76E6KNXQBR326EH4",
+    "edited": "01M89ATS5NCCERQC07PQ8HFB6R",
+    "denied": "01M89ATT250V3V5EA11AYGNNSS",
+    "recovered": "01M89ATTZ12CTNF5AVZV1771PG",
 }
 """Scene -> the id of its run."""
 
@@ -184,15 +189,15 @@ def prepare(folder: Path, scene: Scene) -> None:
         (folder / f"{scene.name}.toml").write_text(scene.script)
 
 
-def play(folder: Path, scene: Scene, model: str = "") -> Ended:
-    """Run a scene in `folder`, by default with the model that it is about."""
+def play(folder: Path, scene: Scene, model: str = "", **more: str) -> Ended:
+    """Run a scene in `folder`, by default with the model that it is about. `more`: variables."""
     own = f"script:{scene.name}.toml" if scene.script else "offline"
     arguments = (
         *("run", "--trust", "--output", "stream-json", "--approve", scene.approve),
         *("--model", model or own, scene.prompt),
     )
     if not scene.edit:
-        return agent_host(*arguments, folder=folder)
+        return agent_host(*arguments, folder=folder, **more)
     out = folder / "out"
     with (
         out.open("wb") as stream,
@@ -200,7 +205,7 @@ def play(folder: Path, scene: Scene, model: str = "") -> Ended:
             *arguments,
             cwd=folder,
             stdout=stream.fileno(),
-            environ=environment(folder),
+            environ=environment(folder, **more),
         ) as terminal,
     ):
         terminal.wait(_ASKED)
@@ -220,12 +225,14 @@ def record() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, scene)
-            ended = play(folder, scene)
+            # Python runs this first. The name must be right from the start: approvals are bound
+            # to it.
+            (folder / "sitecustomize.py").write_text(_NAMED)
+            ended = play(folder, scene, PYTHONPATH=f"{folder}{os.pathsep}{ROOT}")
             if ended.status != scene.status:
                 sys.exit(f"{scene.name}: status {ended.status}\n{ended.err}")
             [transcript] = (folder / "transcripts").glob("*.jsonl")
-            said = transcript.read_text().replace(f'"{user_name()}"', f'"{USER}"')
-            (FOLDER / transcript.name).write_text(said)
+            (FOLDER / transcript.name).write_bytes(transcript.read_bytes())
             sys.stdout.write(f'    "{scene.name}": "{transcript.stem}",\n')
 
 
