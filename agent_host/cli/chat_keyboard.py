@@ -97,7 +97,7 @@ class Keyboard:
             signals=_signals(self._screen, self._wishes),
             style=self._wishes.keys,
         )
-        turns.noticed = made.refresh
+        turns.noticed = made.notice
         turns.aside = made.aside
         messages: Input = made
         return messages

@@ -184,8 +184,10 @@ class ChatScreen:
         draft = self.buffer.text
         self._write(f"{text}\n{draft}" if draft.strip() else text, len(text))
 
-    def refresh(self) -> None:
-        """Show the status as it is now."""
+    def notice(self) -> None:
+        """Somebody asks, and waits until the user lets them."""
+        if self._signals is not None and self._reading:
+            self._signals.set("asking", quiet=self._here())
         self._foot.redraw()
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """The chat's one screen in a real terminal: while it works, around a question, when it ends."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,17 @@ def test_the_title_tells_whose_turn_it_is_and_is_given_back(chat: Open, tmp_path
     name = tmp_path.name[:40].encode()
     wanted = [b"waiting for you", b"working", b"asks you", b"working", b"waiting for you"]
     assert titles == [*(b"agent-host: " + name + b" - " + words for words in wanted), b""]
+
+
+def test_a_terminal_that_is_not_read_does_not_hold_the_work_up(chat: Open, tmp_path: Path) -> None:
+    words = "\n\n".join(f"paragraph {number} " + "word " * 60 for number in range(800))
+    terminal = chat({"say": words, "call": call("look", order="1")}, {"say": "The end."})
+    say(terminal, "go")
+    (record,) = (tmp_path / "transcripts").glob("*.jsonl")
+    deadline = time.monotonic() + 20
+    while "The end." not in record.read_text():
+        assert time.monotonic() < deadline
+    terminal.wait("The end.")
+    terminal.keys("\x04")
+    assert terminal.exit_status() == 0
+    assert "paragraph 799 word" in terminal.text
