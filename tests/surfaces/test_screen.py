@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import pty
+import signal
 import termios
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyte
+import pytest
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 
@@ -87,6 +89,7 @@ class Desk:
             async with asyncio.timeout(10):
                 while not (wanted() if callable(wanted) else wanted in self.shown()):
                     await asyncio.sleep(0.005)
+                    self.look()
         except TimeoutError:
             raise AssertionError(f"waited for {wanted!r} in vain:\n{self.shown()}") from None
         return self.shown()
@@ -227,6 +230,24 @@ def test_a_picture_is_one_synchronized_write() -> None:
             assert here.raw.startswith(b"\x1b[?2026h")
             assert here.raw.endswith(b"\x1b[?2026l")
             assert here.raw.count(b"\x1b[?2026h") == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("environ", "reflows"), [({}, True), ({"XTERM_VERSION": "390"}, False)])
+def test_a_foot_that_a_narrower_window_broke_anew_is_erased_whole(
+    environ: dict[str, str], reflows: bool
+) -> None:
+    async def run() -> None:
+        async with desk(environ=environ) as here:
+            here.type("x" * 50)
+            await here.until("x" * 50)
+            here.raw.clear()
+            termios.tcsetwinsize(here.fd, (24, 20))
+            os.kill(os.getpid(), signal.SIGWINCH)
+            await here.until(lambda: bool(here.raw))
+            begun = bytes(here.raw).removeprefix(b"\x1b[?2026h")
+            assert begun.startswith(b"\x1b[2A") == reflows
 
     asyncio.run(run())
 
