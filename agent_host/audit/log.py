@@ -119,7 +119,11 @@ class AuditLog:
                     raise RecordError(self._lost)
                 if not self._dirty:
                     return
-                fds, self._unsynced = [*self._unsynced, os.dup(self._fd)], []
+                try:
+                    fds = [*self._unsynced, os.dup(self._fd)]
+                except OSError as error:
+                    raise self._cannot("cannot be put on disk", error) from None
+                self._unsynced = []
                 new_name, self._dirty, self._new_name = self._new_name, False, False
             try:
                 for fd in fds:
@@ -329,7 +333,7 @@ class AuditLog:
         problem: OSError | None = None
         try:
             if self._disk.write(self._fd, data) != len(data):
-                problem = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                problem = self._disk.why_short(self._fd)
         except OSError as error:
             problem = error
         if problem is not None:
@@ -367,6 +371,8 @@ class AuditLog:
 
 _CHECK = "check the folder, or name another one as `folder` in [audit]"
 _ADVICE = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n), then resume the run",
+    errno.ENFILE: "the system has too many open files; end something, then resume the run",
     errno.ENOSPC: "free space there, then resume the run",
     errno.EDQUOT: "free space there (quota), then resume the run",
     errno.EFBIG: "raise the limit on file sizes, then resume the run",

@@ -11,6 +11,7 @@ import argparse
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (module with `configure` and `execute`, one line of help)."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+_NO_MORE_FILES = {errno.EMFILE, errno.ENFILE}
 _UNWRITTEN = "agent-host: standard output cannot be written: {}"
 _EPILOG = "agent-host COMMAND --help tells more. Start with: agent-host run 'What can you do?'"
 
@@ -101,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.FAILED
     except OSError as error:
+        if error.errno in _NO_MORE_FILES:
+            return _out_of_files(error)
         if not _is_of_a_stream(error):
             return _crashed(error)
         _say(_UNWRITTEN.format(error.strerror))
@@ -110,7 +114,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _crashed(error: Exception) -> int:
-    _say(import_module("agent_host.cli.crash").report(error))
+    try:
+        _say(import_module("agent_host.cli.crash").report(error))
+    except OSError as failure:  # what reports it cannot be read
+        _say(f"agent-host: {type(error).__name__}, which cannot be reported: {failure.strerror}")
+    return ExitStatus.FAILED
+
+
+def _out_of_files(error: OSError) -> int:
+    # What was half made (an event loop, a coroutine) cannot be closed and would say so.
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
+    _say(
+        f"agent-host: {error.strerror}: raise the limit on open files (ulimit -n), or end programs "
+        "that hold many, then try again"
+    )
     return ExitStatus.FAILED
 
 

@@ -152,8 +152,9 @@ class Transcript:
             self._cut_back()
             raise self._failed(error) from None
         if written != len(line):
+            why = self._disk.why_short(self._fd)
             self._cut_back()
-            raise self._failed(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            raise self._failed(why)
         self._size += written
         self.seq += 1
 
@@ -166,14 +167,15 @@ class Transcript:
             if self._synced >= wanted and not self._unsynced:
                 return
             began = self.seq
+            folder = -1 if self._synced else self._open_folder()  # for the file's name
             kept: list[int] = []
             while self._unsynced:
                 kept.append(self._unsynced.popleft())
             try:
                 for fd in (*kept, self._fd):
                     self._disk.sync(fd)
-                if not self._synced:  # the file's name has to be on disk, too
-                    self._sync_folder()
+                if folder >= 0:
+                    os.fsync(folder)
             except OSError as error:
                 self._lost = (
                     f"{_shown(self.path)}: the disk failed ({error.strerror}); what it holds of "
@@ -184,6 +186,8 @@ class Transcript:
             finally:
                 for fd in kept:
                     os.close(fd)
+                if folder >= 0:
+                    os.close(folder)
             self._synced = began
 
     def finish(self) -> None:
@@ -320,15 +324,14 @@ class Transcript:
             return RecordError(self._lost)
         return _cannot("the record cannot be written", self.path, error)
 
-    def _sync_folder(self) -> None:
+    def _open_folder(self) -> int:
+        """The folder, or -1 if it was moved: whoever moves a folder sees to its place."""
         try:
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # moved away: whoever moves a folder sees to its place
-            return
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            return os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
+            raise _cannot("the record cannot be put on disk", self.path, error) from None
 
     def _new_artifact(self, folder: Path, name: str) -> tuple[Path, int]:
         stem, dot, suffix = (name or "artifact").partition(".")

@@ -9,6 +9,7 @@ tells the test that the fault was met.
 
 import datetime as dt
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ CALLS = {
 
 @dataclass(kw_only=True)
 class Fault:
-    """`kind`: kill-before, kill-after, kill-torn, error, short. `nth`: from 1. `of`: what the path
+    """`kind`: kill-after, kill-torn, error, short; or what is done to the folder of the file before
+    the call: remove-file, remove-folder, move-folder. `nth`: from 1. `of`: what the path
     of the file holds. `clock`: seconds that the wall clock is off."""
 
     kind: str = ""
@@ -34,6 +36,12 @@ class Fault:
     clock: float = 0.0
     fired: str = ""
 
+
+MEDDLING = {
+    "remove-file": lambda file: file.unlink(),
+    "remove-folder": lambda file: shutil.rmtree(file.parent),
+    "move-folder": lambda file: file.parent.rename(file.parent.with_name("moved")),
+}
 
 _armed = Fault()
 _real = {name: getattr(os, name) for name in CALLS["any"]}
@@ -86,6 +94,9 @@ def _is_meant(fd):
 def _fail(name, fd, *data):
     real = _real[name]
     Path(_armed.fired).touch()
+    if _armed.kind in MEDDLING:
+        MEDDLING[_armed.kind](Path(f"/proc/self/fd/{fd}").readlink())
+        return real(fd, *data)
     half = bytes(data[0])[: len(data[0]) // 2] if data else b""
     if _armed.kind == "kill-after":
         real(fd, *data)
