@@ -2,8 +2,10 @@
 
 Theory of operation: markdown-it renders with raw HTML off and pictures off (nothing is ever
 fetched); a link is one only to http, https or mailto, says its host beside its text, and tells the
-other side nothing. What is too long to be worth parsing is shown as it is. Sources: CommonMark
-0.31; markdown-it-py's `validateLink`, which is replaced by a list of what is allowed.
+other side nothing. Markdown makes characters out of entities (`&#x202e;`) and of escapes in
+addresses: what it made is cleaned again, or, where another program will render it, stays text. What
+is too long to be worth parsing is shown as it is. Sources: CommonMark 0.31; markdown-it-py's
+`validateLink`, which is replaced by a list of what is allowed.
 """
 
 import functools
@@ -17,12 +19,15 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from agent_host.core.text import clean, clean_line
+
 _LONGEST = 50_000
 """Characters that are parsed as Markdown."""
 
 _ALLOWED = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 _LINK = re.compile(r"\]\((?!\s*(?:https?://|mailto:))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^(\s*)\[(?=[^\]]*\]:(?!\s*(?:https?://|mailto:)))", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?=#?\w{1,40};)")
 
 
 def to_html(text: str) -> str:
@@ -42,7 +47,7 @@ def quoted(text: str) -> Iterator[str]:
 
 
 def _harmless(line: str) -> str:
-    safe = line.replace("<", "&lt;").replace("![", "!\\[")
+    safe = _ENTITY.sub("&amp;", line).replace("<", "&lt;").replace("![", "!\\[")
     return _DEFINITION.sub(r"\1\\[", _LINK.sub(r"]\\(", safe))
 
 
@@ -63,6 +68,7 @@ def _parser() -> MarkdownIt:
     parser.disable(["image", "html_block", "html_inline"])
     parser.validateLink = _is_allowed  # type: ignore[method-assign]
     parser.add_render_rule("link_open", _link_open)
+    parser.add_render_rule("text", _text)
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("code_block", _fence)
     return parser
@@ -82,8 +88,14 @@ def _link_open(
         host = "?"
     return (
         f'<a class="out" rel="noopener noreferrer nofollow" target="_blank" '
-        f'href="{html.escape(url)}" data-host="{html.escape(host[:100])}">'
+        f'href="{html.escape(url)}" data-host="{html.escape(clean_line(host, 100))}">'
     )
+
+
+def _text(
+    _renderer: RendererHTML, tokens: Sequence[Token], place: int, _o: OptionsDict, _e: EnvType
+) -> str:
+    return html.escape(clean(tokens[place].content))
 
 
 def _fence(

@@ -9,6 +9,7 @@ that is there is only replaced on demand.
 """
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ from agent_host.core.errors import ConfigError, UsageError
 from agent_host.core.events import RunStarted
 from agent_host.core.handoff import legal
 from agent_host.core.text import clean_line
-from agent_host.core.types import Message, Origin
+from agent_host.core.types import JsonObject, Message, Origin
 from agent_host.records.codec import encode, encode_value, members
 from agent_host.records.reader import Reading, salvage, summary
 
@@ -150,7 +151,7 @@ def _openai(run: Exported) -> Iterator[str]:
     system, messages, origin = _messages(run)
     encoder = ChatEncoder(_own(origin, "openai-chat"), built_in().of("openai", "", "openai-chat"))
     body, _ = encoder.messages(system, messages)
-    yield f'{{"model":{encode_value(origin.model).decode()},"messages":{body.decode()}}}\n'
+    yield _document({"model": origin.model}, body)
 
 
 def _anthropic(run: Exported) -> Iterator[str]:
@@ -160,8 +161,12 @@ def _anthropic(run: Exported) -> Iterator[str]:
     system, messages, origin = _messages(run)
     encoder = TurnEncoder(_own(origin, "anthropic"), built_in().of("anthropic", "", "anthropic"))
     body, _ = encoder.messages(messages)
-    said = f'"system":{encode_value(system).decode()},' if system else ""
-    yield f'{{"model":{encode_value(origin.model).decode()},{said}"messages":{body.decode()}}}\n'
+    yield _document({"model": origin.model, **({"system": system} if system else {})}, body)
+
+
+def _document(head: JsonObject, messages: bytes) -> str:
+    """ASCII alone: nothing that is hidden or turns text around stands in it as it is."""
+    return json.dumps({**head, "messages": json.loads(messages)}, indent=1) + "\n"
 
 
 FORMATS: dict[str, tuple[Callable[[Exported], Iterator[str]], str, str]] = {
