@@ -367,6 +367,27 @@ def test_a_question_waits_while_somebody_types() -> None:
     asyncio.run(run())
 
 
+def test_an_enter_by_habit_behind_an_answer_does_not_send_the_draft() -> None:
+    clock = [100.0]
+
+    async def run() -> None:
+        async with desk(now=lambda: clock[0]) as here:
+            here.talk.busy = True
+            here.type("a draft")
+            await here.until("> a draft")
+            clock[0] += 1
+            async with here.screen.aside():
+                clock[0] += 1
+            clock[0] += 0.1
+            here.type("\r!")
+            await here.until("> a draft!")
+            assert "status 0" in here.shown()
+            here.type("\r")
+            await here.until("queued a draft!")
+
+    asyncio.run(run())
+
+
 def test_what_the_completion_knows_is_offered_under_the_line() -> None:
     async def run() -> None:
         async with desk() as here:
