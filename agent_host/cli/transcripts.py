@@ -15,6 +15,10 @@ ACTIONS = {
         "agent_host.cli.transcripts_export",
         "write a run as Markdown, HTML, JSON or messages of a model API",
     ),
+    "replay": (
+        "agent_host.cli.transcripts_replay",
+        "run recorded runs again, and show where one leaves its record",
+    ),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 

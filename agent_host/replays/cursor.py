@@ -1,0 +1,201 @@
+"""The place in the record that a replay has come to, and who waits for it.
+
+Theory of operation: whatever the engine records has to be the event at the cursor, which then moves
+on. Whoever gives a recorded answer waits until the cursor stands at it, and is then woken before
+anything else happens: so answers land in the order in which they were recorded, also those of calls
+that ran at the same time. What neither the engine nor one of those can bring about comes from
+outside (words of a user, facts about servers); `outside` is told that it is due.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from agent_host.core.errors import RecordError
+from agent_host.core.events import (
+    ApprovalExpired,
+    ApprovalGiven,
+    Event,
+    InputGiven,
+    ModelFailed,
+    ModelResponded,
+    Record,
+    RunResumed,
+    SamplingFinished,
+    SamplingRequested,
+    ToolFinished,
+    ToolPaused,
+)
+from agent_host.replays.difference import Divergence
+from agent_host.replays.recording import Recording, without
+from agent_host.replays.timeless import TimelessLoop
+
+Key = tuple[str, str]
+Encode = Callable[[object], bytes]
+"""Writes a value as one line of JSON (`records.codec.encode_value`)."""
+
+
+class DivergedError(RecordError):
+    """The engine did what is not recorded; `Cursor.divergence` says what."""
+
+
+def cause(event: Event) -> Key | None:
+    """Return whose answer an event records, or None if it records nobody's."""
+    match event:
+        case ModelResponded() | ModelFailed():
+            return "model", event.request_id
+        case ToolFinished():
+            return "call", event.result.call_id
+        case ToolPaused():
+            return "call", event.call_id
+        case ApprovalGiven() | ApprovalExpired():
+            return "approval", event.call_id
+        case InputGiven():
+            return "input", event.input_id
+        case SamplingRequested() | SamplingFinished():
+            return "sampling", event.sampling_id
+        case _:
+            return None
+
+
+class Cursor:
+    """See the module. `against`: what the events are compared with, if not with the recording that
+    gives the answers."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        encode: Encode,
+        loop: TimelessLoop,
+        against: Recording | None = None,
+    ) -> None:
+        self.recording = recording
+        self.against = against or recording
+        self.loop = loop
+        self.place = 0
+        self.events: list[Event] = []
+        self.divergence: Divergence | None = None
+        self.unrecorded: set[str] = set()
+        self.outside: Callable[[], None] = lambda: None
+        self._encode = encode
+        self._waiting: dict[Key, asyncio.Future[bool]] = {}
+
+    @property
+    def event(self) -> Event | None:
+        """The event that is due, None at the end."""
+        events = self.recording.events
+        return events[self.place] if self.place < len(events) else None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.divergence is not None or self.event is None
+
+    def take(self, event: Event) -> None:
+        """Compare what the engine recorded with the record, and go on. Raises DivergedError."""
+        if self.divergence is not None:
+            raise DivergedError("the replay has left the record")
+        if not self._same(event):
+            raise DivergedError("the replay left the record")
+        self.events.append(event)
+        self.place += 1
+        self._arrive()
+
+    def stop(self, reason: str, came: Event | None = None) -> None:
+        """Say that nothing leads to the event that is due."""
+        if self.divergence is None:
+            self._diverge(came, reason)
+
+    async def reach(self, key: Key) -> bool:
+        """Return once the answer with this key is due: True, or False if nobody is to answer."""
+        if self.event is not None and cause(self.event) == key:
+            return True
+        future: asyncio.Future[bool] = self.loop.create_future()
+        self._waiting[key] = future
+        try:
+            answered: bool = await future
+        finally:
+            if self._waiting.get(key) is future:
+                del self._waiting[key]
+        return answered
+
+    def defer(self, kinds: tuple[str, ...]) -> bool:
+        """Tell those who wait for a person's answer that nobody gives one; False if none waits."""
+        found = [key for key in self._waiting if key[0] in kinds]
+        for key in found:
+            future = self._waiting.pop(key)
+            if not future.done():
+                future.set_result(False)
+        return bool(found)
+
+    def waits(self, key: Key) -> bool:
+        """Whether somebody waits for the answer with this key."""
+        return key in self._waiting
+
+    def _arrive(self) -> None:
+        event = self.event
+        key = None if event is None else cause(event)
+        future = None if key is None else self._waiting.get(key)
+        if future is None:
+            self.outside()
+        elif not future.done():
+            with self.loop.at_the_front():
+                future.set_result(True)
+
+    # -- comparing -------------------------------------------------------------------------
+
+    def _same(self, event: Event) -> bool:
+        events = self.against.events
+        expected = events[self.place] if self.place < len(events) else None
+        if expected is None:
+            self._diverge(event, "the record ends here, and more happened")
+            return False
+        was, now = self._encode(expected), self._encode(event)
+        if was == now:
+            return True
+        old, new = json.loads(was), json.loads(now)
+        paths = self.against.missing(self.place, old)
+        if paths and type(event) is type(expected) and without(old, paths) == without(new, paths):
+            self.unrecorded.update(str(path[-1]) for path in paths)
+            return True
+        other = old.get("type") != new.get("type")
+        self._diverge(event, "something else happened" if other else "it differs from the record")
+        return False
+
+    def _diverge(self, came: Event | None, reason: str) -> None:
+        place, events = self.place, self.against.events
+        known = place < len(events)
+        self.divergence = Divergence(
+            record=place if known else None,
+            step=self.recording.step(place),
+            recorded=json.loads(self._encode(events[place])) if known else None,
+            came=None if came is None else json.loads(self._encode(came)),
+            reason=reason,
+        )
+
+
+class CursorJournal:
+    """The journal of one session of a replay; see `ports.Journal`. Closed once the process that is
+    replayed had ended: what a session does while it is torn down is nobody's."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self.closed = False
+
+    def append(self, record: Record) -> None:
+        """Compare one event. Raises DivergedError."""
+        if self.closed:
+            return
+        self._cursor.take(record.event)
+        event = self._cursor.event
+        self.closed = event is None or isinstance(event, RunResumed)
+
+    def sync(self) -> None:
+        """Nothing is written."""
+
+    def keep(self, name: str, data: bytes) -> str:
+        """Return the name that the artifact got when the run was recorded."""
+        event = self._cursor.event
+        if isinstance(event, ToolFinished) and event.result.artifact is not None:
+            return event.result.artifact
+        return name

@@ -1,0 +1,112 @@
+"""`agent-host transcripts replay`: what is said of runs, and the exit status."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.programs import ROOT
+
+TRANSCRIPTS = sorted((ROOT / "transcripts").glob("*.jsonl"))
+FIRST = TRANSCRIPTS[0].name.removesuffix(".jsonl")
+
+
+@pytest.fixture
+def folder(project: Path) -> Path:
+    shutil.copytree(ROOT / "transcripts", project / "transcripts")
+    (project / "servers.toml").write_text('model = "offline"\n')
+    return project / "transcripts"
+
+
+def tampered(folder: Path, old: str, new: str) -> str:
+    path = folder / TRANSCRIPTS[0].name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return FIRST
+
+
+def test_every_transcript_of_the_repository_is_replayed_byte_for_byte(here):
+    done = here("transcripts", "replay", *map(str, TRANSCRIPTS))
+    assert done.returncode == 0
+    *lines, total = done.stdout.splitlines()
+    assert len(lines) == len(TRANSCRIPTS)
+    assert all(line.endswith("byte for byte") for line in lines)
+    assert total == f"{len(TRANSCRIPTS)} of {len(TRANSCRIPTS)} runs as recorded"
+
+
+def test_a_run_is_named_by_its_id_or_a_beginning_or_as_the_last(here, folder):
+    done = here("transcripts", "replay", FIRST, FIRST[:12], "last")
+    assert done.returncode == 0
+    named = [line.split()[0] for line in done.stdout.splitlines()[:3]]
+    assert named == [FIRST, FIRST, TRANSCRIPTS[-1].name.removesuffix(".jsonl")]
+
+
+def test_where_a_run_leaves_its_record_the_step_and_both_sides_are_shown(here, folder):
+    run = tampered(
+        folder,
+        '"type":"tool_started","call_id":"call_1"',
+        '"type":"tool_started","call_id":"call_1","x":1',
+    )
+    done = here("transcripts", "replay", run)
+    assert done.returncode == 0  # what this version does not know is not compared
+
+    tampered(folder, '"principal_id":"demo"', '"principal_id":"somebody else"')
+    done = here("transcripts", "replay", run)
+    assert done.returncode == 1
+    head, where, path, *sides = done.stdout.splitlines()
+    assert head.startswith(f"{run}  leaves the record at turn 1, call call_1")
+    assert ".jsonl: it differs from the record" in where
+    assert path.strip() == "principal_id"
+    assert [side.split() for side in sides[:2]] == [
+        ["-", "recorded", '"somebody', 'else"'],
+        ["+", "came", '"demo"'],
+    ]
+
+
+def test_a_program_gets_the_same_as_json(here, folder):
+    run = tampered(folder, '"principal_id":"demo"', '"principal_id":"somebody else"')
+    done = here("transcripts", "replay", run, "last", "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert document["passed"] is False
+    bad, good = document["runs"]
+    assert (good["outcome"], good["identical"], good["divergence"]) == ("same", True, None)
+    assert bad["outcome"] == "diverged"
+    found = bad["divergence"]
+    assert (found["turn"], found["call"]) == (1, "call_1")
+    assert found["line"] == found["record"] + 1 == bad["same"] + 1
+    assert found["recorded"]["principal_id"] == "somebody else"
+    assert found["came"]["principal_id"] == "demo"
+
+
+def test_a_damaged_transcript_fails_and_the_others_are_replayed(here, folder):
+    path = folder / TRANSCRIPTS[0].name
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"{}\n", *lines[4:]]))
+    done = here("transcripts", "replay", FIRST, "last")
+    assert done.returncode == 1
+    bad, good, total = done.stdout.splitlines()
+    assert f"{FIRST}  cannot be replayed: " in bad
+    assert ":4: damaged record" in bad
+    assert "as recorded" in good
+    assert total == "1 of 2 runs as recorded"
+
+
+def test_a_torn_end_is_said_and_what_is_whole_is_replayed(here, folder):
+    path = folder / TRANSCRIPTS[0].name
+    path.write_bytes(path.read_bytes()[:-20])
+    done = here("transcripts", "replay", FIRST)
+    assert done.returncode == 0
+    assert "are no whole record" in done.stdout
+
+
+def test_a_run_that_is_not_there_is_a_wrong_command_line(here, folder):
+    assert here("transcripts", "replay", "nosuch").returncode == 2
+    done = here("transcripts", "replay", "transcripts/nosuch.jsonl")
+    assert done.returncode == 2
+    assert "there is no such transcript" in done.stderr
+    done = here("transcripts", "replay", "./transcripts")
+    assert done.returncode == 2
+    assert "./transcripts/*.jsonl" in done.stderr
