@@ -12,7 +12,7 @@ place of the last one takes that one back first, with what came of it.
 import asyncio
 import signal
 from collections.abc import Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import ExitStatus
@@ -53,6 +53,14 @@ def status(conversation: Conversation, *, asking: bool = False, mode: str = "") 
         return counted
     cost = shown_cost(conversation.cost, conversation.unpriced, conversation.answers)
     return f"{counted} · {cost}"
+
+
+@runtime_checkable
+class _Queued(Protocol):
+    """Messages that can be sent while a step is under way (see `screen.ChatScreen`)."""
+
+    def hold(self) -> None:
+        """Take back all that waits."""
 
 
 class Chat:
@@ -208,13 +216,20 @@ class Chat:
             said = await self._do(self._commands.take(text.strip()))
             self._offer(self._commands.take_draft())
         else:
-            if isinstance(text, Resent):
-                await self._do(self._commands.take("/undo"))
-                self._commands.take_draft()
+            if isinstance(text, Resent) and not await self._back():
+                self._offer(text)
+                return
             said = await self._do(self._message(text.removeprefix("/")))
         if said is not None:
             self._host.session.tell(said)
             await self._step()
+
+    async def _back(self) -> bool:
+        """Go back to before the last message; False if that cannot be done, which is then said."""
+        before = len(self._host.session.conversation.messages)
+        await self._do(self._commands.take("/undo"))
+        self._commands.take_draft()
+        return len(self._host.session.conversation.messages) < before
 
     async def _do(self, work: Coroutine[Any, Any, UserSaid | None]) -> UserSaid | None:
         """Do what takes a while before there is something to say; Ctrl-C gives it up."""
@@ -262,9 +277,11 @@ class Chat:
     async def _step(self) -> None:
         self._working = True
         try:
-            await self._host.session.run()
+            conversation = await self._host.session.run()
         finally:
             self._working = False
+        if conversation.failure is not None and isinstance(self._messages, _Queued):
+            self._messages.hold()
 
     def _say(self, text: str) -> None:
         self._screen.end_line()

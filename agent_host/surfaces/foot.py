@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FRAME_SECONDS = 0.03
 """Between two pictures at least."""
-_ESC_SECONDS = 0.05
+_ESC_SECONDS = 0.1
 _SECOND_KEY_SECONDS = 0.3
 """How long it is waited for what may follow an Esc: by the terminal, and by a person."""
 

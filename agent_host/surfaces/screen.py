@@ -23,7 +23,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.history import History
 from prompt_toolkit.output import ColorDepth
 
-from agent_host.core.text import clean
+from agent_host.core.text import clean, clean_line
 from agent_host.surfaces.attachments import dropped_path
 from agent_host.surfaces.clipboard import clipboard_picture
 from agent_host.surfaces.editor import edit_text
@@ -49,6 +49,8 @@ _HERE_SECONDS = 3.0
 """Somebody who typed this lately needs no bell."""
 _ECHOED = 20
 """Lines of a message that are shown when it is sent."""
+_SHOWN = 200
+"""Characters of a message that waits."""
 _REMEMBERED = 20_000
 """Characters of a message that the history keeps whole; else it keeps the placeholders."""
 
@@ -184,6 +186,11 @@ class ChatScreen:
         draft = self.buffer.text
         self._write(f"{text}\n{draft}" if draft.strip() else text, len(text))
 
+    def hold(self) -> None:
+        """Take back all that waits: it was meant for an answer that will not come."""
+        while self.queued:
+            self.take_back()
+
     def notice(self) -> None:
         """Somebody asks, and waits until the user lets them."""
         if self._signals is not None and self._reading:
@@ -271,8 +278,7 @@ class ChatScreen:
     def stop(self, *, leave: bool = False) -> None:
         """Interrupt what is under way, and take back what waits for it. `leave`: end the chat if
         that was already tried."""
-        while self.queued:
-            self.take_back()
+        self.hold()
         if self._talk is not None and not self._talk.interrupt() and leave:
             self._talk.leave()
 
@@ -340,7 +346,8 @@ class ChatScreen:
             self._show_queue()
 
     def _show_queue(self) -> None:
-        self._live.queue([clean(s or "") or "(leave)" for s in self._sent if s != "abort"])
+        waiting = [clean_line(s or "", _SHOWN) for s in self._sent if s != "abort"]
+        self._live.queue([text or "(leave)" for text in waiting])
 
     def _echo(self, text: str) -> None:
         """What was sent stands above, as a line that was typed."""

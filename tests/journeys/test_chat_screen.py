@@ -204,6 +204,20 @@ def test_the_title_tells_whose_turn_it_is_and_is_given_back(chat: Open, tmp_path
     assert titles == [*(b"agent-host: " + name + b" - " + words for words in wanted), b""]
 
 
+def test_what_waits_for_an_answer_that_failed_is_not_sent(chat: Open) -> None:
+    terminal = chat(WAIT)
+    say(terminal, "one")
+    terminal.wait("shop · wait")
+    terminal.keys("\x03")
+    terminal.wait("· interrupted")
+    terminal.keys("two\rthree\r")
+    terminal.wait("is asked for")
+    terminal.wait(lambda text: "\n> three" in text)
+    terminal.keys("\x15\x04")
+    assert terminal.exit_status() == 0
+    assert terminal.text.count("is asked for") == 1
+
+
 def test_a_terminal_that_is_not_read_does_not_hold_the_work_up(chat: Open, tmp_path: Path) -> None:
     words = "\n\n".join(f"paragraph {number} " + "word " * 60 for number in range(800))
     terminal = chat({"say": words, "call": call("look", order="1")}, {"say": "The end."})

@@ -289,6 +289,10 @@ def test_a_message_in_the_place_of_the_last_takes_back_what_came_of_that_one() -
     assert said(host) == ["one", "two"]
     assert "taken back: 2 messages" in screen
     assert Chat(host, messages=Typed(), screen=outlet()[0], by="t").last_said() == "two"
+    nothing = desk([])
+    _, screen = chat(nothing, Resent("two"))
+    assert said(nothing) == []
+    assert "the message was:\ntwo" in screen
     slashed = desk([])
     chat(slashed, "//x")
     assert Chat(slashed, messages=Typed(), screen=outlet()[0], by="t").last_said() == "//x"

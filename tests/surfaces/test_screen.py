@@ -256,9 +256,9 @@ def test_what_is_sent_while_it_works_waits_is_shown_and_can_be_taken_back() -> N
     async def run() -> None:
         async with desk() as here:
             here.talk.busy = True
-            here.type("first\rsecond\rthird\r")
+            here.type("first\rsec\nond\rthird\r")
             shown = await here.until("1 more queued")
-            assert "queued first\nqueued second\n" in shown
+            assert "queued first\nqueued sec ond\n" in shown
             assert "status 3" in shown
             here.type("\x1b[A")
             await here.until("> third")
@@ -266,8 +266,8 @@ def test_what_is_sent_while_it_works_waits_is_shown_and_can_be_taken_back() -> N
             await here.until("status 3")
             here.type("\x1b")
             await here.until("> third, changed")
-            assert [await here.screen.read(), await here.screen.read()] == ["first", "second"]
-            assert "> first\n> second\n" in await here.until("status 0")
+            assert [await here.screen.read(), await here.screen.read()] == ["first", "sec\nond"]
+            assert "> first\n> sec\n. ond\n" in await here.until("status 0")
 
     asyncio.run(run())
 
