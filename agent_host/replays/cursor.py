@@ -77,6 +77,7 @@ class Cursor:
         self.divergence: Divergence | None = None
         self.unrecorded: set[str] = set()
         self.outside: Callable[[], None] = lambda: None
+        self.begin: Callable[[], bool] = lambda: False
         self._encode = encode
         self._waiting: dict[Key, asyncio.Future[bool]] = {}
 
@@ -137,7 +138,10 @@ class Cursor:
         key = None if event is None else cause(event)
         future = None if key is None else self._waiting.get(key)
         if future is None:
-            self.outside()
+            with self.loop.at_the_front():
+                begun = self.begin()
+            if not begun:
+                self.outside()
         elif not future.done():
             with self.loop.at_the_front():
                 future.set_result(True)

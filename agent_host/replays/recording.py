@@ -70,6 +70,7 @@ class Recording:
         self._turns: list[int] = []
         self._answered: list[int] = []
         self._of_call: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._asked: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._openings: list[int] = []
         self._index()
 
@@ -90,6 +91,8 @@ class Recording:
             elif isinstance(event, SamplingFinished):
                 self._outcomes[event.sampling_id].append(place)
             self._turns.append(turn)
+            if isinstance(event, InputRequested | SamplingRequested):
+                self._asked[answers, event.call_id].append(place)
             call = names.get(call_of(event))
             self.calls.append(call)
             if call is not None:
@@ -125,6 +128,12 @@ class Recording:
         """Return the places from `place` on of what happened to a call of the turn open there."""
         answers = self._answered[place] if place < len(self.events) else 0
         places = self._of_call.get((answers, call_id), ())
+        return places[bisect_left(places, place) :]
+
+    def next_asked(self, place: int, call_id: str) -> Sequence[int]:
+        """Return the places from `place` on of what was asked for by a call of the turn there."""
+        answers = self._answered[place] if place < len(self.events) else 0
+        places = self._asked.get((answers, call_id), ())
         return places[bisect_left(places, place) :]
 
     def of_call(self, place: int) -> Sequence[int]:

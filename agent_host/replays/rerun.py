@@ -62,6 +62,7 @@ from agent_host.replays.rooms import (
 )
 from agent_host.replays.timeless import TimelessLoop
 from agent_host.replays.tools import RecordedTools
+from agent_host.replays.turnstile import Turnstile
 
 _BETWEEN = UserSaid | RunEnded | ConversationRewound
 """What comes once the engine has nothing left to do."""
@@ -111,6 +112,8 @@ class _Player:
         self._served: dict[str, asyncio.Task[Any]] = {}
         self._folded: tuple[int, Conversation] = (0, Conversation())
         self._stuck = 0
+        turnstile = Turnstile(cursor)
+        cursor.begin, loop.behind = turnstile.turn, turnstile.behind
         cursor.outside = self._due
         loop.idle = self._idle
 

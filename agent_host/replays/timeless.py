@@ -9,7 +9,7 @@ let the clock jump to the next timer, or end it all. Work for threads is done at
 import asyncio
 import contextlib
 import selectors
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
@@ -23,6 +23,7 @@ class TimelessLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
         self.idle: Callable[[bool], bool] = lambda timers: timers
+        self.behind: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]] = _at_once
         self._front = False
         self._timers: list[tuple[asyncio.TimerHandle, Callable[..., object], tuple[Any, ...]]] = []
         super().__init__(_Waitless(self))
@@ -52,6 +53,14 @@ class TimelessLoop(asyncio.SelectorEventLoop):
             self._ready: Any
             self._ready.rotate(1)
         return handle
+
+    def create_task(
+        self, coro: Any, *, name: object = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        """See `asyncio.AbstractEventLoop`. The work begins as `behind` has it."""
+        task = super().create_task(self.behind(coro), name=name, context=context)
+        task.add_done_callback(lambda _: coro.close())  # one that never began is not awaited
+        return task
 
     def call_later(
         self,
@@ -87,6 +96,10 @@ class TimelessLoop(asyncio.SelectorEventLoop):
         except Exception as error:  # noqa: BLE001 - it is raised where the work is awaited
             done.set_exception(error)
         return done
+
+
+def _at_once(work: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    return work
 
 
 class _Waitless(selectors.DefaultSelector):
