@@ -95,7 +95,7 @@ def layout_of(
 
     typed = Window(
         BufferControl(buffer, search_buffer_control=search.control, preview_search=True),
-        height=Dimension(min=1),
+        height=lambda: Dimension(min=1, max=max(_rows() * 2 // 3, 1)),
         dont_extend_height=True,
         wrap_lines=True,
         get_line_prefix=before,
@@ -108,7 +108,7 @@ def layout_of(
         height=Dimension(min=0, max=1, preferred=1),
     )
     apart = Window(height=Dimension(min=0, max=1, preferred=1))
-    roomy = Condition(lambda: get_app().output.get_size().rows >= _ROOMY)
+    roomy = Condition(lambda: _rows() >= _ROOMY)
     busy = Condition(lambda: bool(lines()))
     parts: list[AnyContainer] = [
         ConditionalContainer(under_way, busy),
@@ -119,3 +119,7 @@ def layout_of(
         bottom,
     ]
     return Layout(HSplit(parts, align=VerticalAlign.TOP), focused_element=typed)
+
+
+def _rows() -> int:
+    return get_app().output.get_size().rows

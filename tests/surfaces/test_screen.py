@@ -466,3 +466,16 @@ def test_a_terminal_that_is_gone_is_the_end_of_input() -> None:
             assert await here.screen.read() is None
 
     asyncio.run(run())
+
+
+def test_a_long_draft_scrolls_in_two_thirds_of_the_screen() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.outlet.write("above\n")
+            here.type("\n".join(f"row {number}" for number in range(40)))
+            shown = (await here.until("row 39")).split("\n")
+            assert shown[0] == "above"
+            assert shown[-1] == "status 0"
+            assert len(shown) == 16 + 2
+
+    asyncio.run(run())
