@@ -9,12 +9,14 @@ import os
 import secrets
 import sys
 from collections.abc import Collection
+from contextlib import nullcontext
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
-from agent_host.cli.chat_keyboard import Keyboard, TurnAsker, shown
+from agent_host.cli.chat_keyboard import Keyboard, TurnAsker, shown, stands
 from agent_host.cli.chat_runs import ChatRuns
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
@@ -41,6 +43,7 @@ from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
 from agent_host.surfaces.turns import Turns
+from agent_host.surfaces.unseen import typed_unseen
 
 _HISTORY_FILE = "chat-history"
 
@@ -80,7 +83,10 @@ def execute(options: argparse.Namespace) -> int:
     only = enabled(loaded, options.server or ())
     ensure_trusted(loaded, flag=options.trust)
     onward: list[str] = []
-    result = asyncio.run(_chat(options, loaded, only, onward))
+    screen = Outlet(sys.stdout, os.environ)
+    wishes = TerminalPreferences(**read_terminal(user_terminal_file()))
+    with typed_unseen(sys.stdin) if stands(screen, wishes) else nullcontext():
+        result = asyncio.run(_chat(options, loaded, only, onward, _Seat(screen, wishes)))
     if onward:
         go_on(onward)
     return result
@@ -97,14 +103,25 @@ class _Interrupt:
             self.chat.interrupt()
 
 
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """The terminal, and how its user wants it."""
+
+    screen: Outlet
+    wishes: TerminalPreferences
+
+
 async def _chat(
-    options: argparse.Namespace, loaded: Loaded, only: Collection[str], onward: list[str]
+    options: argparse.Namespace,
+    loaded: Loaded,
+    only: Collection[str],
+    onward: list[str],
+    seat: _Seat,
 ) -> int:
     """`onward` gets the command to go on with, if the user goes on with another run."""
-    screen = Outlet(sys.stdout, os.environ)
+    screen, wishes = seat.screen, seat.wishes
     user, interrupt = user_name(), _Interrupt()
     sign = secrets.token_hex(2)
-    wishes = TerminalPreferences(**read_terminal(user_terminal_file()))
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(
         answer=screen, notes=screen, preferences=wishes, environ=os.environ

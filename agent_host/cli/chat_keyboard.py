@@ -44,6 +44,11 @@ class _Standing(Protocol):
         """While inside, the screen stands, for this chat."""
 
 
+def stands(screen: Outlet, wishes: TerminalPreferences) -> bool:
+    """Whether a screen stands at this terminal while the chat goes on."""
+    return screen.movable and wishes.spinner
+
+
 class Keyboard:
     """Where the user of one chat types. `interrupt` is what Ctrl-C in a question does; `live` is
     what is under way. Raises UsageError for a terminal that cannot be read."""
@@ -60,7 +65,7 @@ class Keyboard:
         self._wishes = wishes
         self._live = live
         self._lines: TerminalLines | None = None
-        if screen.movable and wishes.spinner:
+        if stands(screen, wishes):
             made: Any = import_module("agent_host.surfaces.prompt_lines")
             self.answers: FieldReader = made.PromptLines(interrupt=interrupt)
             return

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.ptys import Terminal
-from tests.journeys.stage import call
+from tests.journeys.stage import call, stage
 from tests.journeys.test_chat import Open, chat, say
 
 __all__ = ["chat"]
@@ -216,6 +216,21 @@ def test_what_waits_for_an_answer_that_failed_is_not_sent(chat: Open) -> None:
     terminal.keys("\x15\x04")
     assert terminal.exit_status() == 0
     assert terminal.text.count("is asked for") == 1
+
+
+def test_what_is_typed_before_the_screen_stands_is_in_its_line_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    stage(tmp_path, {"expect": "one", "say": "Hello."})
+    with Terminal("chat", "--trust", cwd=tmp_path) as terminal:
+        terminal.wait("script answers")
+        terminal.keys("one\rtwo")
+        terminal.wait("Hello.")
+        text = terminal.wait(lambda text: "\n> two\n" in text)
+        assert text.count("one") == text.count("\n> one\n") == 1
+        assert text.count("two") == 1
+        terminal.keys("\x15\x04")
+        assert terminal.exit_status() == 0
 
 
 def test_a_terminal_that_is_not_read_does_not_hold_the_work_up(chat: Open, tmp_path: Path) -> None:
