@@ -74,7 +74,7 @@ class WithHostTools:
             table = self._servers.tools()
             text, failed = await asyncio.to_thread(self._finder.answer, table, arguments)
         elif tool.name in (SEARCH_CONVERSATION, READ_CONVERSATION):
-            messages = self._conversation().messages
+            messages = tuple(self._conversation().messages)
             text, failed = await asyncio.to_thread(_recalled, tool.name, messages, arguments)
         else:
             text, failed = await asyncio.to_thread(self._look, tool.tool, arguments)

@@ -28,7 +28,7 @@ DEPTH_LIMIT = 64
 def view(conversation: Conversation) -> tuple[Message, ...]:
     """Return the messages that the model is sent."""
     if not conversation.covered:
-        return conversation.messages
+        return tuple(conversation.messages)
     return (*conversation.head, *conversation.messages[conversation.covered :])
 
 

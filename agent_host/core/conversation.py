@@ -50,6 +50,7 @@ from agent_host.core.events import (
 )
 from agent_host.core.labels import with_labels
 from agent_host.core.left_out import apply_left_out
+from agent_host.core.log import Log
 from agent_host.core.requesting import apply_request
 from agent_host.core.size import characters
 from agent_host.core.state import Awaiting, Conversation
@@ -211,7 +212,7 @@ def _apply_dialogue(c: Conversation, event: _DialogueEvent) -> Conversation:
             require(c.requested is None, "the model is being asked")
             return replace(
                 c,
-                messages=(*c.messages, event.message),
+                messages=Log.of(c.messages).then(event.message),
                 phase="model",
                 failure=None,
                 limit=None,
@@ -262,8 +263,9 @@ def _responded(c: Conversation, event: ModelResponded) -> Conversation:
     if len({s.call.id for s in calls}) != len(calls):
         raise UsageError("two calls of one response share an id")
     counted = event.usage.input_tokens and event.usage.input_tokens + event.usage.output_tokens
-    # Providers refuse an assistant message without content.
-    messages = (*c.messages, event.message) if event.message.content else c.messages
+    messages = c.messages
+    if event.message.content:  # providers refuse an assistant message without any
+        messages = Log.of(messages).then(event.message)
     return replace(
         c,
         messages=messages,
@@ -325,7 +327,7 @@ def _close_turn(c: Conversation) -> Conversation:
     message = Message(role="tool", content=results)
     return replace(
         c,
-        messages=(*c.messages, message),
+        messages=Log.of(c.messages).then(message),
         uncounted=c.uncounted + characters(message),
         calls=(),
         questions=(),

@@ -3,6 +3,7 @@
 Theory of operation: see `conversation`, the only room that makes one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,7 +56,7 @@ class Conversation:
     origin: Origin = Origin(provider="", model="", adapter="")
     simulated: bool = False
     system: str = ""
-    messages: tuple[Message, ...] = ()
+    messages: Sequence[Message] = ()
     calls: tuple[CallState, ...] = ()
     questions: tuple[ApprovalRequested, ...] = ()
     grants: tuple[Grant, ...] = ()

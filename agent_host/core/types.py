@@ -7,6 +7,7 @@ messages apart do so by identity, which is safe because nothing is ever changed 
 Arguments and schemas are plain JSON values that nobody may mutate after construction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -337,7 +338,7 @@ class ModelRequest:
     tool_choice: ToolChoice = "auto"
     output_schema: JsonObject | None = None
     conversation: str = ""
-    log: tuple[Message, ...] = ()
+    log: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

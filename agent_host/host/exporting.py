@@ -136,7 +136,7 @@ def _messages(run: Exported) -> tuple[str, tuple[Message, ...], Origin]:
             event = record.event
             system = event.system
             origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
-    return system, legal(state.messages), origin
+    return system, legal(tuple(state.messages)), origin
 
 
 def _own(origin: Origin, adapter: str) -> Origin:

@@ -8,7 +8,7 @@ came. The file format: `script_file` and docs/scripts.md.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _deltas(reasoning: str, say: str, size: int) -> Iterator[Delta]:
         yield TextDelta(text=say[start : start + size])
 
 
-def _new_ids(messages: tuple[Message, ...]) -> Iterator[str]:
+def _new_ids(messages: Sequence[Message]) -> Iterator[str]:
     """Yield `call_1`, `call_2`, ...: the first that no call of the conversation has."""
     used = {
         block.id for message in messages for block in message.content if isinstance(block, ToolCall)
