@@ -10,6 +10,7 @@ outside (words of a user, facts about servers); `outside` is told that it is due
 import asyncio
 import json
 from collections.abc import Callable
+from itertools import islice
 
 from agent_host.core.errors import RecordError
 from agent_host.core.events import (
@@ -31,6 +32,9 @@ from agent_host.replays.recording import Recording, without
 from agent_host.replays.timeless import TimelessLoop
 
 Key = tuple[str, str]
+_LINGER = 1000
+"""How many events may come between a stop and the end of what it stopped."""
+
 Encode = Callable[[object], bytes]
 """Writes a value as one line of JSON (`records.codec.encode_value`)."""
 
@@ -78,6 +82,7 @@ class Cursor:
         self.unrecorded: set[str] = set()
         self.outside: Callable[[], None] = lambda: None
         self.begin: Callable[[], bool] = lambda: False
+        self.hurry: Callable[[], bool] = lambda: True
         self._encode = encode
         self._waiting: dict[Key, asyncio.Future[bool]] = {}
 
@@ -109,8 +114,6 @@ class Cursor:
 
     async def reach(self, key: Key) -> bool:
         """Return once the answer with this key is due: True, or False if nobody is to answer."""
-        if self.event is not None and cause(self.event) == key:
-            return True
         future: asyncio.Future[bool] = self.loop.create_future()
         self._waiting[key] = future
         try:
@@ -119,6 +122,16 @@ class Cursor:
             if self._waiting.get(key) is future:
                 del self._waiting[key]
         return answered
+
+    async def linger(self, key: Key) -> None:
+        """Return once the end is due of work that was cancelled; at once if none is recorded."""
+        start = self.place
+        end = self.recording.segment(start).stop
+        ahead = (cause(self.recording.events[place]) for place in range(start, end))
+        if self.over or isinstance(self.event, RunResumed):
+            return
+        if key in islice(ahead, _LINGER):
+            await self.reach(key)
 
     def defer(self, kinds: tuple[str, ...]) -> bool:
         """Tell those who wait for a person's answer that nobody gives one; False if none waits."""
@@ -133,18 +146,33 @@ class Cursor:
         """Whether somebody waits for the answer with this key."""
         return key in self._waiting
 
-    def _arrive(self) -> None:
-        event = self.event
-        key = None if event is None else cause(event)
-        future = None if key is None else self._waiting.get(key)
+    def answer(self) -> bool:
+        """Give the answer that is due, before anything else happens; False if nobody waits."""
+        future = self._awaited()
         if future is None:
-            with self.loop.at_the_front():
-                begun = self.begin()
-            if not begun:
-                self.outside()
-        elif not future.done():
+            return False
+        if not future.done():
             with self.loop.at_the_front():
                 future.set_result(True)
+        return True
+
+    def _arrive(self) -> None:
+        if self._awaited() is not None:
+            self._soon()
+            return
+        with self.loop.at_the_front():
+            begun = self.begin()
+        if not begun:
+            self.outside()
+
+    def _soon(self) -> None:
+        """Ask `hurry` once the event before is applied."""
+        with self.loop.at_the_front():
+            self.loop.call_soon(lambda: self.hurry() and self.answer())
+
+    def _awaited(self) -> asyncio.Future[bool] | None:
+        key = None if self.event is None else cause(self.event)
+        return None if key is None else self._waiting.get(key)
 
     # -- comparing -------------------------------------------------------------------------
 
@@ -200,6 +228,8 @@ class CursorJournal:
     def keep(self, name: str, data: bytes) -> str:
         """Return the name that the artifact got when the run was recorded."""
         event = self._cursor.event
-        if isinstance(event, ToolFinished) and event.result.artifact is not None:
-            return event.result.artifact
-        return name
+        if not isinstance(event, ToolFinished):
+            return name
+        if event.result.artifact is None:
+            raise RecordError("it could not be kept")
+        return event.result.artifact

@@ -126,15 +126,27 @@ class Recording:
 
     def next_of_call(self, place: int, call_id: str) -> Sequence[int]:
         """Return the places from `place` on of what happened to a call of the turn open there."""
-        answers = self._answered[place] if place < len(self.events) else 0
-        places = self._of_call.get((answers, call_id), ())
-        return places[bisect_left(places, place) :]
+        return self._split(self._of_call, place, call_id)[1]
+
+    def before_of_call(self, place: int, call_id: str) -> Sequence[int]:
+        """Return the places before `place` of the same."""
+        return self._split(self._of_call, place, call_id)[0]
 
     def next_asked(self, place: int, call_id: str) -> Sequence[int]:
         """Return the places from `place` on of what was asked for by a call of the turn there."""
+        return self._split(self._asked, place, call_id)[1]
+
+    def asked_before(self, place: int, call_id: str) -> Sequence[int]:
+        """Return the places before `place` of the same."""
+        return self._split(self._asked, place, call_id)[0]
+
+    def _split(
+        self, table: Mapping[tuple[int, str], list[int]], place: int, call_id: str
+    ) -> tuple[Sequence[int], Sequence[int]]:
         answers = self._answered[place] if place < len(self.events) else 0
-        places = self._asked.get((answers, call_id), ())
-        return places[bisect_left(places, place) :]
+        places = table.get((answers, call_id), [])
+        middle = bisect_left(places, place)
+        return places[:middle], places[middle:]
 
     def of_call(self, place: int) -> Sequence[int]:
         """Return the places of all that happened to the call that the event at `place` is about."""

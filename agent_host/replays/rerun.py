@@ -12,10 +12,12 @@ which no record has: that is taken from the record like a user's words.
 """
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from agent_host.core import loop
 from agent_host.core.conversation import Conversation, apply
 from agent_host.core.errors import AgentHostError
 from agent_host.core.events import (
@@ -68,6 +70,8 @@ _BETWEEN = UserSaid | RunEnded | ConversationRewound
 """What comes once the engine has nothing left to do."""
 _FACTS = ServerConnected | ServerLost | ToolsChanged
 _SHORTENING = SummaryRequested | SummaryFinished | ContextCompacted
+_AT_ONCE = loop.CheckPolicy | loop.Refuse | loop.ReachLimit
+_UNSOUND = re.compile(r"(a message of )?the request for the model |the host offers no tools")
 _GAVE_UP = "the server gave up"
 _EVER = 10**9
 
@@ -85,14 +89,14 @@ class Rerun:
 def rerun(recording: Recording, encode: Encode, *, against: Recording | None = None) -> Rerun:
     """Run a recorded run again and compare every event, with `against` if that is given. Blocking,
     with an event loop of its own: not to be called where one runs. Never raises for a record."""
-    loop = TimelessLoop()
-    cursor = Cursor(recording, encode, loop, against)
-    player = _Player(cursor, loop)
+    timeless = TimelessLoop()
+    cursor = Cursor(recording, encode, timeless, against)
+    player = _Player(cursor, timeless)
     try:
-        loop.run_until_complete(player.play())
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        timeless.run_until_complete(player.play())
+        timeless.run_until_complete(timeless.shutdown_asyncgens())
     finally:
-        loop.close()
+        timeless.close()
     return Rerun(
         events=tuple(cursor.events),
         divergence=cursor.divergence,
@@ -103,19 +107,20 @@ def rerun(recording: Recording, encode: Encode, *, against: Recording | None = N
 class _Player:
     """Brings in what came from outside, and keeps sessions running."""
 
-    def __init__(self, cursor: Cursor, loop: TimelessLoop) -> None:
+    def __init__(self, cursor: Cursor, timeless: TimelessLoop) -> None:
         self._cursor = cursor
-        self._loop = loop
+        self._loop = timeless
         self._session: Session | None = None
         self._journal = CursorJournal(cursor)
         self._running: asyncio.Task[Any] | None = None
         self._served: dict[str, asyncio.Task[Any]] = {}
         self._folded: tuple[int, Conversation] = (0, Conversation())
         self._stuck = 0
+        self._telling = False
         turnstile = Turnstile(cursor)
-        cursor.begin, loop.behind = turnstile.turn, turnstile.behind
-        cursor.outside = self._due
-        loop.idle = self._idle
+        cursor.begin, timeless.behind = turnstile.turn, turnstile.behind
+        cursor.outside, cursor.hurry = self._due, self._acts_at_once
+        timeless.idle = self._idle
 
     async def play(self) -> None:
         """Play the whole record, or up to where the engine leaves it."""
@@ -265,9 +270,17 @@ class _Player:
             case InputGiven():
                 return event.by == _GAVE_UP
             case SamplingFinished():
-                return event.error == "stopped" and event.sampling_id in self._served
+                stopped = event.error == "stopped" and event.sampling_id in self._served
+                return stopped or self._unsound(event.sampling_id)
             case _:
                 return isinstance(event, _FACTS | _SHORTENING)
+
+    def _unsound(self, sampling_id: str) -> bool:
+        """Whether a request for the model was refused for what it was; that is not recorded."""
+        recording = self._cursor.recording
+        place = recording.outcome(self._cursor.place, sampling_id)
+        event = None if place is None else recording.events[place]
+        return isinstance(event, SamplingFinished) and bool(_UNSOUND.match(event.error))
 
     def _from_elsewhere(self, event: ApprovalGiven) -> bool:
         """Whether an answer was told from outside: it was not put to the approver, or the engine
@@ -299,6 +312,7 @@ class _Player:
 
     def _do(self, session: Session, event: Event) -> None:
         """Bring in one event from outside."""
+        self._telling = True
         try:
             self._tell(session, event)
         except DivergedError:
@@ -306,6 +320,8 @@ class _Player:
         except AgentHostError as error:
             self._cursor.stop(f"it is not possible here: {error}")
             self._cut()
+        finally:
+            self._telling = False
 
     def _tell(self, session: Session, event: Event) -> None:
         match event:
@@ -322,12 +338,12 @@ class _Player:
                 session.end(event.reason, event.detail)
             case InputRequested():
                 self._ask_input(session, event)
-            case SamplingRequested():
+            case SamplingRequested() if not self._unsound(event.sampling_id):
                 request = ServerRequest(method="sampling/createMessage", params=event.params)
                 self._serve(event.sampling_id, session, event.server, request, event.call_id)
             case InputGiven() if event.by == _GAVE_UP:
                 self._give_up(event.input_id)
-            case SamplingFinished():
+            case SamplingFinished() if event.sampling_id in self._served:
                 self._give_up(event.sampling_id)
             case _:
                 self._write(session, event)
@@ -337,7 +353,7 @@ class _Player:
         if isinstance(event, InputGiven):
             session.tell(event)
             return
-        if isinstance(event, SummaryRequested):
+        if isinstance(event, SummaryRequested | SamplingRequested):
             session.new_id()
         session.record(event)
 
@@ -393,6 +409,8 @@ class _Player:
     def _idle(self, timers: bool) -> bool:
         """All wait for something; see `TimelessLoop`."""
         cursor, event = self._cursor, self._cursor.event
+        if cursor.answer():
+            return False
         if timers and isinstance(event, ModelRequested | LimitReached):
             return True
         session = self._session
@@ -406,6 +424,16 @@ class _Player:
             self._cut()
         return False
 
+    def _acts_at_once(self) -> bool:
+        """Whether the engine would record something the next time that it decides. Where it did
+        not, it had not decided before the answer came that is due; else it had."""
+        session = self._session
+        if session is None:
+            return False
+        c, tools = session.conversation, session.rooms.tools.tools()
+        actions = loop.decide(c, tools=tools, limits=session.limits, deferred=session.deferred)
+        return any(isinstance(action, _AT_ONCE) for action in actions)
+
     def _stood_still(self) -> None:
         self._stuck += 1
         if self._stuck > _TOO_OFTEN:
@@ -413,7 +441,7 @@ class _Player:
 
     def _monotonic(self) -> float:
         event = self._cursor.event
-        if isinstance(event, LimitReached) and event.name == "seconds":
+        if not self._telling and isinstance(event, LimitReached) and event.name == "seconds":
             return self._loop.now + event.limit + 1
         return self._loop.now
 

@@ -7,6 +7,7 @@ the engine says (no such tool, arguments that are not valid, a definition that c
 read back into what led to it; the engine then has to come to the same words by itself.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +118,12 @@ class RecordedTools:
         context: CallContext,
     ) -> ToolResult | CallPaused:
         """Return the recorded result, once it is due."""
-        await self._cursor.reach(("call", context.call_id))
+        key = "call", context.call_id
+        try:
+            await self._cursor.reach(key)
+        except asyncio.CancelledError:
+            await self._cursor.linger(key)
+            raise
         event = self._cursor.event
         if isinstance(event, ToolPaused):
             return CallPaused(requests=event.requests, state=event.state)
@@ -172,10 +178,11 @@ def _tables(recording: Recording) -> tuple[dict[str, Tool], list[_Change]]:
         for other, found in mentions.items():
             if other not in near and other in get_close_matches(name, [*near, other], n=3):
                 found.setdefault(place, None)
-    return _changes(mentions)
+    return _changes(recording, mentions)
 
 
 def _changes(
+    recording: Recording,
     mentions: Mapping[str, Mapping[int, Tool | None]],
 ) -> tuple[dict[str, Tool], list[_Change]]:
     table: dict[str, Tool] = {}
@@ -187,8 +194,23 @@ def _changes(
             table[name] = first
         for before, place in pairwise(places):
             if found[before] != found[place]:
-                changes.append(_Change(before + 1, name, found[place]))
+                changes.append(_Change(_decided(recording, before, place), name, found[place]))
     return table, sorted(changes, key=lambda change: change.place)
+
+
+def _decided(recording: Recording, after: int, place: int) -> int:
+    """Where the engine began to decide on what is at `place`: it looks at the tools once for all
+    that it does at once."""
+    while place - 1 > after and _at_once(recording, place - 1):
+        place -= 1
+    return place
+
+
+def _at_once(recording: Recording, place: int) -> bool:
+    event = recording.events[place]
+    if isinstance(event, ToolFinished):
+        return not _started(recording, place)
+    return isinstance(event, PolicyDecided)
 
 
 def _definition(recording: Recording, call: ToolCall, places: Sequence[int]) -> Tool | None:

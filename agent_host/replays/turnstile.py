@@ -63,7 +63,18 @@ class Turnstile:
         asks = kind == "answers"
         places = recording.next_asked(place, call) if asks else recording.next_of_call(place, call)
         end = recording.segment(place).stop
-        return any(p < end and _begins(kind, call, recording.events[p]) for p in places)
+        if any(p < end and _begins(kind, call, recording.events[p]) for p in places):
+            return True
+        # Its process ended before it came to that, or there is nothing to record first.
+        return not self._asked(kind, call, place)
+
+    def _asked(self, kind: str, call: str, place: int) -> bool:
+        """Whether a question about the call was recorded before."""
+        if kind == "tool":
+            return False
+        recording = self._cursor.recording
+        before = recording.asked_before if kind == "answers" else recording.before_of_call
+        return any(_begins(kind, call, recording.events[p]) for p in before(place, call))
 
 
 def _begins(kind: str, call: str, event: Event) -> bool:
