@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,17 +60,22 @@ def _terminal(home: Path, folder: Path, *words: str, **variables: str) -> Termin
     return Terminal(*words, cwd=folder, environ={"HOME": str(home), **variables})
 
 
+def _answer(terminal: Terminal, question: str, keys: str = "\r") -> None:
+    """Type once the question stands whole and the line waits: what is typed before would be
+    echoed in the middle of it."""
+    ends = re.compile(r"(Enter for \d+|n for none):$|\[[Yy]/[Nn]\]$")
+    terminal.wait(lambda text: question in text and ends.search(text.rstrip()) is not None)
+    terminal.keys(keys)
+
+
 def test_a_new_user_presses_enter_and_has_a_config_that_works(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     with _terminal(home, folder) as terminal:
-        terminal.wait("Make one now?")
-        terminal.keys("\r")
+        _answer(terminal, "Make one now?")
         for question in ("Where?", "Which model answers?", "Which servers to begin with?"):
-            terminal.wait(question)
-            terminal.keys("\r")
-        terminal.wait("What may run without a question?")
-        terminal.keys("\r")
+            _answer(terminal, question)
+        _answer(terminal, "What may run without a question?")
         terminal.wait("Write it?")
         assert not (folder / "servers.toml").exists()
         terminal.keys("\r")
@@ -90,21 +96,14 @@ def test_what_is_found_is_offered_and_only_what_was_chosen_is_written(
     said = {"mcpServers": {"time": server, "other": {"url": "https://mcp.example.com/mcp"}}}
     (home / ".cursor" / "mcp.json").write_text(json.dumps(said))
     with _terminal(home, folder, "config", "init", ANTHROPIC_API_KEY="k" * 20) as terminal:
-        terminal.wait("Where?")
-        terminal.keys("1\r")
-        terminal.wait("Which model answers?")
-        assert "anthropic:" in terminal.text
-        terminal.keys("2\r")
-        terminal.wait("Which servers to begin with?")
-        terminal.keys("2\r")
-        terminal.wait("Take over servers of Cursor?")
-        terminal.keys("y\r")
-        terminal.wait("Write it?")
-        terminal.keys("y\r")
-        terminal.wait("Which? Numbers")
-        terminal.keys("1\r")
-        terminal.wait("Add 1 server?")
-        terminal.keys("y\r")
+        _answer(terminal, "Where?", "1\r")
+        terminal.wait(" 2  anthropic:")
+        _answer(terminal, "Which model answers?", "2\r")
+        _answer(terminal, "Which servers to begin with?", "2\r")
+        _answer(terminal, "Take over servers of Cursor?", "y\r")
+        _answer(terminal, "Write it?", "y\r")
+        _answer(terminal, "Which? Numbers", "1\r")
+        _answer(terminal, "Add 1 server?", "y\r")
         terminal.wait("next:", times=2)
         assert terminal.exit_status() == 0
     text = (folder / "servers.toml").read_text()
@@ -118,10 +117,8 @@ def test_leaving_in_the_middle_writes_nothing(keys: str, home: Path, tmp_path: P
     folder = tmp_path / "project"
     folder.mkdir()
     with _terminal(home, folder, "config", "init") as terminal:
-        terminal.wait("Where?")
-        terminal.keys("\r")
-        terminal.wait("Which model answers?")
-        terminal.keys(keys)
+        _answer(terminal, "Where?")
+        _answer(terminal, "Which model answers?", keys)
         terminal.wait("nothing was written")
         assert terminal.exit_status() == 4
     assert list(folder.iterdir()) == []
@@ -132,8 +129,7 @@ def test_a_file_that_is_there_is_never_replaced_unasked(home: Path, tmp_path: Pa
     folder.mkdir()
     (folder / "servers.toml").write_text("# mine\n")
     with _terminal(home, folder, "config", "init") as terminal:
-        terminal.wait("Where?")
-        terminal.keys("\r")
+        _answer(terminal, "Where?")
         terminal.wait("is there already; --force replaces it")
         assert terminal.exit_status() == 2
     assert (folder / "servers.toml").read_text() == "# mine\n"
@@ -147,9 +143,9 @@ def test_a_wrong_answer_is_asked_again_and_forty_columns_are_enough(
     with Terminal(
         "config", "init", cwd=folder, environ={"HOME": str(home)}, columns=40, lines=24
     ) as terminal:
-        terminal.wait("Where?")
-        terminal.keys("7\rx\r1\r")
-        terminal.wait("1 to 2, Enter for 1:", times=3)
+        for times, keys in enumerate(("7\r", "x\r", "1\r"), 1):
+            terminal.wait("1 to 2, Enter for 1:", times=times)
+            terminal.keys(keys)
         terminal.wait("Which model answers?")
 
 
