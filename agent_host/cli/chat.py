@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
+from agent_host.cli.chat_exports import ChatExports
 from agent_host.cli.chat_keyboard import Keyboard, TurnAsker, shown, stands
 from agent_host.cli.chat_runs import ChatRuns
 from agent_host.cli.live import enabled
@@ -225,6 +226,7 @@ def _around(
         folder=Path.cwd(),
         images=lambda: host.choice.profile.images,
         runs=ChatRuns(host.transcript_path),
+        export=ChatExports(host.transcript_path),
     )
 
 

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agent_host.core.errors import RecordError, UsageError
+from agent_host.core.errors import RecordError
+from agent_host.records.forks import fork
 from agent_host.records.holder import holder
 from agent_host.records.reader import Summary, conversation, run_ids, summary
 from agent_host.surfaces.chat_around import RunInfo
@@ -46,8 +47,10 @@ class ChatRuns:
         await asyncio.to_thread(conversation, path)
 
     async def fork(self, messages: int | None) -> str:
-        """Raise UsageError: a run is forked from outside of its chat."""
-        raise UsageError("leave, then: agent-host transcripts fork")
+        """Make a new run of the first `messages` messages of this one (None: all); return its
+        id. Raises AgentHostError."""
+        own = self._folder / f"{self.current}.jsonl"
+        return await asyncio.to_thread(fork, own, messages)
 
 
 def _info(one: Summary) -> RunInfo:

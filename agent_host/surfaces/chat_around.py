@@ -101,6 +101,9 @@ class Export(Protocol):
     def formats(self) -> Sequence[str]:
         """The forms there are, the usual one first."""
 
+    def form_of(self, file: str) -> str:
+        """Return the form whose files are called so; empty if there is none."""
+
     def target(self, form: str, file: str) -> str:
         """Return the path that would be written: `file`, or beside the transcript."""
 

@@ -166,8 +166,10 @@ class RunCommands:
             return
         form, _, file = rest.partition(" ")
         if form and form not in export.formats:
+            form, file = export.form_of(rest), rest
+        if rest and not form:
             known = ", ".join(export.formats)
-            self._page.item(f"there is no format {clean_line(form, 30)!r}; there is {known}")
+            self._page.item(f"there is no format {clean_line(rest, 30)!r}; there is {known}")
             return
         form = form or export.formats[0]
         path = export.target(form, file.strip())

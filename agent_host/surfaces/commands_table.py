@@ -245,9 +245,14 @@ TABLE: tuple[Command, ...] = (
         arguments="[FORMAT] [FILE]",
         about="write this run in another form: Markdown, HTML, JSON, a model API's messages",
         group="runs",
-        more="Without a file it is written beside the transcript. A file that is there is written "
-        "over only after a yes.",
-        examples=(("/export html report.html", "one HTML file"),),
+        more="The forms are md (the usual one), html, json, openai and anthropic. Without a file "
+        "it is written beside the transcript; with a file alone, its name says the form. A file "
+        "that is there is written over only after a yes.",
+        examples=(
+            ("/export", "Markdown, beside the transcript"),
+            ("/export report.html", "one HTML file"),
+            ("/export openai chat.json", "the messages, as Chat Completions takes them"),
+        ),
     ),
     Command(
         name="/quit",

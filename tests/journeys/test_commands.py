@@ -144,3 +144,47 @@ def test_the_config_help_and_models_are_shown_on_a_dumb_terminal_too(chat: Open)
     terminal.wait("there is nothing that could be")
     assert max(map(len, terminal.text.splitlines())) <= 40
     leave(terminal)
+
+
+def test_a_run_is_written_as_a_page_and_never_over_a_file_without_a_yes(
+    chat: Open, tmp_path: Path
+) -> None:
+    terminal = chat(LOOK, {"say": "It is there."}, lines=60)
+    say(terminal, "Look for me.")
+    terminal.wait("It is there.")
+    say(terminal, "/export run.html")
+    terminal.wait("run.html: ")
+    assert "Look for me." in (tmp_path / "run.html").read_text()
+    (tmp_path / "run.html").write_text("mine")
+    say(terminal, "/export run.html")
+    terminal.wait("is there; write over it? [y/N]")
+    say(terminal, "")
+    terminal.wait("nothing was written")
+    assert (tmp_path / "run.html").read_text() == "mine"
+    say(terminal, "/export md /nowhere/at all.md")
+    terminal.wait("cannot be written: No such file or directory")
+    leave(terminal)
+
+
+def test_a_fork_goes_on_from_before_a_message_and_leaves_the_run_as_it_is(
+    chat: Open, tmp_path: Path
+) -> None:
+    terminal = chat({"say": "One."}, {"say": "Two."}, {"say": "Other."}, lines=60)
+    say(terminal, "first message")
+    terminal.wait("One.")
+    say(terminal, "second message")
+    terminal.wait("Two.")
+    terminal.wait(prompted(3))
+    say(terminal, "/fork 2")
+    terminal.wait("this run stays as it is")
+    terminal.wait(lambda text: begun(2, text))
+    terminal.wait("2 messages so far; the last answer was:")
+    say(terminal, "another message")
+    terminal.wait(prompted(5))
+    leave(terminal)
+    source, made = (path.read_text() for path in runs(tmp_path))
+    assert "second message" in source
+    assert "another message" not in source
+    assert "first message" in made
+    assert "second message" not in made
+    assert "another message" in made

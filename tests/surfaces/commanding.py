@@ -84,6 +84,9 @@ class Exports:
     there: Sequence[str] = ()
     written: list[tuple[str, str]] = field(default_factory=list)
 
+    def form_of(self, file: str) -> str:
+        return "html" if file.endswith(".html") else ""
+
     def target(self, form: str, file: str) -> str:
         return file or f"run.{form}"
 

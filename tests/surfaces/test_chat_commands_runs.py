@@ -128,12 +128,14 @@ def test_a_run_is_exported_in_the_usual_format_or_another() -> None:
     exports = Exports()
     seen = command(
         desk(), "/export", "/export html", "/export html my report.html", "/export pdf",
+        "/export our report.html",
         around=Around(export=exports),
     )  # fmt: skip
     assert exports.written == [
         ("markdown", "run.markdown"),
         ("html", "run.html"),
         ("html", "my report.html"),
+        ("html", "our report.html"),
     ]
     assert "wrote my report.html" in seen.screen
     assert "there is no format 'pdf'; there is markdown, html" in seen.screen

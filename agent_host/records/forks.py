@@ -1,0 +1,104 @@
+"""A new run that begins with what another one holds.
+
+Theory of operation: the records up to a place are copied under the new run's id, and its first one
+names the run it came of (`RunStarted.parent`). Every copied record keeps its time, so the new
+transcript tells what happened and when, and folds into the same conversation: what was said, read,
+allowed and paid up to there, and nothing of what came after. Artifacts are the same files under a
+second name where the disk allows it, so that deleting one run takes nothing from the other. The
+source is only read, and may be in use.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agent_host.core.conversation import Conversation, apply
+from agent_host.core.errors import RecordError, UsageError
+from agent_host.core.events import Record, RunStarted, ToolFinished
+from agent_host.core.text import clean_line
+from agent_host.core.types import Text, ToolResult
+from agent_host.records.ids import new_run_id
+from agent_host.records.reader import read, run_ids
+from agent_host.records.transcript import Transcript
+
+
+def fork(path: Path, messages: int | None = None) -> str:
+    """Make a run of the first `messages` messages of the conversation of a transcript (None: of
+    all of it) and return its id. The user must be awaited at that place, or the run be over: going
+    on with the fork opens it again, as it does with any run.
+
+    RecordError if the one cannot be read or the other not be made; UsageError for a run that waits
+    for anybody but the user there, or has fewer messages.
+    """
+    records = _until(read(path), messages)
+    folder, source = path.parent, path.name.removesuffix(".jsonl")
+    run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10), run_ids(folder))
+    with Transcript.create(folder, run_id) as made:
+        _share(path.with_name(f"{source}.artifacts"), made.artifacts)
+        for record in records:
+            made.append(_renamed(record, source, run_id))
+        made.finish()
+    return run_id
+
+
+def _until(records: Sequence[Record], messages: int | None) -> Sequence[Record]:
+    """The records that make the conversation up to that message. After the last one that leaves
+    so many messages the conversation only grew, so they are those which it still has."""
+    state = Conversation()
+    end, awaits = -1, ""
+    for number, record in enumerate(records, start=1):
+        try:
+            state = apply(state, record.event)
+        except UsageError as error:
+            raise RecordError(f"record {number} makes no legal run: {error}") from None
+        if messages is None or len(state.messages) == messages:
+            end, awaits = number, state.awaiting
+    if end < 0:
+        raise UsageError(f"the conversation has {len(state.messages)} messages, not {messages}")
+    if awaits not in {"user", "nothing"}:
+        raise UsageError(f"the run waits ({awaits}) there; fork it where the user is awaited")
+    return records[:end]
+
+
+def _renamed(record: Record, source: str, run_id: str) -> Record:
+    event = record.event
+    if isinstance(event, RunStarted):
+        event = replace(event, run_id=run_id, parent=source)
+    elif isinstance(event, ToolFinished) and event.result.artifact:
+        event = replace(event, result=_result(event.result, source, run_id))
+    return replace(record, run_id=run_id, event=event)
+
+
+def _result(result: ToolResult, source: str, run_id: str) -> ToolResult:
+    """The artifact is named also in the text, from which the model knows it."""
+    was, now = f"{source}.artifacts/", f"{run_id}.artifacts/"
+    content = tuple(
+        replace(block, text=block.text.replace(was, now)) if isinstance(block, Text) else block
+        for block in result.content
+    )
+    artifact = (result.artifact or "").replace(was, now)
+    return replace(result, content=content, artifact=artifact)
+
+
+def _share(source: Path, target: Path) -> None:
+    """Give a folder of artifacts a second name, file by file. RecordError if that fails."""
+    if not source.is_dir() or source.is_symlink():
+        return
+    try:
+        target.mkdir(mode=0o700)
+        for entry in os.scandir(source):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            try:
+                os.link(entry.path, target / entry.name, follow_symlinks=False)
+            except OSError:  # a disk without hard links
+                shutil.copy2(entry.path, target / entry.name, follow_symlinks=False)
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise RecordError(
+            f"{clean_line(str(target), 500)}: the artifacts cannot be copied: {error.strerror}; "
+            "free space there, or check the folder"
+        ) from None
