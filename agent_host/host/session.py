@@ -193,14 +193,21 @@ async def open_session(
                     notices=[*filter(None, [transcript.recovered, telemetry.problem]), *notices],
                     _held=_Held(models, fallback, secrets, approvals, sources),
                 )
-                await asyncio.to_thread(transcript.finish)
-                for problem in (await telemetry.close(), await asyncio.to_thread(audit.finish)):
-                    if problem:
-                        fallback.tell(problem)
+                await _finished(transcript, telemetry, audit, tell=fallback.tell)
     finally:
         for adapter in models.made:
             await adapter.aclose()
         loader.close()
+
+
+async def _finished(
+    transcript: Transcript, telemetry: Telemetry, audit: Auditing, *, tell: Callable[[str], None]
+) -> None:
+    """Return once all that a run leaves is where it belongs. Raises RecordError."""
+    await asyncio.to_thread(transcript.finish)
+    for problem in (await telemetry.close(), await asyncio.to_thread(audit.finish)):
+        if problem:
+            tell(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,14 +386,7 @@ def _session(
         monotonic=time.monotonic,
         wall=time.time,
         new_id=_Counter(transcript.seq),
-        limits=Limits(
-            max_turns=config.limits.max_turns,
-            max_tool_calls=config.limits.max_tool_calls,
-            max_tokens=config.limits.max_tokens,
-            max_seconds=config.limits.max_seconds,
-            max_cost=config.limits.max_cost,
-            max_asks=max_asks_of(loaded.layers),
-        ),
+        limits=_limits(loaded),
         retry=opened.retry,
         sampling=_sampling(config),
         compaction=Compaction(
@@ -416,6 +416,19 @@ def _session(
         )
     )
     return session, []
+
+
+def _limits(loaded: Loaded) -> Limits:
+    """What the run may use."""
+    said = loaded.config.limits
+    return Limits(
+        max_turns=said.max_turns,
+        max_tool_calls=said.max_tool_calls,
+        max_tokens=said.max_tokens,
+        max_seconds=said.max_seconds,
+        max_cost=said.max_cost,
+        max_asks=max_asks_of(loaded.layers),
+    )
 
 
 def _sampling(config: Config) -> Sampling:
