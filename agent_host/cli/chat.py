@@ -166,18 +166,24 @@ async def _chat(
             turns=turns,
         )
         interrupt.chat = chat
-        try:
-            async with shown(messages, chat):
-                try:
-                    result = await chat.run()
-                finally:
-                    sink.close()
-        finally:
-            sink.close()
+        result = await _talked(chat, messages, sink)
         if chat.onward is not None:
             onward += arguments_of(options, chat.onward, host, approving.mode)
         screen.write(f"agent-host: to go on: agent-host chat {clean(host.resume_options())}\n")
         return result
+
+
+async def _talked(chat: Chat, messages: Any, sink: Any) -> int:
+    """Run a chat at its input and return its exit status; nothing stays at the foot of the screen,
+    before the input is taken away and after."""
+    try:
+        async with shown(messages, chat):
+            try:
+                return await chat.run()
+            finally:
+                sink.close()
+    finally:
+        sink.close()
 
 
 def _people(
