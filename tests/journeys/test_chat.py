@@ -246,7 +246,7 @@ def test_a_narrow_or_dumb_terminal_is_served_without_colours(chat: Open) -> None
 
 OURS = re.compile(
     rb"\x1b\[[0-9;]*m|\x1b\[\?(?:1|7|12|25|2004|2026)[hl]|\x1b\[[0-9]*[ABCDGJK]|\x1b\[\?1l"
-    rb"|\x1b[78]|\x1b\[2[23];2t|\x1b\]2;(?:agent-host: [\w -]+)?\x07"
+    rb"|\x1b[78]|\x1b\[6n|\x1b\[2[23];2t|\x1b\]2;(?:agent-host: [\w -]+)?\x07"
 )
 BELL = b"\x07"
 C1 = tuple(chr(code).encode() for code in range(0x80, 0xA0))

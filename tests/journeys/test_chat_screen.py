@@ -74,7 +74,7 @@ def test_a_question_makes_room_and_the_draft_comes_back(chat: Open) -> None:
     terminal.keys("Refund it.\rand then")
     terminal.wait("approve?")
     assert not foot(terminal)[-1].startswith("script")
-    terminal.keys("y")
+    terminal.keys("y\r")
     terminal.wait("Refunded.")
     terminal.wait(lambda text: re.search("^> and then$", text, re.MULTILINE) is not None)
     assert "✓ #1 shop · refund" in terminal.text
@@ -194,7 +194,7 @@ def test_the_title_tells_whose_turn_it_is_and_is_given_back(chat: Open, tmp_path
     terminal = chat(REFUND, {"say": "Refunded."})
     say(terminal, "Refund it.")
     terminal.wait("approve?")
-    terminal.keys("y")
+    terminal.keys("y\r")
     terminal.wait("Refunded.")
     terminal.keys("\x04")
     assert terminal.exit_status() == 0
