@@ -1,0 +1,48 @@
+"""The table of faults as a page: `python -m tests.faults.table` writes docs/faults.md."""
+
+import tomllib
+from pathlib import Path
+
+LEDGER = Path(__file__).with_name("faults.toml")
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
+HEAD = """# Faults
+
+What can fail around the program, and what you then see. Each row is injected into the real
+program, as a process, by the tests that [the ledger](../tests/faults/faults.toml) names; the
+table is made of it (`python -m tests.faults.table`).
+
+**What is promised.** What you were shown of a run is in its transcript, and survives the program.
+Before a tool is called, that it will be is on the disk. A call whose outcome nobody knows is
+never repeated by itself. Whatever stops a run is one line that names the file, the reason and
+what to do next; the exit status is not 0; `--resume` goes on from there. At its end a run is on
+the disk as a whole.
+
+**What is not.** A file that somebody removes after the program has ended is gone. Records between
+two calls of tools are with the operating system until the next call or the end: a power cut may
+take them, a crash of the program does not. Bits that flip are found where they break a record; a
+transcript has no checksums, so a letter of a text may change unseen. The [audit log](audit.md) is
+a chain in which every byte counts.
+
+**A transcript of a gigabyte.** `python bench/large.py` makes one, as a run of many weeks leaves
+it, and measures; the numbers are in [bench/RESULTS.md](../bench/RESULTS.md). Taking it up takes
+as long as reading it and about its own size of memory, because the model can look up every
+message of it.
+
+| # | fault | injected | what you see |
+|---|---|---|---|
+"""
+
+
+def page():
+    rows = tomllib.loads(LEDGER.read_text(encoding="utf-8"))["fault"]
+    return HEAD + "".join(f"| {' | '.join(cells(row))} |\n" for row in rows)
+
+
+def cells(row):
+    good = " ".join(filter(None, (row.get("good", ""), row.get("limit", ""))))
+    yield from (str(row["number"]), row["what"], row.get("injected", ""), good)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
