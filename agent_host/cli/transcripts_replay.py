@@ -3,20 +3,27 @@
 Theory of operation: a run is named as everywhere else, or by its file. Each is replayed by itself,
 and one line says what came of it; where one leaves its record, the step follows, with what was
 recorded and what came. A transcript that cannot be read fails, and the others are replayed all the
-same. The exit status is that of a test: 0 all as recorded, 1 something was not.
+same. The exit status is that of a test: 0 all as recorded, 1 something was not; 6 if a model that
+was to be asked did not answer.
 """
 
 import argparse
+import asyncio
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from agent_host.cli.transcripts_replayed import Unread, documents, passed, report, total
+from agent_host.cli.transcripts_replayed import Unread, document, passed, report, total
 from agent_host.cli.transcripts_text import write
+from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.file import locate_transcripts
+from agent_host.config.load import load
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus, RecordError, UsageError
 from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject
 from agent_host.host.replaying import Replayed, replay
 from agent_host.records.codec import encode_value
 from agent_host.records.reader import UnknownRunError, find
@@ -32,12 +39,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="a run's id, a beginning of it, `last`, or the path of a transcript",
     )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="ask this model again; tools return what is recorded, and nothing is executed",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="with --model: other words than recorded count as well, not only other calls",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_trust_option(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run the action and return its exit status."""
+    if options.exact and options.model is None:
+        raise UsageError("--exact goes with --model; a plain replay is always exact")
     paths = transcript_paths(options.runs, options.config)
+    if options.model is not None:
+        return _ask_again(paths, options)
     results: list[Replayed | Unread] = []
     for path in paths:
         result = _replayed(path)
@@ -45,9 +67,9 @@ def execute(options: argparse.Namespace) -> int:
         if not options.json:
             write(report(result))
     if options.json:
-        write([encode_value(documents(results)).decode()])
+        _print([document(one) for one in results], passes=all(map(passed, results)))
     elif len(results) > 1:
-        write([total(results)])
+        write([total(sum(map(passed, results)), len(results))])
     return ExitStatus.DONE if all(map(passed, results)) else ExitStatus.FAILED
 
 
@@ -73,3 +95,39 @@ def _replayed(path: Path) -> Replayed | Unread:
         return replay(path)
     except RecordError as error:
         return Unread(path=path, reason=str(error))
+
+
+def _ask_again(paths: Sequence[Path], options: argparse.Namespace) -> int:
+    """Ask a model what is recorded."""
+    loaded = load(options.config, os.environ, {})
+    ensure_trusted(loaded, flag=options.trust)
+    asking: Any = import_module("agent_host.host.reasking")
+    shown: Any = import_module("agent_host.cli.transcripts_reasked")
+    documents: list[JsonObject] = []
+    statuses: list[ExitStatus] = []
+    for path in paths:
+        try:
+            result = asyncio.run(
+                asking.reask(path, loaded, os.environ, options.model, exact=options.exact)
+            )
+        except (RecordError, UsageError) as error:
+            unread = Unread(path=path, reason=str(error))
+            statuses.append(ExitStatus.FAILED)
+            documents.append(document(unread))
+            lines = report(unread)
+        else:
+            statuses.append(shown.reasked_status(result))
+            documents.append(shown.reasked_document(result))
+            lines = shown.reasked_report(result)
+        if not options.json:
+            write(lines)
+    same = statuses.count(ExitStatus.DONE)
+    if options.json:
+        _print(documents, passes=same == len(statuses))
+    elif len(statuses) > 1:
+        write([total(same, len(statuses))])
+    return max(statuses, key=lambda status: status.value)
+
+
+def _print(runs: Sequence[JsonObject], *, passes: bool) -> None:
+    write([encode_value({"passed": passes, "runs": list(runs)}).decode()])

@@ -1,6 +1,6 @@
 """What `agent-host transcripts replay` prints of a replay, for people and for programs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,17 +50,13 @@ def divergence_lines(divergence: Divergence, path: Path) -> Iterator[str]:
         yield f"    {line}"
 
 
-def total(results: Sequence[Replayed | Unread]) -> str:
+def total(same: int, runs: int) -> str:
     """Return the line under several runs."""
-    return f"{sum(map(passed, results)):,} of {count(len(results), 'run')} as recorded"
+    return f"{same:,} of {count(runs, 'run')} as recorded"
 
 
-def documents(results: Sequence[Replayed | Unread]) -> JsonObject:
-    """Return the document of `--json`."""
-    return {"passed": all(map(passed, results)), "runs": [_document(one) for one in results]}
-
-
-def _document(result: Replayed | Unread) -> JsonObject:
+def document(result: Replayed | Unread) -> JsonObject:
+    """Return what `--json` says of one run."""
     if isinstance(result, Unread):
         return {"path": str(result.path), "outcome": "unreadable", "error": result.reason}
     found = result.divergence

@@ -1,7 +1,8 @@
 """The `replay` model: gives the answers of a recorded transcript again.
 
 Theory of operation: the transcript's lines are folded into steps, each a recorded answer with the
-messages that had led to it. A request finds its step by the number of its messages; what users
+messages that had led to it. A request finds its step by the number of its messages (where the
+run was taken back there are several, and the last one that fits counts); what users
 and tools have said since the answer before must be what was recorded, block for block (the name
 of an artifact apart), else the replay stops and says where it left the record. Answers that a
 model gave are replayed, attempts that failed are not. Only the facts that make messages are read
@@ -58,6 +59,10 @@ class Step:
     model_served: str
 
 
+Steps = dict[int, list[Step]]
+"""By the number of messages before the answer: one, or more where the run was taken back."""
+
+
 def create(settings: AdapterSettings) -> "ReplayModel":
     """Return the adapter of the transcript at `settings.path`. Raises ConfigError."""
     if settings.path is None:
@@ -73,7 +78,7 @@ class ReplayModel:
 
     simulated = True
 
-    def __init__(self, settings: AdapterSettings, steps: dict[int, Step], path: Path) -> None:
+    def __init__(self, settings: AdapterSettings, steps: Steps, path: Path) -> None:
         self.origin = Origin(
             provider=settings.provider, model=settings.model or path.stem, adapter="replay"
         )
@@ -84,11 +89,13 @@ class ReplayModel:
         self, request: ModelRequest
     ) -> AsyncIterator[Delta | ModelResponse | ModelFailure]:
         """Yield the recorded answer to these messages, or where they leave the record."""
-        step = self._steps.get(len(request.messages))
-        if step is None:
+        steps = self._steps.get(len(request.messages))
+        if steps is None:
             yield self._lost(request.messages)
             return
-        problem = _difference(step, request.messages)
+        # What was said again after going back: the answer that stands is the last one.
+        found = [(one, _difference(one, request.messages)) for one in reversed(steps)]
+        step, problem = next((pair for pair in found if pair[1] is None), found[0])
         if problem is not None:
             text = f"{self._file}: step {step.number} differs from the record: {problem}"
             yield ModelFailure(kind="script", message=text)
@@ -111,7 +118,7 @@ class ReplayModel:
         """Nothing is held open."""
 
     def _lost(self, messages: tuple[Message, ...]) -> ModelFailure:
-        past = [step for length, step in self._steps.items() if length < len(messages)]
+        past = [length for length in self._steps if length < len(messages)]
         if len(past) == len(self._steps):
             what = f"the record has {len(past)} answers and another one is asked for"
         else:
@@ -166,7 +173,7 @@ def _plain(value: Any) -> Any:
             for key, item in sorted(value.items())
             if item is not None
             and item != ""
-            and key not in ("artifact", "for_user", "opaque", "origin")
+            and key not in ("artifact", "for_user", "labels", "opaque", "origin")
         }
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
@@ -178,13 +185,13 @@ class _Reader:
         self._path = path
         self._shown = clean_line(str(path))
         self._line = 0
-        self._steps: dict[int, Step] = {}
+        self._steps: Steps = {}
         self._length = 0
         self._said: list[dict[str, Any]] = []
         self._calls: list[str] = []
         self._results: dict[str, Any] = {}
 
-    def steps(self) -> dict[int, Step]:
+    def steps(self) -> Steps:
         try:
             with self._path.open("rb") as file:
                 for line in iter(lambda: file.readline(LINE_LIMIT), b""):
@@ -226,6 +233,9 @@ class _Reader:
                 self._say(event["message"])
             case "model_responded":
                 self._answer(event)
+            case "conversation_rewound":
+                self._length = event["messages"]
+                self._said, self._calls, self._results = [], [], {}
             case "tool_finished":
                 result = event["result"]
                 self._results[result["call_id"]] = result
@@ -253,7 +263,7 @@ class _Reader:
         if event["stop_reason"] not in get_args(StopReason):
             raise ValueError(event["stop_reason"])
         step = Step(
-            number=len(self._steps) + 1,
+            number=sum(map(len, self._steps.values())) + 1,
             said=tuple(self._said),
             content=content,
             stop_reason=event["stop_reason"],
@@ -261,7 +271,7 @@ class _Reader:
             response_id=event.get("response_id", ""),
             model_served=event.get("model_served", ""),
         )
-        self._steps.setdefault(self._length, step)
+        self._steps.setdefault(self._length, []).append(step)
         self._said = [] if content else self._said
         self._length += bool(content)
         self._calls = [block.id for block in content if isinstance(block, ToolCall)]

@@ -110,3 +110,79 @@ def test_a_run_that_is_not_there_is_a_wrong_command_line(here, folder):
     done = here("transcripts", "replay", "./transcripts")
     assert done.returncode == 2
     assert "./transcripts/*.jsonl" in done.stderr
+
+
+def asked_again(here, run, *options):
+    done = here("transcripts", "replay", run, "--model", *options, "--json")
+    (one,) = json.loads(done.stdout)["runs"]
+    return done.returncode, one
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_the_model_of_each_transcript_makes_the_same_calls_again(here, project, path):
+    shutil.copy(ROOT / "servers.toml", project)
+    shutil.copy(ROOT / "servers.lock", project)
+    status, one = asked_again(here, str(path), f"replay:{path}", "--exact", "--trust")
+    assert (status, one["outcome"], one["failure"]) == (0, "same", "")
+    assert (one["turns"], one["calls"]) == (one["recorded_turns"], one["recorded_calls"])
+    assert one["answer"] == one["recorded_answer"]
+
+
+SCRIPT = """
+[[turn]]
+call = { name = "orders__get_order", arguments = { order_id = "1" } }
+
+[[turn]]
+say = "Shipped."
+"""
+
+
+@pytest.fixture
+def script(folder, project):
+    def write(text):
+        (project / "model.toml").write_text(text)
+        return "script:model.toml"
+
+    return write
+
+
+def test_a_model_that_calls_otherwise_leaves_the_record_at_that_turn_and_runs_nothing(
+    here, folder, script
+):
+    status, one = asked_again(here, FIRST, script(SCRIPT))
+    assert (status, one["outcome"], one["unrecorded_calls"]) == (1, "diverged", 1)
+    found = one["divergence"]
+    assert (found["turn"], found["reason"]) == (1, "other calls than recorded")
+    assert found["came"] == {
+        "calls": [{"tool": "orders__get_order", "arguments": {"order_id": "1"}}]
+    }
+    assert one["answer"] == "Shipped."
+    assert one["turns"] == 2
+
+
+def test_a_model_with_other_words_passes_unless_words_count(here, folder, script):
+    model = script(SCRIPT.replace('order_id = "1"', 'order_id = "12345"'))
+    status, one = asked_again(here, FIRST, model)
+    assert (status, one["outcome"]) == (0, "same")
+    status, one = asked_again(here, FIRST, model, "--exact")
+    assert (status, one["divergence"]["turn"]) == (1, 2)
+    assert one["divergence"]["reason"] == "other words than recorded"
+
+
+def test_people_see_both_answers(here, folder, script):
+    model = script(SCRIPT.replace('order_id = "1"', 'order_id = "12345"'))
+    done = here("transcripts", "replay", FIRST, "--model", model)
+    assert done.returncode == 0
+    head, *rest = done.stdout.splitlines()
+    assert "makes the same calls: 2 turns, 1 call (recorded: 2, 1)" in head
+    assert rest[-1] == "  answered  Shipped."
+
+
+def test_asking_again_writes_nothing(here, folder, script):
+    before = sorted(folder.iterdir())
+    asked_again(here, FIRST, script(SCRIPT))
+    assert sorted(folder.iterdir()) == before
+
+
+def test_exact_without_a_model_is_a_wrong_command_line(here, folder):
+    assert here("transcripts", "replay", FIRST, "--exact").returncode == 2

@@ -9,6 +9,7 @@ import pytest
 from agent_host.core.conversation import fold
 from agent_host.core.errors import ConfigError
 from agent_host.core.events import (
+    ConversationRewound,
     ModelFailed,
     ModelRequested,
     ModelResponded,
@@ -186,6 +187,27 @@ def test_a_message_too_many_or_past_the_end_is_told(record):
     whole = fold(RUN).messages
     _, failure = ask(model, [*whole, user("more")])
     assert "the record has 3 answers and another one is asked for" in failure.message
+
+
+def test_a_run_that_went_back_answers_what_was_said_again_and_what_was_said_first(record):
+    again = (
+        *RUN,
+        ConversationRewound(messages=0, by="ana"),
+        UserSaid(message=user("Where is order 12351?")),
+        requested("5"),
+        responded("5", Text(text="With GLS.")),
+        ConversationRewound(messages=0, by="ana"),
+        UserSaid(message=user("Where is order 12351?")),
+        requested("6"),
+        responded("6", Text(text="Still with GLS.")),
+    )
+    model = record(again)
+    for messages, event in requests_of(again):
+        _, answer = ask(model, messages)
+        if event.request_id == "5":
+            assert answer.message.content == (Text(text="Still with GLS."),)
+        else:
+            assert answer.message.content == event.message.content
 
 
 def test_half_a_line_at_the_end_is_what_a_killed_run_leaves(record):
