@@ -1,0 +1,103 @@
+"""The searchable text of a record: what people, models, servers and tools said.
+
+Theory of operation: plain JSON in, so that nothing of a record need be built for it. A text is
+bounded (a search in artifacts is the model's tool, not this); control characters become spaces. The
+index takes a run of letters as one word, and Chinese, Japanese and Thai write without spaces: there
+each character is made a word of its own, by a mark that is taken out again before people see it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from agent_host.core.types import JsonObject
+
+MOST = 8000
+"""Characters of one record that are searched: its beginning."""
+
+MARK = "\u200b"
+"""Stands between the characters of a script without spaces (ZERO WIDTH SPACE)."""
+
+HIT, END = "\x02", "\x03"
+"""Stand around a hit in a snippet; no text that is searched holds them."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f\u200b]+")
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff])"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def said(event: JsonObject) -> tuple[str, str]:
+    """Return who says it (`user`, `model`, `call`, `result`, `answer`, `failure`, or nobody) and
+    the text of an event; what is no event of a known shape says nothing."""
+    name = event.get("type")
+    kind = _KINDS.get(name, "") if isinstance(name, str) else ""
+    if not kind:
+        return "", ""
+    try:
+        text = " ".join(part for part in _parts(name, event) if isinstance(part, str) and part)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return "", ""
+    return kind, searchable(text[:MOST])
+
+
+def searchable(text: str) -> str:
+    """Return a text as it is indexed, and as what is looked for has to be."""
+    text = _CONTROL.sub(" ", text)
+    if text.isascii():
+        return text.strip()
+    return _UNSPACED.sub(rf"{MARK}\1{MARK}", _SURROGATE.sub("\ufffd", text)).strip()
+
+
+_KINDS = {
+    "user_said": "user",
+    "model_responded": "model",
+    "tool_finished": "result",
+    "tool_started": "call",
+    "input_requested": "question",
+    "input_given": "answer",
+    "approval_given": "answer",
+    "model_failed": "failure",
+    "run_ended": "failure",
+}
+
+
+def _parts(name: Any, event: JsonObject) -> Iterator[Any]:
+    match name:
+        case "user_said" | "model_responded":
+            for block in event["message"]["content"]:
+                yield from _block(block)
+        case "tool_finished":
+            for block in (*event["result"]["content"], *event["result"].get("for_user", ())):
+                yield from _block(block)
+        case "tool_started":
+            yield f"{event['server']}/{event['tool']}"
+            yield _json(event["arguments"])
+        case "input_given":
+            yield _json(event.get("content"))
+        case "approval_given":
+            yield event.get("feedback")
+            yield _json(event.get("arguments"))
+        case "run_ended":
+            yield event.get("detail")
+        case _:
+            yield event.get("message")
+
+
+def _block(block: JsonObject) -> Iterator[Any]:
+    match block["type"]:
+        case "text":
+            yield block["text"][:MOST]
+        case "tool_call":
+            yield block["name"]
+            yield block["raw"][:MOST] if block.get("raw") else _json(block["arguments"])
+        case "resource":
+            yield block["uri"]
+            yield (block.get("text") or "")[:MOST]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:MOST] if value else ""
