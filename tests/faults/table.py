@@ -8,9 +8,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 HEAD = """# Faults
 
-What can fail around the program, and what you then see. Each row is injected into the real
-program, as a process, by the tests that [the ledger](../tests/faults/faults.toml) names; the
-table is made of it (`python -m tests.faults.table`).
+What can fail around the program, and what you then see. The tests that inject it, most of them into
+the real program as a process, are named in [the ledger](../tests/faults/faults.toml); this table is
+made of it (`python -m tests.faults.table`).
 
 **What is promised.** What you were shown of a run is in its transcript, and survives the program.
 Before a tool is called, that it will be is on the disk. A call whose outcome nobody knows is
