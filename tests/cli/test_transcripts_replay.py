@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,56 @@ def test_asking_again_writes_nothing(here, folder, script):
 
 def test_exact_without_a_model_is_a_wrong_command_line(here, folder):
     assert here("transcripts", "replay", FIRST, "--exact").returncode == 2
+
+
+CONFIG = f"""
+model = "offline"
+[servers.orders]
+command = {json.dumps(sys.executable)}
+args = ["-m", "agent_host", "demo-server", "--today", "%s"]
+trust_annotations = true
+[policy]
+default = "%s"
+"""
+DAY = "2026-11-22"
+
+
+def live(here, folder, run, day, default, *options):
+    (folder.parent / "servers.toml").write_text(CONFIG % (day, default))
+    before = {path.name for path in folder.iterdir()}
+    more = ("--live-tools", "--trust", "--json", *options)
+    done = here("transcripts", "replay", run, *more)
+    assert done.stdout, done.stderr
+    (one,) = json.loads(done.stdout)["runs"]
+    new = {path.name for path in folder.iterdir() if path.suffix == ".jsonl"} - before
+    assert new == {f"{one['kept_as']}.jsonl"}
+    return done.returncode, one
+
+
+def test_live_tools_that_return_the_same_pass_and_the_run_is_kept(here, folder):
+    status, one = live(here, folder, FIRST, DAY, "ask")
+    assert (status, one["outcome"], one["same"], one["results"]) == (0, "same", 1, 1)
+
+
+def test_a_live_tool_that_returns_something_else_is_the_step_that_is_shown(here, folder):
+    status, one = live(here, folder, FIRST, "2026-11-25", "ask")
+    assert (status, one["outcome"], one["same"]) == (1, "diverged", 0)
+    found = one["divergence"]
+    assert (found["turn"], found["call"]) == (1, "call_1")
+    assert found["reason"] == "the tool returned something else"
+
+
+def test_policy_judges_live_tools_whatever_the_record_says(here, folder):
+    with_refund = next(p for p in TRANSCRIPTS if '"name":"orders__refund_order"' in p.read_text())
+    run = with_refund.stem
+    status, one = live(here, folder, run, DAY, "ask", "--approve", "none")
+    assert (status, one["outcome"]) == (1, "diverged")
+    assert one["divergence"]["tool"] == "orders__refund_order"
+    assert one["divergence"]["came"]["error"] == "denied"
+    status, one = live(here, folder, run, DAY, "ask", "--approve", "all")
+    assert (status, one["outcome"]) == (0, "same")
+
+
+def test_a_model_and_live_tools_together_are_a_wrong_command_line(here, folder):
+    done = here("transcripts", "replay", FIRST, "--live-tools", "--model", "offline")
+    assert done.returncode == 2

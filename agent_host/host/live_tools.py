@@ -1,0 +1,165 @@
+"""A recorded run with real tools: the model's answers come from the record, calls are executed.
+
+Theory of operation: a session like any other is opened with the `replay` model, so policy judges
+each call, whoever sits there is asked, and what happens is kept in a transcript of its own: it has
+effects. The user's words are said again. A result that is not the recorded one is where the tools
+leave the record; no recorded answer follows from that, so the run ends there. Names of artifacts
+and labels are not compared.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from agent_host.config.load import Loaded
+from agent_host.core.conversation import Conversation
+from agent_host.core.events import Ephemeral, Event, ModelResponded, Record, ToolFinished, UserSaid
+from agent_host.core.loop import outcome
+from agent_host.core.types import Json, JsonObject, ToolResult
+from agent_host.host.replaying import read_run
+from agent_host.host.session import SessionOptions, open_session
+from agent_host.ports import Approver, Respondent
+from agent_host.replays.difference import Divergence, Step
+from agent_host.replays.path import Said, calls, exchanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What came of it. `kept_as`: the id of the run that was made; `same`: how many results were as
+    recorded, of `whole`; `unwell`: servers that did not work; `waits`: a call waits for an
+    approval, and the run parked."""
+
+    path: Path
+    run_id: str
+    kept_as: str
+    same: int
+    whole: int
+    unwell: tuple[str, ...]
+    waits: bool
+    divergence: Divergence | None
+
+
+async def with_live_tools(
+    path: Path,
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    *,
+    approver: Approver,
+    respondent: Respondent | None = None,
+    only: Collection[str] | None = None,
+) -> Live:
+    """Run a recorded run's calls again. `loaded` must have been trusted before; `only`: the servers
+    to use. Raises RecordError, ConfigError or UsageError."""
+    run = read_run(path)
+    said, watcher = exchanges(run.events), _Watcher()
+    wanted = SessionOptions(model=f"replay:{path}", only=only, interactive=respondent is not None)
+    async with open_session(
+        loaded, environ, wanted, sinks=[watcher], approver=approver, respondent=respondent
+    ) as host:
+        session = host.session
+        for one in said:
+            session.tell(UserSaid(message=one.message))
+            if not _goes_on(await session.run()):
+                break
+        state = session.conversation
+        reason = outcome(state)
+        if reason is not None:
+            session.end(reason)
+        unwell = [h.name for h in host.pool.health() if h.state in {"failed", "needs_login"}]
+        kept_as = host.run_id
+    came = watcher.events
+    same, found = _compared(run.events, said, came, exchanges(came))
+    if found is None and state.failure is not None:
+        found = _stopped(state, exchanges(came))
+    return Live(
+        path=path,
+        run_id=run.run_id,
+        kept_as=kept_as,
+        same=same,
+        whole=sum(len(calls(message)) for one in said for message in one.answers),
+        unwell=tuple(unwell),
+        waits=reason is None,
+        divergence=found,
+    )
+
+
+class _Watcher:
+    """A sink that keeps what happens."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def emit(self, item: Record | Ephemeral) -> None:
+        if isinstance(item, Record):
+            self.events.append(item.event)
+
+
+def _goes_on(state: Conversation) -> bool:
+    stopped = state.failure is not None or state.limit is not None or state.interrupted
+    return state.awaiting == "user" and not stopped
+
+
+def _compared(
+    events: Sequence[Event], said: Sequence[Said], came: Sequence[Event], now: Sequence[Said]
+) -> tuple[int, Divergence | None]:
+    """How many results are the same, and the first that is not."""
+    same, turn = 0, 0
+    first: Divergence | None = None
+    for old, new in zip(said, now, strict=False):
+        pairs = zip(old.answers, old.places, new.places, strict=False)
+        for answer, place, other in pairs:
+            turn += 1
+            was, is_now = _results(events, place), _results(came, other)
+            for call in calls(answer):
+                if call.id not in was:
+                    continue
+                at, before = was[call.id]
+                _, after = is_now.get(call.id, (0, None))
+                if after is not None and _shape(before) == _shape(after):
+                    same += 1
+                    continue
+                step = Step(turn=turn, call=call.id, tool=call.name)
+                first = first or _other(at, step, before, after)
+    return same, first
+
+
+def _other(place: int, step: Step, before: ToolResult, after: ToolResult | None) -> Divergence:
+    reason = "the tool returned something else" if after else "the call has no result"
+    if after is not None and after.error is not None and before.error is None:
+        reason = f"the call failed ({after.error})"
+    return Divergence(
+        record=place,
+        step=step,
+        recorded=_shape(before),
+        came=None if after is None else _shape(after),
+        reason=reason,
+    )
+
+
+def _stopped(state: Conversation, now: Sequence[Said]) -> Divergence:
+    assert state.failure is not None  # asked before
+    turn = sum(len(one.answers) for one in now) + 1
+    return Divergence(
+        record=None, step=Step(turn=turn), recorded=None, came=None, reason=state.failure.message
+    )
+
+
+def _results(events: Sequence[Event], place: int) -> dict[str, tuple[int, ToolResult]]:
+    """The results of an answer's calls, by the calls' ids, with their places."""
+    found: dict[str, tuple[int, ToolResult]] = {}
+    for number in range(place + 1, len(events)):
+        event = events[number]
+        if isinstance(event, ModelResponded):
+            break
+        if isinstance(event, ToolFinished):
+            found[event.result.call_id] = number, event.result
+    return found
+
+
+def _shape(result: ToolResult) -> JsonObject:
+    content: list[Json] = [_plain(asdict(block)) for block in result.content]
+    return {"error": result.error, "content": content}
+
+
+def _plain(block: JsonObject) -> Json:
+    return {name: value for name, value in block.items() if name != "opaque"}
