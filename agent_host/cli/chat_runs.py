@@ -54,5 +54,7 @@ class ChatRuns:
 
 
 def _info(one: Summary) -> RunInfo:
-    about = f"{one.turns} answers, {one.calls} calls, {one.outcome}"
+    answers = f"{one.turns} answer{'' if one.turns == 1 else 's'}"
+    calls = f"{one.calls} call{'' if one.calls == 1 else 's'}"
+    about = f"{answers}, {calls}, {one.outcome}"
     return RunInfo(run_id=one.run_id, when=one.started_at, title=one.words, about=about)

@@ -59,7 +59,7 @@ class Commands:
         called = invocation(line)
         if called is not None:
             return await self._prompts.invoke(called)
-        self._page.say(unknown(name))
+        self._page.item(unknown(name))
         return None
 
 

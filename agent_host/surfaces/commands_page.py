@@ -48,6 +48,14 @@ class Page:
             first = self._screen.paint(bold, "bold") + first.removeprefix(bold)
         self.say("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
 
+    def indented(self, line: str) -> None:
+        """Write a clean line of ours that stands in columns: broken between words, with what
+        follows further in than its beginning."""
+        text = line.lstrip()
+        margin = " " * min(len(line) - len(text), self.width // 4)
+        lines = wrap_words(text, self.width - len(margin) - 3) or [""]
+        self.say("\n".join([f"{margin}{lines[0]}", *(f"{margin}  {one}" for one in lines[1:])]))
+
     def items(self, texts: Iterable[str]) -> None:
         """Write several."""
         for text in texts:

@@ -85,7 +85,8 @@ class RunCommands:
         said = said_at(conversation)
         number = int(rest[:9]) if rest.isdecimal() else 0
         if (rest and not number) or number > len(said):
-            self._page.item("as in /fork or /fork 2; your messages are:")
+            there = "your messages are:" if said else "there are no messages yet"
+            self._page.item(f"as in /fork or /fork 2; {there}")
             for count, place in enumerate(said, 1):
                 text = first_line(_text(conversation.messages[place]), 60)
                 self._page.item(f"{count}  {text or '(no text)'}")

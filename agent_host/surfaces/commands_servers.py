@@ -255,9 +255,11 @@ class ServersCommands:
     async def login(self, rest: str) -> None:
         """/login"""
         log_in = self._around.login
-        if rest not in [health.name for health in self._host.pool.health()]:
+        if not rest:
             known = ", ".join(self._names()) or "none"
             self._page.item(f"as in /login SERVER; there is {known}")
+        elif rest not in [health.name for health in self._host.pool.health()]:
+            self._no_server(rest)
         elif log_in is None:
             self._page.item(f"run this in another terminal: agent-host servers login {rest}")
         else:

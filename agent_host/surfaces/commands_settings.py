@@ -11,7 +11,6 @@ from agent_host.core.errors import AgentHostError
 from agent_host.core.text import clean_line
 from agent_host.surfaces.commands_page import Ground
 from agent_host.surfaces.commands_table import BY_NAME, GROUPS, KEYS, TABLE, Command
-from agent_host.surfaces.question import wrap
 
 MODES: dict[str, str] = {
     "ask": "you are asked about each call that policy wants a human for",
@@ -79,7 +78,8 @@ class SettingsCommands:
                 if mode != approving.mode:
                     self._page.item(f"  {text}", bold=f"/approve-mode {mode}")
         elif wanted not in MODES:
-            near = difflib.get_close_matches(wanted, MODES, n=1, cutoff=0.5)
+            others = [mode for mode in MODES if mode != _CONFIRM]
+            near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             known = ", ".join(MODES)
             self._page.item(f"there is no mode {clean_line(wanted, 20)!r}{hint} ({known})")
@@ -113,7 +113,7 @@ class SettingsCommands:
             self._page.item("there are no rules to show here")
             return
         for line in self._around.rules():
-            self._page.say("\n".join(wrap(line, self._page.width - 1)))
+            self._page.indented(line)
 
     async def config(self, rest: str) -> None:
         """/config"""

@@ -152,7 +152,8 @@ def test_a_server_that_needs_a_login_says_how() -> None:
     assert "w 1.0  connected  5 tools  MCP 2025-11-25  up after 0.50 s  restarted 2" in screen
     assert "agent-host servers login crm" in take("/login crm", pool)[1]
     assert "logged in to crm" in take("/login crm", pool, login=["yes"])[1]
-    assert "as in /login SERVER; there is crm, w" in take("/login x", pool)[1]
+    assert "as in /login SERVER; there is crm, w" in take("/login", pool)[1]
+    assert "there is no server 'x'; there is crm, w" in take("/login x", pool)[1]
 
 
 def test_tools_are_listed_by_server_with_the_state_that_is_not_the_usual_one() -> None:

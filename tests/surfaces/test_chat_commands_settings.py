@@ -202,3 +202,24 @@ def test_nothing_hostile_gets_onto_the_screen() -> None:
         )
         lines = [f"/{c} {text}" for c in ("help", "approve-mode", "config")]
         assert not set(FORBIDDEN) & set(command(desk(), "/config", *lines, around=around).screen)
+
+
+def test_a_slip_of_the_finger_is_never_led_to_the_loosest_mode() -> None:
+    mode, *_ = approving()
+    screen = command(desk(), "/approve-mode al", "/approve-mode nun", around=Around(approving=mode))
+    assert "did you mean all" not in screen.screen
+    assert "did you mean none?" in screen.screen
+    assert mode.mode == "ask"
+
+
+@pytest.mark.parametrize("columns", [24, 40, 80])
+def test_the_rules_in_force_are_broken_between_words(columns: int) -> None:
+    lines = [
+        "  ask   flow  tools with the label egress",
+        "        private data and strangers' data",
+    ]
+    with sized(columns, 24) as (out, screen):
+        command(desk(), "/policy", around=Around(rules=lambda: lines), out=out)
+    shown = screen.getvalue().replace("\r", "").splitlines()
+    assert max(map(len, shown)) < columns
+    assert " ".join(" ".join(shown).split()) == " ".join(" ".join(lines).split())
