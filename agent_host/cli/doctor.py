@@ -1,424 +1,222 @@
 """`agent-host doctor`: is this installation and this config in order, and if not, what to do.
 
-Theory of operation: a check is one function from the facts to its findings, and a row of CHECKS.
-It starts no server and sends nothing to any model; `servers test` and a run do that. A check that
-cannot do its work because the config cannot be read says nothing: the check of the config has
-said it. Exit status 1 if any finding is a problem.
+Theory of operation: a check is a row of CHECKS (`doctor_findings`). All run side by side, each with
+a bound of its own; one that does not come back in time is a finding itself, and so is one that
+fails. Servers that are trusted are connected to and the model's endpoint is asked for its list of
+models; `--offline` leaves both. Exit status 1 if any finding is a problem. What is printed holds no
+secret: it is meant to be pasted.
 """
 
 import argparse
-import importlib.metadata
-import importlib.util
 import json
 import os
-import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 
-from agent_host import __version__
-from agent_host.cli.audit_check import audit_findings
-from agent_host.cli.commands import resolve_command
-from agent_host.cli.facts import ModelFacts, facts_of, known_prices
-from agent_host.cli.sandboxed import machine_sandboxes
-from agent_host.config import paths
-from agent_host.config.choose import ModelChoice, available, choose_model
-from agent_host.config.layers import default_of
-from agent_host.config.load import OVERRIDES, Loaded, load
-from agent_host.config.local import local_hint
-from agent_host.config.near import nearest
-from agent_host.config.organisation import without_effect
-from agent_host.config.problems import dotted
-from agent_host.config.secrets import is_reference, resolve
-from agent_host.config.show import files
-from agent_host.config.trust import TrustStore, is_demo, items_of, needs_trust
-from agent_host.core.errors import ConfigError, ExitStatus
-from agent_host.core.text import clean, clean_line
-
-Level = Literal["ok", "note", "problem"]
-
-PACKAGES = (
-    "mcp",
-    "openai",
-    "anthropic",
-    "pydantic",
-    "rich",
-    "prompt-toolkit",
-    "jsonschema-rs",
-    "tenacity",
-    "platformdirs",
-    "genai-prices",
+from agent_host.cli import (
+    doctor_config,
+    doctor_installation,
+    doctor_model,
+    doctor_network,
+    doctor_records,
+    doctor_servers,
+    doctor_terminal,
 )
-EXTRAS = {
-    "aws": ("boto3", "the package boto3", "AWS"),
-    "google": ("google.auth", "the package google-auth", "Google"),
-}
-"""What a cloud's signature needs: the module, its package, whose credentials."""
+from agent_host.cli.doctor_findings import Check, Facts, Finding
+from agent_host.cli.progress import Say, progress
+from agent_host.config.load import Loaded, load
+from agent_host.config.trust import TrustStore, needs_trust
+from agent_host.core.errors import AgentHostError, ConfigError, ExitStatus
+from agent_host.core.text import clean_line
+from agent_host.records.redact import Redactor, without_any
 
+_LIVE = "agent_host.cli.doctor_live"
+"""Loads what talks to servers, so only where some are to be connected to."""
+_OWN_SECONDS = 15.0
+_PLACE = re.compile(r"[^\s:]+:\d+(?=: )")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a check found. `fix`: what to do about it."""
-
-    level: Level
-    text: str
-    fix: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What checks look at. `loaded` is None when the config cannot be used: `error` says why."""
-
-    loaded: Loaded | None
-    error: str
+Said = tuple[str, Finding]
+"""The name of a check, and what it found."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--offline", action="store_true", help="start no server, and ask no model's endpoint"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run every check, print its findings, return the exit status."""
+    facts = _facts(options)
+    with progress("checking") as say:
+        found = _run(_checks(facts), facts, say)
+    bad = any(finding.level == "problem" for _, finding in found)
+    redactor = Redactor({})
+    if options.json:
+        document = [_document(name, finding) for name, finding in found]
+        text = json.dumps({"ok": not bad, "findings": redactor.value(document)}, indent=2)
+        sys.stdout.write(without_any(text) + "\n")
+    else:
+        sys.stdout.write(without_any(redactor.text("\n".join(_lines(found)))) + "\n")
+    return ExitStatus.FAILED if bad else ExitStatus.DONE
+
+
+def _facts(options: argparse.Namespace) -> Facts:
     loaded, error = None, ""
     try:
         loaded = load(options.config, os.environ)
     except ConfigError as problem:
         error = str(problem)
-    facts = Facts(loaded=loaded, error=error)
-    found = [(name, finding) for name, check in CHECKS for finding in check(facts)]
-    bad = any(finding.level == "problem" for _, finding in found)
-    if options.json:
-        document = [{"check": name, **asdict(finding)} for name, finding in found]
-        sys.stdout.write(json.dumps({"ok": not bad, "findings": document}, indent=2) + "\n")
+    untrusted = _untrusted(loaded) if loaded is not None else ()
+    return Facts(loaded=loaded, error=error, offline=options.offline, untrusted=untrusted)
+
+
+def _untrusted(loaded: Loaded) -> tuple[str, ...]:
+    try:
+        return tuple(item.key for item in needs_trust(loaded, TrustStore.users()))
+    except ConfigError:
+        return ("servers.toml",)
+
+
+def _checks(facts: Facts) -> list[Check]:
+    """The rows, with what the slowest server may take."""
+    servers = facts.loaded.config.servers.values() if facts.loaded is not None else ()
+    slowest = max((server.connect_timeout for server in servers), default=0.0)
+    live = Check("connections", _connections, slowest + _OWN_SECONDS)
+    place = next(i for i, check in enumerate(CHECKS) if check.name == "sandbox")
+    return [*CHECKS[:place], live, *CHECKS[place:]]
+
+
+def _connections(facts: Facts) -> Iterator[Finding]:
+    if facts.loaded is None:
+        return
+    if not any(server.enabled for server in facts.loaded.config.servers.values()):
+        return
+    if facts.offline:
+        yield Finding(id="not-asked", level="ok", text="no server was started (--offline)")
+    elif facts.untrusted:
+        keys = clean_line(", ".join(facts.untrusted), 300)
+        text = f"no server was started: not trusted yet: {keys}"
+        yield Finding(id="not-asked", level="note", text=text, fix="agent-host trust")
     else:
-        sys.stdout.write("\n".join(_lines(found)) + "\n")
-    return ExitStatus.FAILED if bad else ExitStatus.DONE
+        yield from import_module(_LIVE).live(facts)
 
 
-def _lines(found: list[tuple[str, Finding]]) -> Iterator[str]:
-    width = max(len(name) for name, _ in CHECKS)
+class _Running(threading.Thread):
+    """One check, which nobody waits for longer than it may take."""
+
+    def __init__(self, check: Check, facts: Facts, done: threading.Condition) -> None:
+        super().__init__(daemon=True, name=f"check {check.name}")
+        self.check = check
+        self.findings: list[Finding] | None = None
+        self._facts = facts
+        self._done = done
+
+    def run(self) -> None:
+        found: list[Finding] = []
+        try:
+            found.extend(self.check.run(self._facts))
+        except AgentHostError as error:
+            found.append(Finding(id="failed", level="problem", text=str(error)))
+        except Exception as error:  # noqa: BLE001 - one check that fails is no end of the others
+            text = f"the check itself failed: {type(error).__name__}: {error}"
+            fix = "that is a fault of agent-host; report it with this output"
+            found.append(Finding(id="failed", level="problem", text=text, fix=fix))
+        with self._done:
+            self.findings = found
+            self._done.notify_all()
+
+
+def _run(checks: Sequence[Check], facts: Facts, say: Say) -> list[Said]:
+    done = threading.Condition()
+    running = [_Running(check, facts, done) for check in checks]
+    began = time.monotonic()
+    for one in running:
+        one.start()
+    with done:
+        while waiting := [
+            one
+            for one in running
+            if one.findings is None and time.monotonic() - began < one.check.seconds
+        ]:
+            names = ", ".join(one.check.name for one in waiting)
+            say(f"checking {names}")
+            done.wait(0.2)
+    return [(one.check.name, finding) for one in running for finding in _of(one)]
+
+
+def _of(one: _Running) -> list[Finding]:
+    if one.findings is not None:
+        return one.findings
+    text = f"did not come back within {one.check.seconds:g} s"
+    fix = "something it looks at hangs: a disk, a network, the keyring or a server"
+    return [Finding(id="no-answer", level="problem", text=text, fix=fix)]
+
+
+def _document(name: str, finding: Finding) -> dict[str, str]:
+    text = clean_line(finding.text, 600)
+    place = _PLACE.match(text)
+    return {
+        "id": f"{name.replace(' ', '-')}.{finding.id}",
+        "check": name,
+        "level": finding.level,
+        "text": text,
+        "where": clean_line(finding.where, 300) or (place.group(0) if place else ""),
+        "fix": clean_line(finding.fix, 600),
+    }
+
+
+def _lines(found: Sequence[Said]) -> Iterator[str]:
+    width = max(len(name) for name, _ in found)
     for name, finding in found:
         level = finding.level if finding.level != "problem" else "PROBLEM"
         yield f"{level:<7}  {name:<{width}}  {clean_line(finding.text, 600)}"
         if finding.fix:
             yield f"{'':<7}  {'':<{width}}  -> {clean_line(finding.fix, 600)}"
+    problems = sum(finding.level == "problem" for _, finding in found)
+    notes = sum(finding.level == "note" for _, finding in found)
+    yield ""
+    yield f"{_many(problems, 'problem')}, {_many(notes, 'note')}"
 
 
-def _python(_: Facts) -> Iterator[Finding]:
-    version = platform.python_version()
-    text = f"agent-host {__version__}, Python {version} at {sys.executable}"
-    yield Finding(level="ok", text=text)
+def _many(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
 
 
-def _packages(_: Facts) -> Iterator[Finding]:
-    found, missing = [], []
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(package)
-    if found:
-        yield Finding(level="ok", text=", ".join(found))
-    if missing:
-        fix = "install agent-host again (pip install --upgrade --force-reinstall agent-host)"
-        yield Finding(level="problem", text=f"missing: {', '.join(missing)}", fix=fix)
-
-
-def _system(_: Facts) -> Iterator[Finding]:
-    text = f"{platform.system()} {platform.release()} {platform.machine()}"
-    if sys.platform != "linux":
-        yield Finding(
-            level="note",
-            text=f"{text}: a server's process that leaves its process group may outlive the host "
-            "(only Linux lets a keeper find it)",
-        )
-    else:
-        yield Finding(level="ok", text=f"{text}: parent-death signal and process groups")
-
-
-def _config(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        yield Finding(level="problem", text=facts.error)
-        return
-    loaded = facts.loaded
-    servers = loaded.config.servers
-    counts = f"{len(servers)} servers, {len(loaded.config.policy.rules)} rules"
-    yield Finding(level="ok", text=f"{loaded.name}: {counts}")
-    for index, rule in enumerate(loaded.config.policy.rules):
-        plain = not any(c in rule.server for c in "*?[")
-        if plain and rule.server not in servers:
-            yield Finding(
-                level="problem",
-                text=f"{loaded.where('policy', 'rules', index)}: the rule {rule.id} names the "
-                f'server "{rule.server}", which is not there, so it never matches',
-                fix=f"correct its server{nearest(rule.server, [*servers])}",
-            )
-    default, place = default_of(loaded.layers)
-    if default == "allow":
-        yield Finding(
-            level="note",
-            text=f'{place}: policy.default is "allow": what no rule names runs without a question',
-        )
-
-
-def _policy(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    loaded = facts.loaded
-    for layer, (name, whose) in zip(loaded.layers, files(loaded), strict=True):
-        said = layer.policy
-        counts = f"{len(said.rules)} rules, {len(said.totals)} totals, {len(said.roles)} roles"
-        yield Finding(level="ok", text=f"{name}{f' ({whose})' if whose else ''}: {counts}")
-    for key, why in without_effect(loaded.organisation, loaded.declared):
-        place = loaded.layers[-1].where(*key)
-        yield Finding(level="note", text=f"{place}: {dotted(key)} has no effect: {why}")
-
-
-def _environment(_: Facts) -> Iterator[Finding]:
-    known = [paths.CONFIG_VARIABLE, *(override.variable for override in OVERRIDES)]
-    for name in sorted(os.environ):
-        if name.startswith("AGENT_HOST_") and name not in known:
-            yield Finding(
-                level="note",
-                text=f"the variable {clean_line(name, 80)} means nothing here",
-                fix=f"see docs/reference/config.md{nearest(name, known)}",
-            )
-
-
-def _servers(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    for name, server in facts.loaded.config.servers.items():
-        where = f"{facts.loaded.where('servers', name)}: {name}"
-        if not server.enabled:
-            yield Finding(level="note", text=f"{where} is disabled")
-        elif server.command is None:
-            test = f"`agent-host servers test {name}` asks it"
-            yield Finding(level="ok", text=f"{where} is at a URL; {test}")
-        else:
-            fix, text = resolve_command(facts.loaded, server)
-            yield Finding(level="problem" if fix else "ok", text=f"{where}: {text}", fix=fix)
-
-
-def _sandboxes(facts: Facts) -> Iterator[Finding]:
-    found = machine_sandboxes()
-    yield Finding(level="ok" if found.ok else "note", text=found.text, fix=found.fix)
-    if facts.loaded is None:
-        return
-    servers = facts.loaded.config.servers.items()
-    bare = [
-        name
-        for name, server in servers
-        if server.enabled
-        and server.command
-        and server.sandbox.mode == "off"
-        and not is_demo(server)
-    ]
-    if bare:
-        yield Finding(
-            level="note",
-            text=f"unsandboxed, with all of the user's rights: {', '.join(bare)}",
-            fix="`sandbox = true` in a server's table confines it",
-        )
-
-
-def _pins(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    for name, server in facts.loaded.config.servers.items():
-        if server.command not in ("npx", "uvx") or not server.enabled:
-            continue
-        package = next((arg for arg in server.args if not arg.startswith("-")), "")
-        version = re.split(r"(?<=.)@|==", package)[1:]
-        if package and version in ([], ["latest"]):
-            yield Finding(
-                level="note",
-                text=f"{facts.loaded.where('servers', name, 'args')}: {name} runs whatever "
-                f"version of {package} is the newest that day",
-                fix=f"name one, as in {package.partition('@latest')[0]}@1.2.3",
-            )
-
-
-def _secrets(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    loaded = facts.loaded
-    for name, server in loaded.config.servers.items():
-        values = {("env", k): v for k, v in server.env.items()}
-        values |= {("headers", k): v for k, v in server.headers.items()}
-        for path, text in values.items() if server.enabled else ():
-            try:
-                resolve(text, os.environ, loaded.folder, key=loaded.at("servers", name, *path))
-            except ConfigError as error:
-                yield Finding(level="problem", text=str(error))
-    for name, model in loaded.config.models.items():
-        if model.api_key is not None and "${" not in model.api_key and len(model.api_key) > 15:
-            yield Finding(
-                level="note",
-                text=f"{loaded.where('models', name, 'api_key')}: a key stands in the file itself",
-                fix='write api_key = "${env:NAME}" and set NAME',
-            )
-
-
-def _trust(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    try:
-        if not items_of(facts.loaded):
-            yield Finding(level="ok", text="none needed")
-            return
-        asked = needs_trust(facts.loaded, TrustStore.users())
-    except ConfigError as error:
-        yield Finding(level="problem", text=str(error))
-        return
-    if asked:
-        keys = ", ".join(item.key for item in asked)
-        fix = "read them with `agent-host trust`, which asks"
-        yield Finding(level="note", text=f"not trusted yet: {keys}", fix=fix)
-    else:
-        yield Finding(level="ok", text=f"{facts.loaded.name} is trusted as it is")
-
-
-def _model(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    loaded = facts.loaded
-    origin = loaded.origin("model")
-    try:
-        choice = choose_model(loaded.config, os.environ, loaded.profiles, origin=origin)
-        if choice.settings.api_key and is_reference(choice.settings.api_key):
-            key = f"the key of {choice.name}"
-            resolve(choice.settings.api_key, os.environ, loaded.folder, key=key)
-    except ConfigError as error:
-        yield Finding(level="problem", text=str(error))
-        return
-    text = f"{choice.name} ({choice.why})"
-    if choice.settings.path and not (loaded.folder / choice.settings.path).is_file():
-        fix = "check its path"
-        yield Finding(level="problem", text=f"{text}: no file {choice.settings.path}", fix=fix)
-    elif choice.provider == "offline":
-        fix = "set a provider's key, as OPENAI_API_KEY; `agent-host models list` shows all"
-        yield Finding(level="note", text=f"{text}: no AI, it matches words", fix=fix)
-    else:
-        yield Finding(level="ok", text=text)
-    yield from _cloud(choice)
-    if not choice.settings.path and choice.provider != "offline":
-        yield Finding(level="ok", text=_known(facts_of(loaded, choice.name, known_prices(loaded))))
-    others = [
-        p.provider
-        for p in available(os.environ, loaded.profiles)
-        if p.provider != choice.profile.provider
-    ]
-    if others:
-        yield Finding(level="ok", text=f"keys are there too for: {', '.join(others)}")
-
-
-def _cloud(choice: ModelChoice) -> Iterator[Finding]:
-    """What a cloud's own signature needs."""
-    extra = EXTRAS.get(choice.profile.auth)
-    if extra is not None and not _is_there(extra[0]):
-        yield Finding(
-            level="problem",
-            text=f"{choice.name} is asked with {extra[2]} credentials, which need {extra[1]}",
-            fix=f"pip install agent-host[{choice.profile.auth}]",
-        )
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its outer package
-        return False
-
-
-def _known(facts: ModelFacts) -> str:
-    """What is known of the model in use, in one line."""
-    parts = [f"{facts.adapter} at {facts.where}" if facts.where else facts.adapter]
-    if facts.key_found is not None:
-        parts.append(facts.key)
-    if facts.context_window is not None:
-        parts.append(f"{facts.context_window:,} tokens")
-    parts.append(f"{facts.price.shown} a million tokens" if facts.price else "price unknown")
-    return ", ".join(parts)
-
-
-def _local(_: Facts) -> Iterator[Finding]:
-    for server in local_hint():
-        served = ", ".join(server.models[:5]) or "no model loaded"
-        yield Finding(
-            level="note",
-            text=f"a model server answers at {server.base_url} ({served})",
-            fix=f"use it with --model {server.hint}",
-        )
-
-
-def _transcripts(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    folder = facts.loaded.transcripts
-    name = paths.shown(folder)
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        yield Finding(level="problem", text=f"{name}: {there} is no folder", fix="remove that file")
-    elif not os.access(there, os.W_OK | os.X_OK):
-        fix = "make it writable, or name another folder with `transcripts` in servers.toml"
-        yield Finding(level="problem", text=f"{name} cannot be written", fix=fix)
-    else:
-        free = _free(there)
-        level: Level = "note" if free < 100 else "ok"
-        yield Finding(level=level, text=f"{name}, {free} MB free")
-
-
-def _free(folder: Path) -> int:
-    facts = os.statvfs(folder)
-    return facts.f_bavail * facts.f_frsize // 1_000_000
-
-
-def _audit(facts: Facts) -> Iterator[Finding]:
-    if facts.loaded is None:
-        return
-    for level, text, fix in audit_findings(facts.loaded, os.environ):
-        yield Finding(level=level, text=text, fix=fix)
-
-
-def _terminal(_: Facts) -> Iterator[Finding]:
-    if not sys.stdout.isatty():
-        yield Finding(level="ok", text="output is no terminal: plain text")
-        return
-    size = os.get_terminal_size()
-    kind = clean(os.environ.get("TERM", "unknown"))
-    colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else "colour"
-    encoding = sys.stdout.encoding
-    text = f"{kind}, {size.columns} x {size.lines}, {encoding}, {colour}"
-    if encoding.lower().replace("-", "") != "utf8":
-        fix = "set LANG=C.UTF-8"
-        yield Finding(level="note", text=f"{text}: some characters cannot be shown", fix=fix)
-    else:
-        yield Finding(level="ok", text=text)
-
-
-CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Finding]]], ...] = (
-    ("python", _python),
-    ("packages", _packages),
-    ("system", _system),
-    ("config", _config),
-    ("policy", _policy),
-    ("environment", _environment),
-    ("servers", _servers),
-    ("sandbox", _sandboxes),
-    ("versions", _pins),
-    ("secrets", _secrets),
-    ("trust", _trust),
-    ("model", _model),
-    ("local model", _local),
-    ("transcripts", _transcripts),
-    ("audit", _audit),
-    ("terminal", _terminal),
+CHECKS: tuple[Check, ...] = (
+    Check("python", doctor_installation.python_findings),
+    Check("packages", doctor_installation.packages_findings),
+    Check("system", doctor_installation.system_findings),
+    Check("limits", doctor_installation.limits_findings),
+    Check("clock", doctor_records.clock_findings),
+    Check("environment", doctor_installation.environment_findings),
+    Check("network", doctor_network.network_findings),
+    Check("keyring", doctor_network.keyring_findings),
+    Check("files", doctor_config.files_findings),
+    Check("config", doctor_config.config_findings),
+    Check("policy", doctor_config.policy_findings),
+    Check("servers", doctor_servers.servers_findings),
+    Check("sandbox", doctor_servers.sandbox_findings),
+    Check("programs", doctor_servers.programs_findings, 20.0),
+    Check("versions", doctor_servers.pins_findings),
+    Check("pins", doctor_servers.lock_findings),
+    Check("secrets", doctor_config.secrets_findings),
+    Check("trust", doctor_config.trust_findings),
+    Check("model", doctor_model.model_findings),
+    Check("endpoint", doctor_network.reach_findings, 15.0),
+    Check("local model", doctor_model.local_findings),
+    Check("folders", doctor_records.folders_findings),
+    Check("transcripts", doctor_records.transcripts_findings, 30.0),
+    Check("state", doctor_records.state_findings),
+    Check("audit", doctor_records.audit_findings, 30.0),
+    Check("telemetry", doctor_installation.telemetry_findings),
+    Check("terminal", doctor_terminal.terminal_findings),
+    Check("terminal.toml", doctor_terminal.wishes_findings),
 )
-"""Every check, in the order in which it is shown."""
+"""Every check, in the order in which it is shown; the servers' connections come after `servers`."""

@@ -95,7 +95,7 @@ def test_a_server_of_no_fixed_version_is_noticed(command, package, pinned, here,
 
 def test_a_key_is_found_without_being_shown(here, project):
     (project / "servers.toml").write_text(DEMO)
-    done = here("doctor", OPENAI_API_KEY="sk-hunter2")
+    done = here("doctor", "--offline", OPENAI_API_KEY="sk-hunter2")
     assert "auto: OPENAI_API_KEY is set" in done.stdout
     assert "hunter2" not in done.stdout
 
