@@ -10,7 +10,8 @@ from agent_host.records.reader import read
 from tests.fakes.ptys import Terminal
 
 READY = "/help"
-LIMITED = ("/bin/sh", "-c", 'ulimit -f 8; exec "$0" "$@"', sys.executable, "-m", "agent_host")
+# -B: Python would keep what it compiled in files that are cut off at the limit.
+LIMITED = ("/bin/sh", "-c", 'ulimit -f 8; exec "$0" "$@"', sys.executable, "-B", "-m", "agent_host")
 CHAT = ("chat", "--trust", "--approve", "all")
 
 
