@@ -10,6 +10,7 @@ from agent_host.cli.actions import configure_actions, execute_action
 
 ACTIONS = {
     "list": ("agent_host.cli.transcripts_list", "list the runs, the newest first"),
+    "search": ("agent_host.cli.transcripts_search", "find runs by what was said in them"),
     "show": ("agent_host.cli.transcripts_show", "show what happened in a run"),
     "export": (
         "agent_host.cli.transcripts_export",

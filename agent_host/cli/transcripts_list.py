@@ -1,6 +1,8 @@
 """`agent-host transcripts list`: recorded runs, a line each.
 
-A transcript that is damaged is listed as broken, with the reason.
+Theory of operation: what a run is comes from the index, which is compared with the files first; so
+that a list of the newest is quick, only those are read if nothing else was asked for. A transcript
+that is damaged is listed as broken, with the reason.
 """
 
 import argparse
@@ -10,30 +12,39 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent_host.cli.transcripts_index import add_filters, filters, index_of
 from agent_host.cli.transcripts_text import count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean_line, clip
 from agent_host.records.codec import encode_value
-from agent_host.records.reader import Summary, run_ids, summaries
+from agent_host.records.index_search import Filters, newest, search
+from agent_host.records.reader import Summary
 from agent_host.records.show import moment
 
-_NEWEST = 20
-_ANY_WIDTH = 10_000
+NEWEST = 20
+ANY_WIDTH = 10_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the action."""
+    add_filters(parser)
+    add_count(parser)
+    parser.add_argument("--json", action="store_true", help="print an array of summaries")
+
+
+def add_count(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how many runs are printed."""
     parser.add_argument(
         "-n",
+        "--limit",
         dest="count",
         metavar="N",
         type=_positive,
-        default=_NEWEST,
-        help=f"at most N runs (default {_NEWEST})",
+        default=NEWEST,
+        help=f"at most N runs (default {NEWEST})",
     )
-    parser.add_argument("--json", action="store_true", help="print an array of summaries")
 
 
 def _positive(text: str) -> int:
@@ -49,24 +60,33 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _list(folder: Path, options: argparse.Namespace) -> int:
-    found = summaries(folder, options.count)
+    which = filters(options)
+    every = which == Filters()
+    with index_of(folder, newest=options.count if every else None) as index:
+        if every:
+            found, total = newest(index, options.count)
+        else:
+            places, total = search(index, None, which, options.count)
+            found = [one.run for one in places]
     if options.json:
         documents = ",\n ".join(encode_value(document(run)).decode() for run in found)
         write([f"[{documents}]"])
         return ExitStatus.DONE
     if not found:
-        write([f"No transcripts yet in {clean_line(str(folder), 500)}."])
+        none = "No transcripts yet in" if every else "No such run in"
+        write([f"{none} {clean_line(str(folder), 500)}."])
         return ExitStatus.DONE
     # A broken transcript's reason is never cut, and a pipe has no width.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _ANY_WIDTH
-    write(_table(found, max(width, 40)))
-    older = len(run_ids(folder)) - len(found)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else ANY_WIDTH
+    write(table(found, max(width, 40)))
+    older = total - len(found)
     if older > 0:
         write([f"… and {older} older (-n {len(found) + older} lists all)"])
     return ExitStatus.DONE
 
 
-def _table(found: list[Summary], width: int) -> Iterator[str]:
+def table(found: list[Summary], width: int) -> Iterator[str]:
+    """Yield a line for each run, clean, in so many columns."""
     ids = max(len(clean_line(run.run_id, 40)) for run in found)
     for run in found:
         run_id = clean_line(run.run_id, 40).ljust(ids)

@@ -25,6 +25,7 @@ from agent_host.core.types import JsonObject, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE
 from agent_host.records.decode import typed
 from agent_host.records.lines import Whole, scan
+from agent_host.records.tally import OUTCOMES
 
 LAST = "last"
 """What stands for the id of the newest run."""
@@ -48,19 +49,23 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One line of a list. `started_at` as in Record; `outcome` is the reason of the run's end, or
-    what it waits for; `broken` says why the transcript cannot be read; all else is then empty, or
-    what the records before the damage say."""
+    """One line of a list. `started_at`, `last_at` (of its last record): as in Record; `outcome` is
+    the reason of the run's end, or what it waits for; `broken` says why the transcript cannot be
+    read; all else is then empty, or what the records before the damage say."""
 
     run_id: str
     path: Path
     started_at: str = ""
+    last_at: str = ""
+    user: str = ""
+    parent: str = ""
     model: str = ""
     simulated: bool = False
     words: str = ""
     turns: int = 0
     calls: int = 0
     usage: Usage = Usage()
+    cost: float = 0.0
     outcome: str = ""
     broken: str = ""
 
@@ -88,7 +93,7 @@ def salvage(path: Path) -> Reading:
     def take(data: JsonObject, number: int) -> None:
         records.append(typed(data, name, number))
 
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             torn = _torn(name, scan(file, name, take))
         except RecordError as error:
@@ -120,13 +125,14 @@ def _fold(path: Path, records: tuple[Record, ...]) -> Conversation:
 def raw_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a transcript as they are, whatever they are, without line ends; what is
     no UTF-8 is shown as an escape. RecordError if the file cannot be read."""
-    with _opened(path) as file:
+    with opened(path) as file:
         while line := file.readline(MAX_LINE):
             yield line.decode("utf-8", "backslashreplace").removesuffix("\n")
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a transcript for reading. RecordError if it is none, or cannot be read."""
     name = clean_line(str(path), 500)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -226,32 +232,26 @@ def _summarize(path: Path, reading: Reading) -> Summary:
         run_id=path.name.removesuffix(".jsonl"),
         path=path,
         started_at=records[0].at,
+        last_at=records[-1].at,
+        user=started.principal.id,
+        parent=started.parent or "",
         model=f"{started.provider}:{started.model}",
         simulated=started.simulated,
         words=_first_words(records),
         turns=len(answers),
         calls=sum(isinstance(block, ToolCall) for a in answers for block in a.message.content),
         usage=state.usage,
+        cost=state.cost,
         outcome=outcome(state),
         broken=reading.damaged,
     )
-
-
-_OUTCOMES = {
-    "start": "nothing happened",
-    "user": "waiting for the user",
-    "model": "cut off (the model was to answer)",
-    "tools": "cut off (calls were open)",
-    "approval": "waiting for approval",
-    "input": "waiting for input",
-}
 
 
 def outcome(state: Conversation) -> str:
     """Return how a run ended, or what it waits for, in a few words."""
     if state.ended is not None:
         return state.ended.reason
-    return _OUTCOMES.get(state.awaiting, state.awaiting)
+    return OUTCOMES.get(state.awaiting, state.awaiting)
 
 
 def _first_words(records: tuple[Record, ...]) -> str:

@@ -139,7 +139,6 @@ class Tally:
     def add_model(self, event: JsonObject) -> None:
         """Note the model that an event names."""
         _add(self.models, f"{_text(event['provider'])}:{_text(event['model'])}")
-        self.simulated = bool(event.get("simulated", False))
 
     def close_turn(self) -> None:
         """All calls of the answer have results: the turn is over."""
@@ -192,6 +191,7 @@ def _run_started(t: Tally, event: JsonObject) -> None:
     t.user = clean_line(_text(event["principal"]["id"]), 200)
     t.model = f"{_text(event['provider'])}:{_text(event['model'])}"
     t.parent = clean_line(_text(event.get("parent") or ""), 100)
+    t.simulated = bool(event.get("simulated", False))
     _add(t.users, t.user)
     t.add_model(event)
 

@@ -35,7 +35,13 @@ def command(folder, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "agent_host", "transcripts", *arguments],
         cwd=folder.parent,
-        env={**kept, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
+        env={
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "utf-8",
+            "AGENT_HOST_STATE": str(folder.parent / "state"),
+            **environment,
+        },
         capture_output=True,
         encoding="utf-8",
         check=False,
