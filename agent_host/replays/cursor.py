@@ -10,6 +10,7 @@ outside (words of a user, facts about servers); `outside` is told that it is due
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 from agent_host.core.errors import RecordError
@@ -28,6 +29,7 @@ from agent_host.core.events import (
     ToolPaused,
 )
 from agent_host.replays.difference import Divergence
+from agent_host.replays.oversized import restored
 from agent_host.replays.recording import Recording, without
 from agent_host.replays.timeless import TimelessLoop
 
@@ -80,6 +82,8 @@ class Cursor:
         self.events: list[Event] = []
         self.divergence: Divergence | None = None
         self.unrecorded: set[str] = set()
+        self.mark = ""
+        """What padding stands for in the result that is taken next; see `oversized`."""
         self.outside: Callable[[], None] = lambda: None
         self.begin: Callable[[], bool] = lambda: False
         self.hurry: Callable[[], bool] = lambda: True
@@ -101,6 +105,9 @@ class Cursor:
         """Compare what the engine recorded with the record, and go on. Raises DivergedError."""
         if self.divergence is not None:
             raise DivergedError("the replay has left the record")
+        if self.mark and isinstance(event, ToolFinished):
+            event = replace(event, result=restored(event.result, self.mark))
+            self.mark = ""
         if not self._same(event):
             raise DivergedError("the replay left the record")
         self.events.append(event)

@@ -128,7 +128,8 @@ class RecordedTools:
         if isinstance(event, ToolPaused):
             return CallPaused(requests=event.requests, state=event.state)
         assert isinstance(event, ToolFinished)  # what the key stands for
-        return whole(event.result)
+        result, self._cursor.mark = whole(event.result)
+        return result
 
 
 def _invalid(event: ToolFinished) -> bool:

@@ -1,5 +1,9 @@
 """A run of the engine, and the same again from its record."""
 
+from dataclasses import replace
+
+import pytest
+
 from agent_host.core.events import ModelChanged, RunEnded, ToolFinished, ToolStarted
 from agent_host.core.types import ModelFailure, Text, ToolResult
 from agent_host.ports import Deferred
@@ -97,6 +101,34 @@ def test_a_result_that_was_too_long_is_cut_in_the_same_way():
     run = play(MemoryJournal(), plan=[["read"], []], world=World(results={"read": long}))
     assert any(isinstance(e, ToolFinished) and e.result.artifact for e in run)
     assert_same(run)
+
+
+@pytest.mark.parametrize("secret", ["x" * 40, "x" * 8])
+@pytest.mark.parametrize("lines", [3, 19_000])
+def test_a_long_result_whose_secret_was_replaced_is_cut_in_the_same_way(secret, lines):
+    text = "line of text\n" * 20_000
+    place = lines * len("line of text\n")
+    long = ToolResult(
+        call_id="c0.0", content=(Text(text=text[:place] + secret + text[place:]), Text(text="end"))
+    )
+    run = play(MemoryJournal(), plan=[["read"], []], world=World(results={"read": long}))
+    mark = "[secret:github-token:3f0da9]"
+    recorded = [
+        replace(
+            event,
+            result=replace(
+                event.result,
+                content=tuple(
+                    replace(b, text=b.text.replace(secret, mark)) for b in event.result.content
+                ),
+            ),
+        )
+        if isinstance(event, ToolFinished)
+        else event
+        for event in run
+    ]
+    assert recorded != run
+    assert_same(recorded)
 
 
 def test_an_event_that_the_engine_would_not_record_is_where_the_replay_leaves():
