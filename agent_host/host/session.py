@@ -46,8 +46,8 @@ from agent_host.host.telemetry import Telemetry
 from agent_host.models.registry import module_of
 from agent_host.policy.rules import RulePolicy
 from agent_host.ports import Approver, EventSink, Respondent
+from agent_host.records.fold import Fold
 from agent_host.records.ids import new_run_id
-from agent_host.records.reader import conversation as resumable
 from agent_host.records.reader import find
 from agent_host.records.streamed import redacted
 from agent_host.records.transcript import Transcript
@@ -160,7 +160,8 @@ async def open_session(
         secrets.look(loaded)
         policy, sources = _judging(loaded, environ, options)
         pool = _begun(loaded, options, begin, asks=respondent is not None)
-        principal, file, audit = await _opened(loaded, options.resume, secrets, pool)
+        principal, found, audit = await _opened(loaded, options.resume, secrets, pool)
+        file, conversation = found
         with file as transcript, Approvals(approver, loaded, secrets, transcript.path) as approvals:
             async with audit, pool:
                 _, model = await models.make(options.model)
@@ -177,7 +178,7 @@ async def open_session(
                 watching = (*sinks, *filter(None, [telemetry.sink]))
                 watching = (*redacted(watching, secrets.redactor), approvals, gate)
                 opened = _Opened(rooms, principal, _retry(models.choice), watching, audit)
-                session, notices = _session(loaded, transcript, opened, options)
+                session, notices = _session(loaded, transcript, opened, options, conversation)
                 begin.relay.connect(session.observe)
                 own.follow(lambda: session.conversation)
                 pool.answer_with(session.answer)
@@ -333,14 +334,14 @@ def _begun(loaded: Loaded, options: SessionOptions, begin: _Beginning, *, asks: 
 
 async def _opened(
     loaded: Loaded, resume: str | None, secrets: Secrets, pool: Pool
-) -> tuple[Principal, Transcript, Auditing]:
+) -> tuple[Principal, tuple[Transcript, Conversation], Auditing]:
     """Establish the user, then make or open the files; if one of these cannot be, end the servers
     that are starting already."""
     transcript: Transcript | None = None
     try:
         principal = await identify(loaded, secrets)
-        transcript = _transcript(loaded, resume, secrets)
-        return principal, transcript, Auditing(loaded, secrets)
+        transcript, conversation = _transcript(loaded, resume, secrets)
+        return principal, (transcript, conversation), Auditing(loaded, secrets)
     except BaseException:
         pool.discard()
         if transcript is not None:
@@ -348,16 +349,21 @@ async def _opened(
         raise
 
 
-def _transcript(loaded: Loaded, resume: str | None, secrets: Secrets) -> Transcript:
+def _transcript(
+    loaded: Loaded, resume: str | None, secrets: Secrets
+) -> tuple[Transcript, Conversation]:
+    """The file of the run, and the conversation that it holds."""
     if resume is not None:
         path = find(loaded.transcripts, resume)
-        return Transcript.open(path.parent, path.name.removesuffix(".jsonl"), secrets.redactor)
+        run_id, fold = path.name.removesuffix(".jsonl"), Fold(path)
+        file = Transcript.open(path.parent, run_id, secrets.redactor, take=fold.take)
+        return file, fold.state
     try:
         others = [path.name.removesuffix(".jsonl") for path in loaded.transcripts.iterdir()]
     except OSError:  # there are none yet, or `create` says what is wrong
         others = []
     run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10), others)
-    return Transcript.create(loaded.transcripts, run_id, secrets.redactor)
+    return Transcript.create(loaded.transcripts, run_id, secrets.redactor), Conversation()
 
 
 def _session(
@@ -365,10 +371,10 @@ def _session(
     transcript: Transcript,
     opened: "_Opened",
     options: SessionOptions,
+    conversation: Conversation,
 ) -> tuple[Session, list[str]]:
     """Return the session, and what its user should know of how it begins."""
     resumed = options.resume is not None
-    conversation = resumable(transcript.path) if resumed else Conversation()
     config = loaded.config
     principal = opened.principal
     feed = Feed(

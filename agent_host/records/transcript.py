@@ -30,6 +30,7 @@ from typing import Protocol, Self
 from agent_host.core.errors import RecordError
 from agent_host.core.events import Record
 from agent_host.core.text import clean_line
+from agent_host.core.types import JsonObject
 from agent_host.records.codec import MAX_LINE, encode
 from agent_host.records.lines import Whole, scan
 from agent_host.state.disk import DISK, Disk
@@ -102,9 +103,15 @@ class Transcript:
 
     @classmethod
     def open(
-        cls, folder: Path, run_id: str, redact: "Redact | None" = None, disk: Disk = DISK
+        cls,
+        folder: Path,
+        run_id: str,
+        redact: "Redact | None" = None,
+        disk: Disk = DISK,
+        take: Callable[[JsonObject, int], None] = lambda _data, _number: None,
     ) -> "Transcript":
-        """Take over the file of an earlier process, to append to it; read it with `reader.read`.
+        """Take over the file of an earlier process, to append to it. `take` gets each of its
+        records, as envelope and line number, see `fold.Fold`; what it raises goes on.
 
         A torn last line is moved to `<run_id>.corrupt`. RecordError if there is no such file,
         another process holds it, it is damaged before its end, or has a newer schema.
@@ -121,7 +128,7 @@ class Transcript:
             raise _cannot("the transcript cannot be opened for writing", path, error) from None
         _hold(fd, path)
         try:
-            whole = _check(path, fd, run_id)
+            whole = _check(path, fd, run_id, take)
             transcript = cls(path, fd, whole, redact, disk)
             if whole.torn:
                 transcript.recovered = transcript._set_aside(whole)
@@ -399,11 +406,11 @@ def _path(folder: Path, run_id: str) -> Path:
     return folder / f"{run_id}.jsonl"
 
 
-def _check(path: Path, fd: int, run_id: str) -> Whole:
+def _check(path: Path, fd: int, run_id: str, take: Callable[[JsonObject, int], None]) -> Whole:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise RecordError(f"{_shown(path)}: not a regular file; move it away")
     with os.fdopen(fd, "rb", closefd=False) as file:
-        whole = scan(file, str(path), lambda _data, _number: None)
+        whole = scan(file, str(path), take)
     if whole.run_id != run_id:
         raise RecordError(
             f"{_shown(path)}: holds the run {clean_line(whole.run_id, 60)}; rename it back to "
