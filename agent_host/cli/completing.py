@@ -44,7 +44,7 @@ def complete(parser_of: Callable[[str | None], argparse.ArgumentParser]) -> None
             if completer is not None:
                 action.completer = completer  # type: ignore[attr-defined]  # where argcomplete looks
     argcomplete.autocomplete(
-        parser, default_completer=SuppressCompleter(), always_complete_options="long"
+        parser, default_completer=SuppressCompleter(), always_complete_options=False
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO, TypeVar, cast
 
+from agent_host.cli.progress import progress
 from agent_host.config.load import Loaded
 from agent_host.config.near import nearest
 from agent_host.core.errors import AgentHostError, UsageError
@@ -74,19 +75,26 @@ async def live_pool(
         acting=acting,
         lock=lock,
     ) as pool:
-        try:
-            async with asyncio.timeout(budget + _OWN_SECONDS):
-                await pool.ready()
-                while any(health.state == "starting" for health in pool.health()):
-                    changed.clear()
-                    try:
-                        async with asyncio.timeout(_LOOK_SECONDS):
-                            await changed.wait()
-                    except TimeoutError:
-                        continue
-        except TimeoutError:
-            pass  # what is still starting is shown as that
+        with progress(_under_way(only)) as say:
+            try:
+                async with asyncio.timeout(budget + _OWN_SECONDS):
+                    await pool.ready()
+                    while waiting := [h.name for h in pool.health() if h.state == "starting"]:
+                        say(_under_way(waiting, len(only)))
+                        changed.clear()
+                        try:
+                            async with asyncio.timeout(_LOOK_SECONDS):
+                                await changed.wait()
+                        except TimeoutError:
+                            continue
+            except TimeoutError:
+                pass  # what is still starting is shown as that
         yield pool
+
+
+def _under_way(waiting: Collection[str], all_: int = 0) -> str:
+    done = f" ({all_ - len(waiting)} of {all_} done)" if all_ > 1 else ""
+    return f"connecting{done} to {', '.join(clean_line(name, 40) for name in waiting)}"
 
 
 def with_servers(

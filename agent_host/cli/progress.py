@@ -4,7 +4,7 @@ Theory of operation: one line that is written only after a moment, at most four 
 erased when the work is over, so that nothing stays of it. Whatever else is written meanwhile
 erases it first. Where stderr is no terminal there is nothing at all. Where a line cannot be
 rewritten, or should not be (TERM=dumb, `spinner = false` in terminal.toml, for screen readers), a
-plain line is written when what is going on changes, and no more than one in five seconds. Work
+plain line is written when what is going on changes, and no more than one in two seconds. Work
 inside of work says nothing of its own.
 """
 
@@ -24,7 +24,7 @@ from agent_host.core.text import clean_line, clip
 _SOON = 0.4
 """Seconds that go by without a word."""
 _TICK = 0.25
-_BETWEEN = 5.0
+_BETWEEN = 2.0
 """Seconds between two plain lines."""
 _ERASE = "\r\x1b[2K"
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from agent_host.cli.progress import progress
 from agent_host.config.paths import APP
 from agent_host.core.errors import AgentHostError, UnavailableError, UsageError
 from agent_host.core.text import clean_line
@@ -110,17 +111,15 @@ class Published:
         module = import_module("agent_host.registry.sync")
         end = None if wholly else time.monotonic() + PATIENCE
         lock = self.place.with_suffix(".lock")
-        tell = sys.stderr.isatty()
+        with progress("asking the registry") as say:
 
-        def proceed(known: int) -> bool:
-            if tell:
-                sys.stderr.write(f"\r{known} servers")
-                sys.stderr.flush()
-            return end is None or time.monotonic() < end
+            def proceed(known: int) -> bool:
+                say(f"asking the registry: {known:,} servers")
+                return end is None or time.monotonic() < end
 
-        done: Synced = module.sync(self.index, self.client(), lock, now=time.time, proceed=proceed)
-        if tell:
-            sys.stderr.write("\r\x1b[K")
+            done: Synced = module.sync(
+                self.index, self.client(), lock, now=time.time, proceed=proceed
+            )
         return done
 
     def _look_up(self, words: str) -> None:

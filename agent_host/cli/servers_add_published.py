@@ -17,6 +17,7 @@ from typing import Any
 
 from agent_host.cli.adding import Addition, Target, agreed, free
 from agent_host.cli.keeping import Kept, Where, chosen, place, typed
+from agent_host.cli.progress import progress
 from agent_host.cli.published import Published, published
 from agent_host.cli.trusting import at_terminal
 from agent_host.config import paths
@@ -182,9 +183,10 @@ def _prepared(plan: InstallPlan, options: argparse.Namespace, registry: Publishe
     if not agreed("Do that?", yes=options.yes, typed=False):
         raise NotAddedError("nothing was fetched or written")
     module: Any = import_module("agent_host.registry.prepare")
-    found: InstallPlan | Fault = module.prepare(
-        plan, store, registry.web(), python=sys.executable, environ=os.environ
-    )
+    with progress(f"fetching {plan.title}"):
+        found: InstallPlan | Fault = module.prepare(
+            plan, store, registry.web(), python=sys.executable, environ=os.environ
+        )
     if isinstance(found, Fault):
         raise UnavailableError(f"{plan.title} {found.text}")
     return found
