@@ -6,11 +6,14 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import keyring
 import pytest
 
+from agent_host.cli import doctor
+from agent_host.cli.doctor_findings import Check
 from tests.fakes.keyring_backend import Backend
 from tests.fakes.programs import agent_host, bound_by_permissions
 
@@ -218,3 +221,77 @@ def test_a_key_that_the_keyring_does_not_have_is_a_problem(here, project):
         "the key of m needs the keyring's entry agent-host none, which is not there; make it with "
         "`keyring set agent-host none`"
     )
+
+
+def by_id(done) -> dict[str, dict[str, str]]:
+    return {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}
+
+
+def test_each_finding_has_an_id_a_place_and_a_fix_for_scripts(here, project):
+    (project / "servers.toml").write_text('[servers.gone]\ncommand = "npx-of-nobody"\n')
+    finding = by_id(here("doctor", "--json"))["servers.no-command"]
+    assert (finding["level"], finding["where"]) == ("problem", "servers.toml:1")
+    assert finding["fix"].startswith("install it")
+    (project / "servers.toml").write_text("modle = 1")
+    assert by_id(here("doctor", "--json"))["config.wrong"]["where"] == "servers.toml:1"
+
+
+def test_a_trusted_server_is_connected_to_and_nothing_is_learned_of_it(here, project):
+    (project / "servers.toml").write_text(
+        DEMO + '[servers.bad]\ncommand = "sh"\nargs = ["-c", "echo boom >&2; exit 3"]\n'
+    )
+    here("trust", "--yes")
+    done = here("doctor", "--json")
+    assert done.returncode == 1
+    found = by_id(done)
+    assert "11 tools" in found["connections.connected"]["text"]
+    assert "boom" in found["connections.failed"]["text"]
+    assert found["connections.failed"]["where"] == "servers.toml:4"
+    assert not (project / "servers.lock").exists()
+    offline = by_id(here("doctor", "--json", "--offline"))
+    assert "connections.connected" not in offline
+    assert "connections.not-asked" in offline
+
+
+def test_passwords_of_proxies_are_not_shown(here, project):
+    (project / "servers.toml").write_text(DEMO)
+    done = here("doctor", "--offline", HTTPS_PROXY="http://me:hunter2@127.0.0.1:9")
+    assert "HTTPS_PROXY=http://me:(hidden)@127.0.0.1:9" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+def test_damage_of_what_is_kept_is_found(here, project, environment):
+    (project / "servers.toml").write_text(DEMO)
+    data = Path(environment["HOME"]) / ".local/share/agent-host"
+    data.mkdir(parents=True)
+    data.chmod(0o777)
+    (data / "state.db").write_bytes(b"SQLite format 3\x00" + b"\xff" * 4096)
+    (project / "transcripts").mkdir()
+    (project / "transcripts" / "01K00000000000000000000000.jsonl").write_text("{}\nrubbish\n")
+    found = by_id(here("doctor", "--json", "--offline"))
+    assert found["state.damaged"]["level"] == "problem"
+    assert found["folders.open"]["fix"].startswith("chmod 700")
+    assert found["transcripts.broken"]["level"] == "note"
+
+
+def test_a_check_that_hangs_or_fails_is_a_finding_and_not_the_end(here, project, monkeypatch):
+    (project / "servers.toml").write_text(DEMO)
+    never = threading.Event()
+
+    def hangs(_):
+        never.wait()
+        yield
+
+    def fails(_):
+        raise ZeroDivisionError
+        yield
+
+    rows = (Check("hangs", hangs, 0.1), Check("fails", fails), *doctor.CHECKS)
+    monkeypatch.setattr(doctor, "CHECKS", rows)
+    done = here("doctor", "--json", "--offline")
+    never.set()
+    assert done.returncode == 1
+    found = by_id(done)
+    assert "did not come back within 0.1 s" in found["hangs.no-answer"]["text"]
+    assert "ZeroDivisionError" in found["fails.failed"]["text"]
+    assert found["python.version"]["level"] == "ok"
