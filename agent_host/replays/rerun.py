@@ -325,8 +325,8 @@ class _Player:
 
     def _tell(self, session: Session, event: Event) -> None:
         match event:
-            case UserSaid() | Interrupted() | ApprovalGiven():
-                session.tell(event)
+            case Interrupted() | UserSaid() | ApprovalGiven():
+                self._say(session, event)
             case ServerConnected() | ServerLost() | ToolsChanged():
                 session.observe(event)
             case ModelChanged():
@@ -347,6 +347,14 @@ class _Player:
                 self._give_up(event.sampling_id)
             case _:
                 self._write(session, event)
+
+    def _say(self, session: Session, event: Interrupted | UserSaid | ApprovalGiven) -> None:
+        if not isinstance(event, Interrupted):
+            session.tell(event)
+            return
+        # What is stopped hears of it before the engine decides on what is left.
+        with self._loop.at_the_front():
+            session.tell(event)
 
     def _write(self, session: Session, event: Event) -> None:
         """Record what the engine takes no part in."""

@@ -4,6 +4,7 @@ Theory of operation: each answers only when the cursor stands at its own recorde
 that event says; see `cursor`. What the engine does with the answer is its own, and is compared.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 from agent_host.core.conversation import Conversation
@@ -74,7 +75,11 @@ class RecordedModel:
         if stopped and _cut(event):
             if isinstance(event, ModelResponded):
                 yield TextDelta(text=_text(event.message))
-            await cursor.reach(("nothing", request.request_id))
+            try:
+                await cursor.reach(("nothing", request.request_id))
+            except asyncio.CancelledError:
+                await cursor.linger((kind, request.request_id))
+                raise
         elif isinstance(event, ModelFailed) and _shown(event):
             yield TextDelta(text="")
         await cursor.reach((kind, request.request_id))

@@ -82,9 +82,13 @@ class TimelessLoop(asyncio.SelectorEventLoop):
             if given == args and not handle.cancelled() and handle.when() >= self.now:
                 handle.cancel()
                 with self.at_the_front():
-                    self.call_soon(callback, *args)
+                    self.call_soon(self._at_once, callback, *args)
                 return True
         return False
+
+    def _at_once(self, callback: Callable[..., object], *args: object) -> None:
+        with self.at_the_front():
+            callback(*args)
 
     def run_in_executor(  # type: ignore[override]  # a future that is done is one
         self, executor: Any, func: Callable[..., Any], *args: Any
