@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import keyring
@@ -295,3 +296,58 @@ def test_a_check_that_hangs_or_fails_is_a_finding_and_not_the_end(here, project,
     assert "did not come back within 0.1 s" in found["hangs.no-answer"]["text"]
     assert "ZeroDivisionError" in found["fails.failed"]["text"]
     assert found["python.version"]["level"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "level"),
+    [
+        (200, {"data": [{"id": "pelican"}]}, "endpoint.reached", "ok"),
+        (200, {"data": [{"id": "pelicam"}]}, "endpoint.name-not-listed", "note"),
+        (200, "no list", "endpoint.answers", "ok"),
+        (404, {}, "endpoint.answers", "ok"),
+        (401, {"error": "Bearer sk-hunter2-hunter2"}, "endpoint.key-refused", "problem"),
+    ],
+)
+def test_a_models_endpoint_is_asked_for_its_models_and_nothing_else(
+    status, body, kind, level, here, project
+):
+    asked = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers["Authorization"]))
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (project / "servers.toml").write_text(
+        'model = "m"\n[models.m]\nadapter = "openai-chat"\nmodel = "pelican"\n'
+        f'base_url = "http://127.0.0.1:{server.server_port}/v1"\napi_key = "${{env:KEY}}"\n'
+    )
+    before = here("doctor", "--json", KEY="sk-hunter2-hunter2")
+    assert by_id(before)["endpoint.not-asked"]["level"] == "note"
+    assert asked == []  # nobody has trusted it
+    here("trust", "--yes")
+    done = here("doctor", "--json", KEY="sk-hunter2-hunter2")
+    server.shutdown()
+    server.server_close()
+    assert asked == [("/v1/models", "Bearer sk-hunter2-hunter2")]
+    assert by_id(done)[kind]["level"] == level
+    assert "hunter2" not in done.stdout
+
+
+def test_an_endpoint_that_is_not_there_is_a_problem(here, project):
+    (project / "servers.toml").write_text(
+        'model = "m"\n[models.m]\nadapter = "openai-chat"\nmodel = "pelican"\n'
+        'base_url = "http://127.0.0.1:9/v1"\napi_key = "x"\n'
+    )
+    here("trust", "--yes")
+    finding = by_id(here("doctor", "--json"))["endpoint.unreachable"]
+    assert (finding["level"], "base_url" in finding["fix"]) == ("problem", True)
