@@ -221,7 +221,7 @@ def _around(
     """What the commands of the chat need beside its session."""
     here = Surroundings(loaded, host)
     return Around(
-        login=_login(loaded, turns, trusted=options.trust),
+        login=_login(loaded, host, turns, trusted=options.trust),
         reload=Reload(options, loaded, host),
         rules=rules.lines,
         approving=approving,
@@ -236,7 +236,7 @@ def _around(
     )
 
 
-def _login(loaded: Loaded, turns: Turns, *, trusted: bool) -> Login:
+def _login(loaded: Loaded, host: HostSession, turns: Turns, *, trusted: bool) -> Login:
     """Return how to log in to a server from here: by the command, in a process of its own at
     this terminal, so that the chat's screen and keys are its own again afterwards."""
 
@@ -253,7 +253,13 @@ def _login(loaded: Loaded, turns: Turns, *, trusted: bool) -> Login:
                 raise
         if status != ExitStatus.DONE:
             return f"that was no login (exit status {status})"
-        return f"{server} is tried again with the next call"
+        # Without its tools no call would ever connect to it; a question for a list does.
+        await host.pool.prompts(server)
+        now = next((one for one in host.pool.health() if one.name == server), None)
+        if now is None or now.state != "connected":
+            why = f": {clean_line(now.error, 300)}" if now is not None and now.error else ""
+            return f"{server} is not connected yet{why}; /servers {server} tells more"
+        return f"{server} is connected, with {now.tools} tool{'' if now.tools == 1 else 's'}"
 
     return log_in
 
