@@ -1,7 +1,7 @@
 """`agent-host transcripts`: recorded runs.
 
 Theory of operation: a table of actions, one file each. Those that only read take no lock, change
-nothing and start nothing, so they may be used while a run writes.
+no run and start nothing, so they may be used while a run writes.
 """
 
 import argparse
@@ -12,6 +12,10 @@ ACTIONS = {
     "list": ("agent_host.cli.transcripts_list", "list the runs, the newest first"),
     "search": ("agent_host.cli.transcripts_search", "find runs by what was said in them"),
     "show": ("agent_host.cli.transcripts_show", "show what happened in a run"),
+    "resume": ("agent_host.cli.transcripts_resume", "go on with a run"),
+    "fork": ("agent_host.cli.transcripts_fork", "make a new run of the beginning of another"),
+    "delete": ("agent_host.cli.transcripts_delete", "delete runs with their artifacts"),
+    "prune": ("agent_host.cli.transcripts_prune", "delete old runs"),
     "export": (
         "agent_host.cli.transcripts_export",
         "write a run as Markdown, HTML, JSON or messages of a model API",

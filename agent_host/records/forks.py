@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent_host.core.conversation import Conversation, apply
 from agent_host.core.errors import RecordError, UsageError
-from agent_host.core.events import Record, RunStarted, ToolFinished
+from agent_host.core.events import ModelResponded, Record, RunStarted, ToolFinished
 from agent_host.core.text import clean_line
 from agent_host.core.types import Text, ToolResult
 from agent_host.records.ids import new_run_id
@@ -25,15 +25,17 @@ from agent_host.records.reader import read, run_ids
 from agent_host.records.transcript import Transcript
 
 
-def fork(path: Path, messages: int | None = None) -> str:
-    """Make a run of the first `messages` messages of the conversation of a transcript (None: of
-    all of it) and return its id. The user must be awaited at that place, or the run be over: going
+def fork(path: Path, messages: int | None = None, *, turn: int | None = None) -> str:
+    """Make a run of the first `messages` messages of the conversation of a transcript, or of what
+    there was after the model's answer number `turn` (from 1; 0: before the first), or of all of it,
+    and return its id. The user must be awaited at that place, or the run be over: going
     on with the fork opens it again, as it does with any run.
 
     RecordError if the one cannot be read or the other not be made; UsageError for a run that waits
     for anybody but the user there, or has fewer messages.
     """
-    records = _until(read(path), messages)
+    whole = read(path)
+    records = _until(whole, messages) if turn is None else _after(whole, turn)
     folder, source = path.parent, path.name.removesuffix(".jsonl")
     run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10), run_ids(folder))
     with Transcript.create(folder, run_id) as made:
@@ -61,6 +63,25 @@ def _until(records: Sequence[Record], messages: int | None) -> Sequence[Record]:
     if awaits not in {"user", "nothing"}:
         raise UsageError(f"the run waits ({awaits}) there; fork it where the user is awaited")
     return records[:end]
+
+
+def _after(records: Sequence[Record], turn: int) -> Sequence[Record]:
+    """The records up to where that turn is over and the user has said nothing more."""
+    state = Conversation()
+    turns, ends = 0, dict[int, int]()
+    for number, record in enumerate(records, start=1):
+        try:
+            state = apply(state, record.event)
+        except UsageError as error:
+            raise RecordError(f"record {number} makes no legal run: {error}") from None
+        turns += isinstance(record.event, ModelResponded)
+        over = state.ended is not None or not state.messages or state.messages[-1].role != "user"
+        if state.awaiting in {"user", "nothing"} and over:
+            ends.setdefault(turns, number)
+    if turn not in ends:
+        known = ", ".join(map(str, ends))
+        raise UsageError(f"no place to fork after turn {turn}; the user is awaited after: {known}")
+    return records[: ends[turn]]
 
 
 def _renamed(record: Record, source: str, run_id: str) -> Record:

@@ -32,7 +32,7 @@ from agent_host.records.said import said
 from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of how files are read into them; another one is made anew."""
 
 SHIFT = 24
@@ -57,7 +57,7 @@ CREATE TABLE traits (
     PRIMARY KEY (kind, value, run)) WITHOUT ROWID;
 CREATE INDEX traits_of_run ON traits (run);
 CREATE VIRTUAL TABLE said USING fts5(
-    text, turn UNINDEXED, kind UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
+    text, turn UNINDEXED, kind UNINDEXED, tokenize = "unicode61 remove_diacritics 2", prefix = "2 3");
 """
 
 

@@ -1,0 +1,78 @@
+"""`agent-host transcripts prune`: old runs, by the config's `[records]` or the options.
+
+Theory of operation: see `records.deleting`. A run that is under way, or that waits for somebody,
+is as old as its last record; one that is under way stays.
+"""
+
+import argparse
+import os
+from datetime import UTC, datetime
+
+from agent_host.cli.transcripts_delete import agreed, deleted
+from agent_host.cli.transcripts_index import index_of
+from agent_host.cli.transcripts_list import ANY_WIDTH, table
+from agent_host.cli.transcripts_text import write
+from agent_host.config.file import locate_transcripts
+from agent_host.config.load import load
+from agent_host.config.paths import working_folder
+from agent_host.config.values import seconds
+from agent_host.core.errors import ExitStatus, UsageError
+from agent_host.records.deleting import outdated
+from agent_host.records.holder import holder
+from agent_host.records.index_search import Filters, search
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the action."""
+    parser.add_argument(
+        "--keep", metavar="TIME", help="delete runs whose last record is older, as 30d"
+    )
+    parser.add_argument(
+        "--keep-runs", metavar="N", type=_count, help="delete all but the N newest runs"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the runs, and do nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            "must be at least 1; `to delete single runs: transcripts delete"
+        )
+    return number
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the action and return its exit status."""
+    keep, keep_runs = _limits(options)
+    folder = locate_transcripts(options.config, os.environ, working_folder())
+    with index_of(folder) as index:
+        runs = [one.run for one in search(index, None, Filters(), None)[0]]
+    old = [
+        run for run in outdated(runs, datetime.now(UTC), keep, keep_runs) if not holder(run.path)
+    ]
+    if not old:
+        write(["Nothing to delete."])
+        return ExitStatus.DONE
+    write(table(old, ANY_WIDTH))
+    if options.dry_run or not agreed(len(old), yes=options.yes):
+        return ExitStatus.DONE
+    return deleted(folder, [run.path for run in old])
+
+
+def _limits(options: argparse.Namespace) -> tuple[float | None, int | None]:
+    """Seconds and number of runs to keep: of the options, if there is one, else of the config."""
+    keep, keep_runs = options.keep, options.keep_runs
+    if keep is None and keep_runs is None:
+        records = load(options.config, os.environ, {}).config.records
+        keep, keep_runs = records.keep, records.keep_runs
+    if keep is None and keep_runs is None:
+        raise UsageError(
+            "nothing says what to keep: add --keep 30d or --keep-runs 1000, or set `keep` or "
+            "`keep_runs` in [records] of servers.toml"
+        )
+    try:
+        return None if keep is None else seconds(keep), keep_runs
+    except ValueError as error:
+        raise UsageError(f"--keep {error}") from None
