@@ -131,7 +131,8 @@ class Cursor:
         return answered
 
     async def linger(self, key: Key) -> None:
-        """Return once the end is due of work that was cancelled; at once if none is recorded."""
+        """Return once the end is due of work that was cancelled; if none is recorded, once the
+        engine has heard of the stop."""
         start = self.place
         end = self.recording.segment(start).stop
         ahead = (cause(self.recording.events[place]) for place in range(start, end))
@@ -139,6 +140,8 @@ class Cursor:
             return
         if key in islice(ahead, _LINGER):
             await self.reach(key)
+        else:
+            await asyncio.sleep(0)
 
     def defer(self, kinds: tuple[str, ...]) -> bool:
         """Tell those who wait for a person's answer that nobody gives one; False if none waits."""

@@ -301,8 +301,13 @@ class RecordedPeople:
         waiting: Callable[[], int],
     ) -> InputGiven | Deferred:
         """See `ports.Respondent`."""
-        if not await self._cursor.reach(("input", question.input_id)):
-            return Deferred()
+        key = "input", question.input_id
+        try:
+            if not await self._cursor.reach(key):
+                return Deferred()
+        except asyncio.CancelledError:
+            await self._cursor.linger(key)
+            raise
         event = self._cursor.event
         assert isinstance(event, InputGiven)  # what the key stands for
         return event
