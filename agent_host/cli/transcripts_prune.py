@@ -38,7 +38,7 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(
-            "must be at least 1; `to delete single runs: transcripts delete"
+            "must be at least 1; `transcripts delete` takes single runs"
         )
     return number
 
