@@ -2,10 +2,10 @@
 
 Theory of operation: a run is deleted under the lock that its process would hold, so one that goes
 on is never taken away from under it. Its artifacts and what was set aside go first and the
-transcript last: whoever is ended in between finds the run still there, and deletes it again. Nothing but what
-belongs to the run is touched, and a link is removed, not what it names. The age of a run is that of
-its last record, or of its file if that is younger, so a wrong clock or a damaged file makes no run
-older than it is.
+transcript last: whoever is ended in between finds the run still there, and deletes it again.
+Nothing but what belongs to the run is touched, and a link is removed, not what it names. The age of
+a run is that of its last record, or of its file if that is younger, so a wrong clock or a damaged
+file makes no run older than it is.
 """
 
 import fcntl
