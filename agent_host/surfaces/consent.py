@@ -13,6 +13,7 @@ from agent_host.core.types import Audio, Image, Message, Text
 from agent_host.ports import SamplingQuestion
 from agent_host.surfaces.address import Address
 from agent_host.surfaces.approval import LineReader
+from agent_host.surfaces.ask_keys import choose
 from agent_host.surfaces.form import Asked
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import Pages, header, keys, rows
@@ -141,15 +142,15 @@ async def _answer(
     say = _sayer(screen)
     reader.discard_typed_ahead()
     while True:
-        unseen = f"({pages.left} lines not shown yet) [m/all/n] "
-        line = await reader.ask(unseen if pages.left else prompt)
+        unseen = f"({pages.left} lines not shown yet) [m/s/n] "
+        line = await choose(reader, unseen if pages.left else prompt)
         if line is None:
             return None
         word = line.strip().lower()
-        if word in {"m", "all"}:
-            pages.more(everything=word == "all")
+        if word in {"m", "s", "all"}:
+            pages.more(everything=word != "m")
         elif word in yes and pages.left:
-            say("not everything was shown yet: m shows the next page, all shows the rest")
+            say("not everything was shown yet: m shows the next page, s the rest")
         elif word in words:
             return word
         elif word:

@@ -35,6 +35,10 @@ class TerminalLines:
             os.close(self._fd)
             self._fd = -1
 
+    def fileno(self) -> int:
+        """Return the terminal's file descriptor."""
+        return self._fd
+
     def discard_typed_ahead(self) -> None:
         """Forget what was typed before the question was shown: it cannot answer it."""
         self._typed = b""

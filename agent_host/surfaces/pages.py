@@ -31,7 +31,7 @@ class Pages:
         shown, self._unseen = list(body), []
         if len(body) > room:
             shown, self._unseen = shown[: max(room - 1, 1)], shown[max(room - 1, 1) :]
-            note = f"{len(body)} lines in all; m shows the next page, all the rest"
+            note = f"{len(body)} lines in all; m shows the next page, s all the rest"
             shown += [f"{BAR}… {line}" for line in wrap_words(note, self._screen.width - 4)]
         self._screen.write_now("\n".join([*above, *shown, *below]) + "\n")
 
@@ -42,10 +42,11 @@ class Pages:
         self._screen.write_now("\n".join(lines) + "\n" if lines else "")
 
 
-def header(name: str, sign: str, screen: Outlet) -> str:
-    """Return the line above a question. `sign` is known to nobody but this terminal's user."""
+def header(name: str, sign: str, screen: Outlet, where: str = "") -> str:
+    """Return the line above a question. `sign` is known to nobody but this terminal's user;
+    `where` is its place among several."""
     said = f" {sign}" if sign else ""
-    top = f"── {name}{said} "
+    top = f"── {name}{said} " + (f"── {where} " if where else "")
     return screen.paint(top + "─" * max(min(screen.width, 80) - len(top), 0), "alert")
 
 

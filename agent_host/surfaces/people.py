@@ -19,7 +19,9 @@ from agent_host.surfaces.approval import (
     Remember,
     TerminalApprover,
 )
+from agent_host.surfaces.ask_keys import KeyedLines, Keys, OfTerminal
 from agent_host.surfaces.browser import OpenPage
+from agent_host.surfaces.dialogue import Editor
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import open_terminal
 from agent_host.surfaces.outlet import Outlet
@@ -58,6 +60,7 @@ def make_people(
     browser: OpenPage | None,
     interrupt: Callable[[], object],
     remember: Remember | None = None,
+    editor: Editor | None = None,
 ) -> People:
     """Return who answers in `run`. A person is asked about calls if the mode is `ask`, and for
     what servers want also if it is `all`; both if there is a terminal. `screen` is stderr;
@@ -72,7 +75,7 @@ def make_people(
     def forms() -> FieldReader:
         if not made:
             prompt: Any = import_module("agent_host.surfaces.prompt_lines")
-            made.append(prompt.PromptLines(interrupt=interrupt, screen=sys.stderr))
+            made.append(keyed(prompt.PromptLines(interrupt=interrupt, screen=sys.stderr), screen))
         return made[0]
 
     reader = forms if screen.movable else None
@@ -87,7 +90,17 @@ def make_people(
         forms=reader,
         leave=True,
         remember=remember,
+        editor=editor,
     )
+
+
+def keyed(lines: FieldReader, screen: Outlet) -> FieldReader:
+    """Return a reader that takes single keys as well, where `screen` can be drawn on and it is
+    known which terminal `lines` reads."""
+    if not screen.movable or not isinstance(lines, OfTerminal):
+        return lines
+    keys = Keys(lines.fileno, write=screen.write_now, size=lambda: (screen.width, screen.height))
+    return KeyedLines(lines, keys)
 
 
 def at_terminal(
@@ -102,11 +115,13 @@ def at_terminal(
     forms: Callable[[], FieldReader] | None = None,
     leave: bool = False,
     remember: Remember | None = None,
+    editor: Editor | None = None,
 ) -> People:
     """Return who answers where there is a person: calls as the mode says, forms and pages always,
     requests for the model unless the mode asks nobody. `leave`: a run can be left waiting; where
     it cannot, what takes particular people is waited for whatever the mode."""
     turns = Turns(screen=screen, hold=hold)
+    reader = keyed(reader, screen)
     asked = TerminalApprover(
         reader,
         screen=screen,
@@ -116,6 +131,7 @@ def at_terminal(
         turns=turns,
         leave=leave,
         remember=remember,
+        editor=editor if screen.movable else None,
     )
     approver: Approver = FixedApprover(mode, None if leave else asked)
     if mode == "ask":

@@ -51,6 +51,10 @@ class PromptLines:
             output=None if screen is None else create_output(stdout=screen),
         )
 
+    def fileno(self) -> int:
+        """Return the file descriptor that keys are read from."""
+        return self._session.app.input.fileno()
+
     def discard_typed_ahead(self) -> None:
         """Forget what was typed so far, by the terminal's queue and by prompt-toolkit's."""
         _discard_typed_ahead(self._session)

@@ -20,6 +20,13 @@ from agent_host.surfaces.lookalikes import visible
 BAR = "│ "
 _SOURCES = 3
 """Sources of a label that are named."""
+_SAYS = 160
+"""Characters of a tool's description that are shown at first."""
+_LABELS = {
+    "private": "it handles private data",
+    "untrusted": "what it returns may be anybody's text",
+    "egress": "it can send data out",
+}
 _LETTERS = (
     "some letters only look like others; they are written as \\u{...} below, and sent as they are"
 )
@@ -76,13 +83,15 @@ def _json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def head(question: ApprovalQuestion) -> list[tuple[str, str]]:
-    """Return what is asked and why, as rows of a name and clean text."""
-    waiting = question.waiting()
+def head(question: ApprovalQuestion, told: int = 0) -> list[tuple[str, str]]:
+    """Return what is asked and why, as rows of a name and clean text. `told`: how many of those
+    that wait are told of elsewhere on the screen."""
+    waiting = max(question.waiting() - told, 0)
     where = f" ({clean_line(question.origin, 200)})" if question.origin else ""
     rows = [
         ("server", shown(clean_line(question.tool.server, 128))),
         ("tool", shown(clean_line(question.tool.tool, 128))),
+        *_of_tool(question),
         ("rule", (clean_line(question.rule, 200) or "none") + where),
     ]
     if question.reason:
@@ -98,6 +107,33 @@ def head(question: ApprovalQuestion) -> list[tuple[str, str]]:
     if waiting:
         rows.append(("waiting", f"{waiting} more question{'s' if waiting > 1 else ''}"))
     return rows
+
+
+def _of_tool(question: ApprovalQuestion) -> list[tuple[str, str]]:
+    """What the tool says that it does, and what is risky about it."""
+    says = shown(clean_line(question.tool.description, _SAYS))
+    rows = [("it says", f'"{says}"')] if says else []
+    risks = "; ".join(marks(question))
+    return [*rows, ("risk", risks)] if risks else rows
+
+
+def marks(question: ApprovalQuestion) -> list[str]:
+    """Return what is worth a second look at a tool, in words, clean."""
+    tool = question.tool
+    seen = {one.label for one in question.labels}
+    found = ["NEW: no earlier run has seen this tool"] if tool.is_new else []
+    found += [_LABELS.get(label, clean_line(label, 60)) for label in tool.labels]
+    if "egress" in tool.labels and {"private", "untrusted"} <= seen:
+        found.append("private AND untrusted data are in this conversation")
+    a = tool.annotations
+    hints = [("read-only", a.read_only), ("destructive", a.destructive)]
+    hints += [("repeatable", a.idempotent)]
+    said = [name if value else f"not {name}" for name, value in hints if value is not None]
+    if said and not tool.trusted:
+        found.append(f"the server calls it {', '.join(said)}, which nobody has checked")
+    elif said and tool.annotations.destructive:
+        found.append("the server calls it destructive")
+    return found
 
 
 def _terms(question: ApprovalQuestion) -> list[tuple[str, str]]:

@@ -151,7 +151,7 @@ def test_a_run_is_parked_approved_with_other_arguments_and_resumed(office: Offic
 
     with office.terminal("approvals", "approve", waiting["id"], "--set", "amount=4.9") as other:
         shown = other.wait("approve this? [y/N]")
-        for wanted in ("tool      refund_order", "amount    4.9", '- amount  20.5'):
+        for wanted in ("tool      refund_order", "amount    4.9", "- amount  20.5"):
             assert wanted in shown
         assert "money leaves the shop" in shown
         other.keys("y\n")
@@ -189,7 +189,7 @@ def test_a_no_from_another_terminal_ends_the_question_with_its_reason(office: Of
         done = office("approvals", "deny", office.id(), "--reason", "ask the customer first")
         assert (done.status, done.out) == (0, "denied; the run has taken it\n")
         assert here.exit_status() == 4
-        assert "ask the customer first" in here.text
+        assert "ask the customer first" in " ".join(here.text.split())
     assert office.refunds() == []
 
 
@@ -531,6 +531,8 @@ def test_hostile_arguments_are_shown_whole_and_harmless(office: Office) -> None:
         other.wait("more lines; Enter shows them")
         assert "approve this?" not in other.text
         other.keys("\n")
+        other.wait("-- 1 more lines")
+        other.keys("\n")
         other.wait("approve this? [y/N]")
         other.keys("\n")
         assert other.exit_status() == 4
@@ -595,8 +597,7 @@ def test_an_always_can_be_written_into_the_config_and_is_no_broader_than_shown(
         here.keys("w\n")
         shown = here.wait("write this, and say yes? [y/N]")
         assert 'tools = ["add_note"]' in shown
-        here.keys("\n")
-        here.wait("nothing was written")
+        here.repeat("\n", "nothing was written")
         assert (office.folder / "servers.toml").read_text() == before
         here.keys("w\n")
         here.wait("write this, and say yes? [y/N]", times=2)

@@ -37,11 +37,14 @@ class Typed:
 
 
 def approver(
-    typed: Typed, screen: Outlet | None = None, hold: Sequence[Outlet] = ()
+    typed: Typed,
+    screen: Outlet | None = None,
+    hold: Sequence[Outlet] = (),
+    *,
+    leave: bool = False,
 ) -> TerminalApprover:
-    return TerminalApprover(
-        typed, screen=screen or outlet(tty=True)[0], hold=hold, by="ann", sign="7f3a"
-    )
+    own = screen or outlet(tty=True)[0]
+    return TerminalApprover(typed, screen=own, hold=hold, by="ann", sign="7f3a", leave=leave)
 
 
 def answer(

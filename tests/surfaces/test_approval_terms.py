@@ -51,9 +51,7 @@ def asked(
 def play(one: ApprovalQuestion, *lines: str, leave: bool = False) -> tuple[object, str, Typed]:
     out, screen = outlet(tty=True, NO_COLOR="1")
     typed = Typed(lines)
-    asking = approver(typed, out)
-    asking._leave = leave
-    given = asyncio.run(asking.approve(one))
+    given = asyncio.run(approver(typed, out, leave=leave).approve(one))
     return given, screen.getvalue(), typed
 
 

@@ -176,7 +176,8 @@ def test_every_name_and_value_is_in_the_tree(arguments: dict[str, object]) -> No
     joined = "\n".join(lines)
     for leaf in leaves(arguments):
         if isinstance(leaf, str):
-            block = all(part in joined for part in visible_text(leaf).split("\n"))
+            text = visible_text(leaf).replace("\t", "⇥ ")
+            block = all(part in joined for part in text.split("\n"))
             assert block or visible_text(json.dumps(leaf, ensure_ascii=False))[1:-1] in joined
         else:
             assert json.dumps(leaf) in joined

@@ -318,14 +318,16 @@ def test_one_question_at_a_time_whoever_asks() -> None:
         out = outlet(tty=True)[0]
         approver = TerminalApprover(reader, screen=out, hold=(), by="ann", turns=turns)
         async with asyncio.TaskGroup() as group:
-            tasks: list[asyncio.Task[object]] = [
-                group.create_task(respondent.answer(wants(), lambda: 0)),
-                group.create_task(approver.approve(question({}))),
-                group.create_task(respondent.allow(sampling())),
-            ]
+            tasks: list[asyncio.Task[object]] = []
+            for asking in (
+                respondent.answer(wants(), lambda: 0),
+                approver.approve(question({})),
+                respondent.allow(sampling()),
+            ):
+                tasks.append(group.create_task(asking))
+                for _ in range(20):  # it stands in line before the next one comes
+                    await asyncio.sleep(0)
             await reader.here.wait()
-            for _ in range(20):
-                await asyncio.sleep(0)
             assert len(reader.asked) == 1
             for place in range(3):
                 reader.here.clear()
