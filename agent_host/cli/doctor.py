@@ -11,7 +11,9 @@ import argparse
 import json
 import os
 import re
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +39,8 @@ from agent_host.records.redact import Redactor, without_any
 _LIVE = "agent_host.cli.doctor_live"
 """Loads what talks to servers, so only where some are to be connected to."""
 _OWN_SECONDS = 15.0
+_NARROW = 40
+"""Columns that a text must have beside its head, or it goes below."""
 _PLACE = re.compile(r"[^\s:]+:\d+(?=: )")
 
 Said = tuple[str, Finding]
@@ -174,15 +178,34 @@ def _document(name: str, finding: Finding) -> dict[str, str]:
 
 def _lines(found: Sequence[Said]) -> Iterator[str]:
     width = max(len(name) for name, _ in found)
+    columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else 0
     for name, finding in found:
         level = finding.level if finding.level != "problem" else "PROBLEM"
-        yield f"{level:<7}  {name:<{width}}  {clean_line(finding.text, 600)}"
+        head = f"{level:<7}  {name:<{width}}  "
+        yield from _folded(head, clean_line(finding.text, 600), columns)
         if finding.fix:
-            yield f"{'':<7}  {'':<{width}}  -> {clean_line(finding.fix, 600)}"
+            fix = f"-> {clean_line(finding.fix, 600)}"
+            yield from _folded(" " * len(head), fix, columns)
     problems = sum(finding.level == "problem" for _, finding in found)
     notes = sum(finding.level == "note" for _, finding in found)
     yield ""
     yield f"{_many(problems, 'problem')}, {_many(notes, 'note')}"
+
+
+def _folded(head: str, text: str, columns: int) -> Iterator[str]:
+    """Yield a finding as lines of at most `columns` (0: any number), below its head where the
+    window is narrow."""
+    if not columns or len(head) + len(text) <= columns:
+        yield head + text
+        return
+    if columns < len(head) + _NARROW:
+        if head.strip():
+            yield head.rstrip()
+        head = "  "
+        yield from textwrap.wrap(text, columns, initial_indent=head, subsequent_indent=head)
+        return
+    after = " " * len(head)
+    yield from textwrap.wrap(text, columns, initial_indent=head, subsequent_indent=after)
 
 
 def _many(number: int, word: str) -> str:

@@ -39,7 +39,8 @@ def _around() -> str:
         if os.environ.get(variable)
     ]
     program = clean_line(os.environ.get("TERM_PROGRAM", ""), 40)
-    return "".join(f", {word}" for word in ([program] if program else []) + inside)
+    words = dict.fromkeys(([program] if program else []) + inside)
+    return "".join(f", {word}" for word in words)
 
 
 def wishes_findings(_: Facts) -> Iterator[Finding]:

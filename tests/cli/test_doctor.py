@@ -17,6 +17,7 @@ from agent_host.cli import doctor
 from agent_host.cli.doctor_findings import Check
 from tests.fakes.keyring_backend import Backend
 from tests.fakes.programs import agent_host, bound_by_permissions
+from tests.fakes.ptys import Terminal
 
 DEMO = '[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
 
@@ -351,3 +352,14 @@ def test_an_endpoint_that_is_not_there_is_a_problem(here, project):
     here("trust", "--yes")
     finding = by_id(here("doctor", "--json"))["endpoint.unreachable"]
     assert (finding["level"], "base_url" in finding["fix"]) == ("problem", True)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_findings_are_folded_between_words_at_any_width(columns, project):
+    (project / "servers.toml").write_text(DEMO)
+    with Terminal("doctor", "--offline", cwd=project, columns=columns, lines=50) as terminal:
+        assert terminal.exit_status() == 0
+    shown = terminal.raw.decode().rpartition("\x1b[2K")[2].replace("\r\n", "\n")
+    lines = shown.split("\n")
+    assert [line for line in lines if len(line) >= columns] == []
+    assert "no problems, " in terminal.text
