@@ -26,9 +26,9 @@ a chain in which every byte counts.
 
 **A transcript of a gigabyte.** `python bench/large.py` makes one, as a run of many weeks leaves it
 (190,000 records), and measures. On two cores that others kept busy (load 9): the first list 19.5 s
-in 37 MB, each further one 0.4 s; going on with the run 43 s, of which 13 s are work of one idle core,
-in 1.0 GB; `transcripts show` 77 s in 1.1 GB. Going on takes as long as reading it and about its own
-size of memory, because the model can look up every message of it.
+in 37 MB, each further one 0.4 s; going on with the run 43 s in 1.0 GB (reading 200 MB of it took
+2.5 s of CPU); `transcripts show` 77 s in 1.1 GB. Going on takes as long as reading it and about its
+own size of memory, because the model can look up every message of it.
 
 | # | fault | injected | what you see |
 |---|---|---|---|
