@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
@@ -32,7 +33,7 @@ from agent_host.records.said import said
 from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of how files are read into them; another one is made anew."""
 
 SHIFT = 24
@@ -43,6 +44,7 @@ Tell = Callable[[int, int], None]
 
 _TAIL = 4096
 _TEXTS = 500
+_PARTS = 4
 _PIECE = 0.3
 """Seconds of work in one transaction, so that a process that is ended loses little."""
 
@@ -52,6 +54,7 @@ CREATE TABLE runs (
     ended INTEGER NOT NULL, tail TEXT NOT NULL, run_id TEXT NOT NULL, tally TEXT NOT NULL,
     broken TEXT NOT NULL, started_at TEXT NOT NULL, last_at TEXT NOT NULL, cost REAL NOT NULL,
     outcome TEXT NOT NULL);
+CREATE INDEX marks ON runs (name, mark, ended);
 CREATE TABLE traits (
     run INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (kind, value, run)) WITHOUT ROWID;
@@ -62,8 +65,7 @@ CREATE VIRTUAL TABLE said USING fts5(
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """What the index holds of a file."""
 
     row: int
@@ -123,7 +125,9 @@ class Index:
         names = run_ids(self.folder)
         known = {
             name: _Known(row, mark, ended)
-            for row, name, mark, ended in self.db.execute("SELECT id, name, mark, ended FROM runs")
+            for row, name, mark, ended in self.db.execute(
+                "SELECT id, name, mark, ended FROM runs INDEXED BY marks"
+            )
         }
         gone = known.keys() - set(names)
         with _transaction(self.db):
@@ -340,8 +344,8 @@ def summarized(folder: Path, name: str, tally: Tally, broken: str) -> Summary:
 
 
 def _whole(db: sqlite3.Connection) -> bool:
-    sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('runs', 'traits', 'said')"
-    return bool(db.execute(sql).fetchone()[0] == _TABLES.count("CREATE") - 1)
+    sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('runs', 'traits', 'said', 'marks')"
+    return bool(db.execute(sql).fetchone()[0] == _PARTS)
 
 
 def _made(db: sqlite3.Connection) -> sqlite3.Connection:
