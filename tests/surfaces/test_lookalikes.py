@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from agent_host.surfaces.lookalikes import visible
 from agent_host.surfaces.arguments import editable, tree
+from agent_host.surfaces.lookalikes import visible
 from agent_host.surfaces.question import shown
 
 
