@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO, cast
+from importlib import import_module
+from typing import Any, TextIO, cast
 
-from agent_host.config.terminal_file import read_terminal, user_terminal_file
 from agent_host.core.errors import ConfigError
 from agent_host.core.text import clean_line, clip
 
+_WISHES = "agent_host.config.terminal_file"
+"""Loads pydantic, so only at a terminal."""
 _SOON = 0.4
 """Seconds that go by without a word."""
 _TICK = 0.25
@@ -58,7 +60,9 @@ def _moves() -> bool:
     if os.environ.get("TERM", "dumb") == "dumb":
         return False
     try:
-        return read_terminal(user_terminal_file()).get("spinner") is not False
+        file: Any = import_module(_WISHES)
+        said: dict[str, Any] = file.read_terminal(file.user_terminal_file())
+        return said.get("spinner") is not False
     except ConfigError:  # whoever uses the file says so
         return True
 
