@@ -31,13 +31,16 @@ class ContextConfig(BaseModel):
 
 
 class RecordsConfig(BaseModel):
-    """How long transcripts are kept. Default: for ever."""
+    """How long transcripts are kept. Default: for ever. Nothing is deleted unless somebody, or a
+    timer, runs `transcripts prune`: a folder's config alone never deletes a record."""
 
     model_config = _FROZEN
 
     keep: Duration | None = Field(
-        default=None, description="Transcripts whose last record is older are deleted."
+        default=None,
+        description="`transcripts prune` deletes transcripts whose last record is older.",
     )
     keep_runs: Count | None = Field(
-        default=None, description="No more than so many transcripts are kept; the newest stay."
+        default=None,
+        description="`transcripts prune` keeps no more than so many transcripts, the newest.",
     )
