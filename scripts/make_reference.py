@@ -208,6 +208,7 @@ def references(value: object) -> Iterator[str]:
 def record_schema() -> dict[str, Any]:
     """The JSON Schema of a line of a transcript: the part of stream-json that is recorded."""
     schema = stream_schema()
+    version = importlib.import_module("agent_host.core.events").SCHEMA
     definitions = schema["$defs"]
     root = "RecordLine"
     wanted, found = [root], {root}
@@ -218,10 +219,21 @@ def record_schema() -> dict[str, Any]:
                 wanted.append(name)
     return {
         "$schema": schema["$schema"],
+        "$id": f"urn:agent-host:transcript:{version}",
         "title": "A line of a transcript",
         "$ref": f"#/$defs/{root}",
-        "$defs": {name: value for name, value in definitions.items() if name in found},
+        "$defs": {name: older(value) for name, value in definitions.items() if name in found},
     }
+
+
+def older(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition that also takes what an earlier program of the same schema wrote: it did not
+    know fields that were added since, each with a default."""
+    required, properties = definition.get("required"), definition.get("properties", {})
+    if required is None:
+        return definition
+    kept = [name for name in required if "default" not in properties[name]]
+    return {**{k: v for k, v in definition.items() if k != "required"}, "required": kept}
 
 
 def chat() -> str:

@@ -15,7 +15,7 @@ import jsonschema_rs
 import pytest
 
 from agent_host.cli.main import COMMANDS
-from agent_host.core.events import Record, RunStarted, UserSaid
+from agent_host.core.events import SCHEMA, Record, RunStarted, UserSaid
 from agent_host.core.types import Message, Principal, Text
 from agent_host.records.codec import encode
 
@@ -80,6 +80,18 @@ def test_the_schema_of_events_accepts_what_a_transcript_holds() -> None:
         assert validator.is_valid(line)
         line["event"]["type"] = "something_else"
         assert not validator.is_valid(line)
+
+
+RECORDED = [*(ROOT / "tests/goldens").glob("*.jsonl"), *(ROOT / "transcripts").glob("*.jsonl")]
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=[file.name for file in RECORDED])
+def test_the_published_schema_accepts_every_record_of_its_version(file: Path) -> None:
+    schema = json.loads((ROOT / "docs/reference/events.schema.json").read_text())
+    assert schema["$id"] == f"urn:agent-host:transcript:{SCHEMA}"
+    validator = jsonschema_rs.validator_for(schema)
+    for line in file.read_text().splitlines():
+        assert [error.message for error in validator.iter_errors(json.loads(line))] == []
 
 
 def test_the_readme_gives_the_two_commands_a_newcomer_needs() -> None:
