@@ -24,6 +24,10 @@ ACTIONS = {
         "agent_host.cli.transcripts_replay",
         "run recorded runs again, and show where one leaves its record",
     ),
+    "compare": (
+        "agent_host.cli.transcripts_compare",
+        "put models, or recorded runs, side by side on the same task",
+    ),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 
