@@ -45,10 +45,8 @@ class Compactor:
         if not self.takes_a_model(plan):
             return self.at_once(plan, instructions)
         text = await self._written(plan, instructions)
-        if text is None:
-            return None
         if not text:
-            return self.at_once(plan, instructions)
+            return None if text is None else self.at_once(plan, instructions)
         c = self._session.conversation
         event = compacted(c, plan, framed(c, plan, text), by_model=True)
         self._session.record(event)
