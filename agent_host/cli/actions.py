@@ -5,12 +5,16 @@ for is imported: its options are read when its parser first parses.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 Actions = Mapping[str, tuple[str, str]]
 """Name -> (module with `configure` and `execute`, one line of help)."""
+
+_MARK = "\0"
+"""No argument of a process holds it."""
 
 
 class _ActionParser(argparse.ArgumentParser):
@@ -18,6 +22,8 @@ class _ActionParser(argparse.ArgumentParser):
     the arguments, also among those of an open number (but not where one takes all that is left)."""
 
     module = ""
+    words_with_dashes = False
+    """Whether `-word` is an argument, unless it is an option's name; see `word`."""
     _mixed = False
 
     def settle(self) -> None:
@@ -34,10 +40,32 @@ class _ActionParser(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         if self.module:
             import_module(self.module).configure(self)
+        if self.words_with_dashes:
+            args = [*self._marked(args or ())]
         if any(action.nargs == argparse.REMAINDER for action in self._actions):
             return super().parse_known_args(args, namespace)
         self._mixed = True
         return self.parse_known_intermixed_args(args, namespace)
+
+    def _marked(self, args: Sequence[str]) -> Iterator[str]:
+        """Mark what argparse would take for an option: it cannot be told otherwise."""
+        left = iter(args)
+        for one in left:
+            name = one[:2]
+            if one == "--":
+                yield from (f"{_MARK}{word}" for word in left)
+            elif one[:1] != "-" or name == "--" or name in self._option_string_actions:
+                yield one
+                known = self._option_string_actions.get(one)
+                if known is not None and known.nargs is None:
+                    yield from itertools.islice(left, 1)
+            else:
+                yield f"{_MARK}{one}"
+
+
+def word(text: str) -> str:
+    """Return an argument of a parser with `words_with_dashes`: the `type` of its arguments."""
+    return text.removeprefix(_MARK)
 
 
 def configure_actions(parser: argparse.ArgumentParser, table: Actions) -> None:

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
+from agent_host.cli.actions import word
 from agent_host.cli.transcripts_index import add_filters, filters, index_of
 from agent_host.cli.transcripts_list import ANY_WIDTH, NEWEST, add_count, table
 from agent_host.cli.transcripts_text import count, document, write
@@ -28,9 +29,11 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[22m"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the action."""
+    parser.words_with_dashes = True  # type: ignore[attr-defined]  # see cli.actions
     parser.add_argument(
         "words",
         metavar="WORD",
+        type=word,
         nargs="+",
         help='all must be in the run; "two words" in quotation marks, begin*, or -without',
     )

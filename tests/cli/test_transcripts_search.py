@@ -40,6 +40,26 @@ def test_search_that_finds_nothing_says_so_and_one_without_words_is_a_mistake(fo
     assert command(folder, "list", "--since", "yesterday").returncode == ExitStatus.USAGE
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("parcel", "-red"),
+        ("-red", "parcel"),
+        ("parcel", "-n", "3", "-red"),
+        ("parcel", "-n3", '-"red one"', "--user", "ana"),
+        ("-red", "--user", "ana", "parcel"),
+        ("--", "-red", "parcel"),
+        ("parcel", "--", "-red"),
+    ],
+)
+def test_a_word_with_a_dash_must_not_be_there_wherever_it_stands(folder, arguments):
+    put(folder, OLD, *TWO)
+    put(folder, NEW, *ONE)
+    done = command(folder, "search", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[:26] for line in done.stdout.splitlines() if line[0] != " "] == [NEW]
+
+
 def test_a_list_has_filters(folder):
     put(folder, OLD, *TWO)
     (folder / f"{NEW}.jsonl").write_text("garbage")
