@@ -4,8 +4,10 @@ Theory of operation: while a question waits, the terminal hands over each key at
 Ctrl-C is still a signal) and echoes nothing; afterwards, and whatever happens, it is as it was
 before. What comes in one piece is one press: a single character answers, an Enter behind it is
 part of it, and so is an Enter that comes a moment later, by habit. Several characters at once are
-a word (`all`), or a paste, which is never taken for the key that it begins with. Keys of the
-terminal (arrows) are told apart from Esc by what follows at once.
+a word (`all`), or a paste, which is never taken for the key that it begins or ends with: it is
+read until nothing more comes, and hardly any of it is kept. A key that is held down answers one
+question, not the next one too. Keys of the terminal (arrows) are told apart from Esc by what
+follows at once.
 """
 
 import asyncio
@@ -25,6 +27,8 @@ RESIZED = "\x00resized"
 _CHUNK = 4096
 _ESC_SECONDS = 0.05
 """How long the rest of a key of the terminal may take after its first byte."""
+_PASTE_SECONDS = 2.0
+"""How long the rest of a paste that has begun may take, on a bad line."""
 _LOOK_SECONDS = 0.25
 """How often it is looked whether the screen has another size."""
 _HABIT_SECONDS = 0.4
@@ -32,7 +36,11 @@ _KEYS = {"[C": ">", "OC": ">", "[D": "<", "OD": "<", "[6~": "m", "[B": "m", "OB"
 """Arrows and Page Down, by what follows the Esc."""
 _REPEATED = frozenset("m ?")
 """Keys that may come twice in one piece and mean no answer."""
+_HARMLESS = _REPEATED | {"<", ">", ""}
 _PASTE = re.compile("\x1b\\[20[01]~")
+_PASTE_BEGINS, _PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
+_KEPT = 64
+"""Bytes of either end of what came in many pieces."""
 _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
 
@@ -98,10 +106,13 @@ class Keys:
         self._now = now
         self._pressed_at = float("-inf")
         self._kept = ""
+        self._last: str | None = None
+        self._new = False
 
     def forget(self) -> None:
-        """Forget what was typed before a question was shown."""
+        """Forget what was typed before a question was shown: it is a new one."""
         self._kept = ""
+        self._new = True
         with suppress(termios.error, OSError, ValueError):
             termios.tcflush(self._fd(), termios.TCIFLUSH)
 
@@ -112,12 +123,20 @@ class Keys:
         with self._at_once():
             while True:
                 said = await self._next(shown_at)
-                if said != "" or not self.habit():
+                if not self.habit() or not (said == "" or self._held(said)):
                     break
         self._write("\n" if said in {None, RESIZED} else f"{_name(said or '')}\n")
         if said != RESIZED:
-            self._pressed_at = self._now()
+            self._pressed_at, self._last, self._new = self._now(), said, False
         return said
+
+    def _held(self, said: str | None) -> bool:
+        """Whether this is still the key that answered the question before, held down or pressed
+        twice."""
+        if not self._new or said != self._last or said in _HARMLESS:
+            return False
+        self._pressed_at = self._now()
+        return True
 
     def habit(self) -> bool:
         """Whether an Enter now only belongs to the key before it."""
@@ -153,11 +172,11 @@ class Keys:
                 return RESIZED
             changed = size
             piece = await self._read(_LOOK_SECONDS)
-        while piece and (piece == b"\x1b" or _cut(piece)):
-            more = await self._read(_ESC_SECONDS)
+        while piece and (seconds := _more_in(piece)):
+            more = await self._read(seconds)
             if not more:
                 break
-            piece += more
+            piece = _ends_of(piece + more)
         return piece.decode("utf-8", "replace") if piece else None
 
     async def _read(self, seconds: float) -> bytes | None:
@@ -230,17 +249,23 @@ class KeyedLines:
         return await self._lines.type_in(prompt, text=text, hidden=hidden)
 
 
-def _cut(piece: bytes) -> bool:
-    """Whether a piece ends inside of a character, a key of the terminal or a paste."""
-    if b"\x1b[200~" in piece and b"\x1b[201~" not in piece:
-        return True
-    if re.search(rb"\x1b(\[[0-9;]*|O)\Z", piece):
-        return True
+def _more_in(piece: bytes) -> float:
+    """Return how many seconds the rest of a piece may take; 0 if there can be none."""
+    if _PASTE_ENDS not in piece[piece.rfind(_PASTE_BEGINS) :] and _PASTE_BEGINS in piece:
+        return _PASTE_SECONDS
     try:
-        piece.decode()
-    except UnicodeDecodeError as error:
-        return error.end == len(piece)
-    return False
+        alone = len(piece.decode()) == 1 and piece != b"\x1b"
+    except UnicodeDecodeError:
+        alone = False
+    return 0.0 if alone else _ESC_SECONDS
+
+
+def _ends_of(piece: bytes) -> bytes:
+    """Return a piece, or as much of a long one as tells that it is no key."""
+    if len(piece) <= 2 * _KEPT:
+        return piece
+    begins = _PASTE_BEGINS if _PASTE_BEGINS in piece else piece[:_KEPT]
+    return begins + piece[-_KEPT:]
 
 
 def _name(said: str) -> str:

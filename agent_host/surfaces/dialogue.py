@@ -256,6 +256,7 @@ class Dialogue:
             self._say(f"not valid for this tool: {clean_line(problem, 500)}")
         self._arguments = value
         self._show()
+        self._reader.discard_typed_ahead()
 
     # -- the screen ----------------------------------------------------------------------------
 

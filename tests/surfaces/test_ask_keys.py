@@ -1,0 +1,261 @@
+"""Single keys, read from a real pseudo-terminal."""
+
+import asyncio
+import fcntl
+import os
+import termios
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from agent_host.surfaces.ask_keys import ESC, RESIZED, KeyedLines, KeyReader, Keys, choose
+from agent_host.surfaces.lines import TerminalLines
+from agent_host.surfaces.people import keyed
+from tests.fakes.screens import Screen, outlet
+from tests.fakes.typists import typist
+
+PASTE = "\x1b[200~{}\x1b[201~"
+
+
+@dataclass
+class Desk:
+    """A terminal: `type` types into it, `reader` reads from it."""
+
+    controller: int
+    terminal: int
+    reader: KeyedLines
+    screen: Screen
+    clock: list[float] = field(default_factory=lambda: [100.0])
+    size: list[tuple[int, int]] = field(default_factory=lambda: [(80, 24)])
+
+    def type(self, text: str) -> None:
+        os.write(self.controller, text.encode())
+
+    def mode(self) -> list[object]:
+        return list(termios.tcgetattr(self.terminal))
+
+    def press(self, *pieces: str | Callable[[], object], times: int = 1) -> list[str | None]:
+        """Return what was pressed, `times` times; each piece comes once the one before was read."""
+
+        async def presses() -> list[str | None]:
+            async with asyncio.TaskGroup() as group:
+                feeding = group.create_task(self._feed(*pieces))
+                said = [await self.reader.press("? ") for _ in range(times)]
+                feeding.cancel()
+            return said
+
+        return asyncio.run(asyncio.wait_for(presses(), 10))
+
+    async def _feed(self, *pieces: str | Callable[[], object]) -> None:
+        for piece in pieces:
+            while termios.tcgetattr(self.terminal)[3] & termios.ICANON or self._unread():
+                await asyncio.sleep(0.005)
+            if piece == "":
+                await asyncio.sleep(0.1)  # so that what follows is another key
+            elif isinstance(piece, str):
+                self.type(piece)
+            else:
+                piece()
+
+    def _unread(self) -> bool:
+        return any(fcntl.ioctl(self.terminal, termios.FIONREAD, bytes(4)))
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    controller, terminal = os.openpty()
+    out, screen = outlet(tty=True)
+    lines = TerminalLines(terminal, out)
+    made = Desk(controller, terminal, None, screen)  # type: ignore[arg-type]
+    keys = Keys(
+        lines.fileno,
+        write=out.write_now,
+        size=lambda: made.size[0],
+        now=lambda: made.clock[0],
+    )
+    made.reader = KeyedLines(lines, keys)
+    yield made
+    lines.close()
+    os.close(controller)
+
+
+def test_a_key_answers_at_once_and_the_terminal_is_as_it_was(desk: Desk) -> None:
+    before = desk.mode()
+    assert desk.press("y") == ["y"]
+    assert desk.screen.getvalue().startswith("? ")
+    assert "y\n" in desk.screen.getvalue()
+    assert desk.mode() == before
+
+
+def test_while_it_waits_nothing_is_echoed_and_control_c_is_a_signal(desk: Desk) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(termios.tcgetattr(desk.terminal)[3])
+        desk.type("n")
+
+    desk.press(look)
+    assert not seen[0] & (termios.ECHO | termios.ICANON)
+    assert seen[0] & termios.ISIG
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("ä", "ä"),
+        ("\r", ""),
+        ("y\r", "y"),
+        (" ", "m"),
+        ("\x1b", ESC),
+        ("\x1b[C", ">"),
+        ("\x1b[D", "<"),
+        ("\x1bOC", ">"),
+        ("\x1b[B", "m"),
+        ("\x1b[6~", "m"),
+        ("\x1by", "\x1by"),
+        ("\x1b[200", "\x1b[200"),
+        ("all\r", "all"),
+        ("\x04", None),
+    ],
+)
+def test_a_piece_is_one_key_or_one_word(desk: Desk, typed: str, said: str | None) -> None:
+    assert desk.press(typed) == [said]
+
+
+def test_a_key_that_comes_in_parts_is_still_that_key(desk: Desk) -> None:
+    assert desk.press("\x1b", "[", "C") == [">"]
+    assert desk.press("\x1b", times=1) == [ESC]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (PASTE.format("y"),),
+        (PASTE.format("y\r"),),
+        ("\x1b[200~some text", "\ny", "\x1b[201~"),
+        ("\x1b[20", "0~y\x1b[201~"),
+        ("x" * 4000, "y"),
+        ("line\ry",),
+        ("y\ry\r",),
+    ],
+)
+def test_a_paste_is_never_an_answer(desk: Desk, pieces: tuple[str, ...]) -> None:
+    [said] = desk.press(*pieces)
+    assert said not in {"y", "n", "a", "t", "", ESC, None}
+
+
+def test_a_paste_may_pause_and_its_last_letter_is_still_no_key(desk: Desk) -> None:
+    async def slowly() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(desk.reader.press("? "))
+            desk.type("\x1b[200~text ")
+            await asyncio.sleep(0.2)  # more than what may stand inside of a key
+            desk.type("y")
+            await asyncio.sleep(0.2)
+            desk.type("\x1b[201~")
+        return task.result()
+
+    assert asyncio.run(slowly()) == "a paste"
+
+
+def test_of_a_huge_paste_hardly_anything_is_kept(desk: Desk) -> None:
+    async def huge() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(desk.reader.press("? "))
+            text = b"\x1b[200~" + b"all " * 500_000 + b"y\x1b[201~"
+            await asyncio.to_thread(_write_all, desk.controller, text)
+        return task.result()
+
+    assert asyncio.run(asyncio.wait_for(huge(), 20)) == "a paste"
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data[:4096]) :]
+
+
+def test_pages_may_be_turned_in_one_piece_but_nothing_else_is(desk: Desk) -> None:
+    assert desk.press("mm ", times=3) == ["m", "m", "m"]
+    assert desk.press("mmy") == ["mmy"]
+
+
+def test_an_enter_by_habit_belongs_to_the_key_before_it(desk: Desk) -> None:
+    assert desk.press(
+        "y", "", "\r", "", lambda: desk.clock.__setitem__(0, 101.0), "\r", times=2
+    ) == [
+        "y",
+        "",
+    ]
+
+
+def test_a_reason_is_not_empty_because_of_an_enter_by_habit(desk: Desk) -> None:
+    assert desk.press("r") == ["r"]
+    desk.type("\ntoo much\n")
+    assert asyncio.run(desk.reader.ask("reason: ")) == "too much"
+
+
+def test_a_key_that_is_held_down_does_not_answer_the_next_question_too(desk: Desk) -> None:
+    assert desk.press("y") == ["y"]
+    desk.reader.discard_typed_ahead()  # the next question
+    assert desk.press("y", "", "y", "", "y", "", "n") == ["n"]
+    desk.reader.discard_typed_ahead()
+    desk.clock[0] += 1
+    assert desk.press("n") == ["n"]
+    # Pages and other questions may be gone through as quickly as one likes.
+    assert desk.press(">") == [">"]
+    desk.reader.discard_typed_ahead()
+    assert desk.press(">") == [">"]
+
+
+def test_what_was_typed_before_a_question_is_thrown_away(desk: Desk) -> None:
+    desk.type("y\nyy")
+    desk.reader.discard_typed_ahead()
+    assert desk.press("n") == ["n"]
+    assert desk.press("mm", times=1) == ["m"]
+    desk.reader.discard_typed_ahead()
+    assert desk.press("n") == ["n"]
+
+
+def test_another_size_of_the_screen_is_told_once_it_rests(desk: Desk) -> None:
+    assert desk.press(lambda: desk.size.__setitem__(0, (40, 12))) == [RESIZED]
+    assert desk.press("y") == ["y"]
+
+
+def test_a_question_that_is_withdrawn_gives_the_terminal_back(desk: Desk) -> None:
+    before = desk.mode()
+
+    async def withdrawn() -> None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(desk.reader.press("? "))
+            while desk.mode() == before:
+                await asyncio.sleep(0.005)
+            task.cancel()
+
+    asyncio.run(withdrawn())
+    assert desk.mode() == before
+    assert desk.screen.getvalue().endswith("\x1b[?2004l")
+
+
+def test_a_terminal_that_goes_away_is_the_end() -> None:
+    controller, terminal = os.openpty()
+    out, _ = outlet(tty=True)
+    keys = Keys(lambda: terminal, write=out.write_now)
+    os.close(controller)
+    keys.forget()
+    assert asyncio.run(keys.press("? ")) is None
+    os.close(terminal)
+
+
+def test_where_nothing_can_be_drawn_and_from_whoever_reads_no_terminal_lines_answer() -> None:
+    dumb, _ = outlet(tty=True, term="dumb")
+    controller, terminal = os.openpty()
+    lines = TerminalLines(terminal, dumb)
+    assert keyed(lines, dumb) is lines
+    able, _ = outlet(tty=True)
+    assert isinstance(keyed(lines, able), KeyReader)
+    typed = typist("yes")
+    assert keyed(typed, able) is typed
+    assert asyncio.run(choose(typed, "? ")) == "yes"
+    lines.close()
+    os.close(controller)
