@@ -39,7 +39,7 @@ from agent_host.surfaces.chat_around import Around, Login
 from agent_host.surfaces.commands_look import calls_of
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.people import People, at_terminal
+from agent_host.surfaces.people import People, at_terminal, editor_at
 from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
 from agent_host.surfaces.question import wrap_words
@@ -204,6 +204,7 @@ def _people(
         sign=sign,
         browser=open_page(os.environ),
         remember=remember,
+        editor=editor_at(screen, os.environ),
     )
     mode: ApprovalMode = options.approve
     return people, ApproveMode(mode, person=people.approver, respondent=people.terminal, by=user)

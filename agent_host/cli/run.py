@@ -36,7 +36,7 @@ from agent_host.surfaces.cards import title
 from agent_host.surfaces.jsonl import JsonLines, JsonSummary
 from agent_host.surfaces.notes import Notes
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.people import People, make_people
+from agent_host.surfaces.people import People, editor_at, make_people
 from agent_host.surfaces.plain import PlainText
 from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
@@ -246,6 +246,7 @@ def _people(
         browser=open_page(os.environ),
         interrupt=interrupts.interrupt,
         remember=Remembering(loaded, user_name(), lambda: interrupts.host),
+        editor=editor_at(screen.notes, os.environ),
     )
     interrupts.cancel = people.cancel
     return people

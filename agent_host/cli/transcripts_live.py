@@ -17,7 +17,7 @@ from agent_host.host.live_tools import Live, with_live_tools
 from agent_host.surfaces.approval import ApprovalMode
 from agent_host.surfaces.browser import open_page
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.people import make_people
+from agent_host.surfaces.people import editor_at, make_people
 
 
 async def live(path: Path, loaded: Loaded, only: Collection[str], approve: ApprovalMode) -> Live:
@@ -31,6 +31,7 @@ async def live(path: Path, loaded: Loaded, only: Collection[str], approve: Appro
         sign=secrets.token_hex(2),
         browser=open_page(os.environ),
         interrupt=lambda: None,
+        editor=editor_at(notes, os.environ),
     )
     try:
         return await with_live_tools(

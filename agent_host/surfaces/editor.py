@@ -3,15 +3,21 @@
 Theory of operation: `$VISUAL`, else `$EDITOR`, and nothing else: which program runs is for the
 person's environment to say, never for a project. The text lies in a folder that only its owner can
 read, for as long as the editor runs. The caller gives the terminal away before and takes it back
-afterwards.
+afterwards. Ctrl-C is the editor's own meanwhile. An editor is always at the terminal, also where
+the standard streams are pipes.
 """
 
 import asyncio
+import os
 import shlex
+import signal
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _MOST = 4 << 20
 """Bytes that are read back at most."""
@@ -47,9 +53,13 @@ async def edit_text(text: str, environ: Mapping[str, str], *, suffix: str = ".md
         with tempfile.TemporaryDirectory(prefix="agent-host-") as folder:
             path = Path(folder) / f"message{suffix}"
             path.write_text(text, encoding="utf-8")
-            process = await asyncio.create_subprocess_exec(*words, str(path), env=dict(environ))
+            with _terminal() as stream:
+                process = await asyncio.create_subprocess_exec(
+                    *words, str(path), env=dict(environ), stdin=stream, stdout=stream
+                )
             try:
-                status = await process.wait()
+                with _uninterrupted():
+                    status = await process.wait()
             except asyncio.CancelledError:
                 if process.returncode is None:
                     process.terminate()
@@ -65,3 +75,52 @@ async def edit_text(text: str, environ: Mapping[str, str], *, suffix: str = ".md
         return Edited(problem=f"the text is larger than {_MOST:,} bytes; nothing was taken")
     edited = data.decode("utf-8", "replace").replace("\r\n", "\n")
     return Edited(edited if text.endswith("\n") else edited.removesuffix("\n"))
+
+
+def json_editor(
+    environ: Mapping[str, str], say: Callable[[str], object]
+) -> Callable[[str], Coroutine[Any, Any, str | None]] | None:
+    """Return what lets the person change a text of JSON and returns it, or None with the reason
+    told to `say`; None if no editor is named."""
+    if not editor_of(environ):
+        return None
+
+    async def edit(text: str) -> str | None:
+        edited = await edit_text(text, environ, suffix=".json")
+        if edited.problem:
+            say(edited.problem)
+        return edited.text
+
+    return edit
+
+
+@contextmanager
+def _terminal() -> Iterator[int | None]:
+    """The controlling terminal, where the standard streams are something else; else None."""
+    if os.isatty(0) and os.isatty(1):
+        yield None
+        return
+    try:
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        yield None
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """While inside, Ctrl-C does nothing here. Only once the editor runs, which else could not be
+    interrupted either: what is ignored stays so in a new program."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.siginterrupt(signal.SIGINT, False)  # as asyncio set it

@@ -7,7 +7,7 @@ loaded only when a form is to be filled in, and only for a terminal that can dra
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -22,9 +22,11 @@ from agent_host.surfaces.approval import (
 from agent_host.surfaces.ask_keys import KeyedLines, Keys, OfTerminal
 from agent_host.surfaces.browser import OpenPage
 from agent_host.surfaces.dialogue import Editor
+from agent_host.surfaces.editor import json_editor
 from agent_host.surfaces.form import FieldReader
 from agent_host.surfaces.lines import open_terminal
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.question import wrap_words
 from agent_host.surfaces.respondent import DeferringRespondent, TerminalRespondent
 from agent_host.surfaces.turns import Turns
 
@@ -92,6 +94,16 @@ def make_people(
         remember=remember,
         editor=editor,
     )
+
+
+def editor_at(screen: Outlet, environ: Mapping[str, str]) -> Editor | None:
+    """Return the person's own editor for the arguments of calls, if one is named."""
+
+    def say(text: str) -> None:
+        for line in wrap_words(text, screen.width - 4):
+            screen.write_now(f"  {line}\n")
+
+    return json_editor(environ, say)
 
 
 def keyed(lines: FieldReader, screen: Outlet) -> FieldReader:

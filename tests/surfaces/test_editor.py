@@ -1,9 +1,10 @@
 import asyncio
 import os
+import signal
 import stat
 from pathlib import Path
 
-from agent_host.surfaces.editor import Edited, edit_text, editor_of
+from agent_host.surfaces.editor import Edited, edit_text, editor_of, json_editor
 
 
 def program(folder: Path, text: str) -> str:
@@ -43,3 +44,36 @@ def test_an_editor_that_fails_or_is_not_there_changes_nothing(tmp_path: Path) ->
     assert "ended with status 3; nothing was taken" in failed.problem
     gone = asyncio.run(edit_text("x", {"EDITOR": str(tmp_path / "none")}))
     assert "cannot be run" in gone.problem
+
+
+def test_control_c_is_the_editors_own_while_it_runs(tmp_path: Path) -> None:
+    came: list[int] = []
+
+    async def edits() -> Edited:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, came.append, 1)
+        # It ends by a Ctrl-C that goes to it alone, as what is ignored here is not ignored there.
+        script = f'sleep 0.5; kill -INT {os.getpid()}; echo new > "$1"; kill -INT $$; sleep 60'
+        environ = {"PATH": os.environ["PATH"], "EDITOR": program(tmp_path, script)}
+        edited = await edit_text("draft", environ)
+        assert came == []
+        os.kill(os.getpid(), signal.SIGINT)
+        while not came:
+            await asyncio.sleep(0)
+        loop.remove_signal_handler(signal.SIGINT)
+        return edited
+
+    assert "ended with status -2" in asyncio.run(edits()).problem
+
+
+def test_arguments_are_edited_as_a_file_of_json_and_problems_are_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert json_editor({"PATH": os.environ["PATH"]}, said.append) is None
+    environ = {"PATH": os.environ["PATH"]}
+    able = json_editor(environ | {"VISUAL": program(tmp_path, 'echo "$1" > "$1"')}, said.append)
+    assert able is not None
+    assert (asyncio.run(able("{}\n")) or "").strip().endswith(".json")
+    failing = json_editor(environ | {"VISUAL": program(tmp_path, "exit 2")}, said.append)
+    assert failing is not None
+    assert asyncio.run(failing("{}")) is None
+    assert "status 2" in said[0]
