@@ -33,7 +33,7 @@ from agent_host.records.said import said
 from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
 
-VERSION = 3
+VERSION = 4
 """Of the tables and of how files are read into them; another one is made anew."""
 
 SHIFT = 24
@@ -207,12 +207,12 @@ class Index:
         """Take what is known of a file that only grew, so that reading goes on behind it."""
         sql = "SELECT mark, lines, ended, tail, run_id, tally, broken FROM runs WHERE id = ?"
         found = self.db.execute(sql, (row,)).fetchone()
-        if found is None or found[6] or not found[1] or _inode(found[0]) != _inode(state.mark):
+        if found is None or found[6] or not found[1] or not _grew(found[0], state.mark):
             return
         _, lines, ended, tail, run_id, tally, _ = found
         if _tail(fd, ended) == tail:
             state.whole = Whole(count=lines, end=ended, run_id=run_id)
-            state.tally = Tally(**json.loads(tally))
+            state.tally = noted(tally)
 
     def _note(self, row: int, state: _State) -> None:
         whole, tally = state.whole, state.tally
@@ -234,7 +234,7 @@ class Index:
         holes = ", ".join("?" * len(values))
         self.db.execute(f"INSERT OR REPLACE INTO runs VALUES ({holes})", values)  # noqa: S608
         kinds = {"tool": tally.tools, "model": tally.models, "user": tally.users}
-        traits = [(row, kind, value) for kind, found in kinds.items() for value in found]
+        traits = [(row, kind, value.lower()) for kind, found in kinds.items() for value in found]
         self.db.executemany("INSERT OR IGNORE INTO traits VALUES (?, ?, ?)", traits)
 
     def _forget(self, row: int) -> None:
@@ -317,6 +317,14 @@ def _told(tell: Tell, done: int, todo: int, read: int) -> None:
     tell(done + read, todo)
 
 
+def noted(tally: str) -> Tally:
+    """Return a tally that was written down. DatabaseError if it is none any more."""
+    try:
+        return Tally(**json.loads(tally))
+    except (ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a damaged row: {error}") from None
+
+
 def summarized(folder: Path, name: str, tally: Tally, broken: str) -> Summary:
     """Return what a list says of a run, from its tally."""
     return Summary(
@@ -377,8 +385,10 @@ def _mark(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino} {status.st_size} {times}"
 
 
-def _inode(mark: str) -> str:
-    return mark.partition(" ")[0]
+def _grew(before: str, now: str) -> bool:
+    """Whether it is the same file and longer: one that is not was changed somewhere else."""
+    (was, size, *_), (is_now, larger, *_) = f"{before} 0".split(" "), f"{now} 0".split(" ")
+    return was == is_now and int(larger) > int(size)
 
 
 def _tail(fd: int, end: int) -> str:

@@ -6,16 +6,17 @@ the number of the text, so this reads the index of words alone. Only for the run
 the places looked up: texts with all the words first, else those with any. The newest come first.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent_host.records.index import SHIFT, Index, summarized
+from agent_host.records.index import SHIFT, Index, noted, summarized
 from agent_host.records.looked_for import LookedFor
 from agent_host.records.reader import Summary, run_ids
 from agent_host.records.said import END, HIT, MARK
-from agent_host.records.tally import Tally
+
+_LONGEST = 1000
+"""Characters of a pattern: more than any name that is noted has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,16 @@ def _search(
 
 
 def newest(index: Index, limit: int) -> tuple[list[Summary], int]:
-    """Return the newest runs, and how many there are; the index need know of no others."""
+    """Return the newest runs, and how many there are; the index need know of no others. One that
+    turns out to be damaged is made anew first."""
+    try:
+        return _newest(index, limit)
+    except sqlite3.DatabaseError as error:
+        index.renew(error)
+    return _newest(index, limit)
+
+
+def _newest(index: Index, limit: int) -> tuple[list[Summary], int]:
     names = run_ids(index.folder)[::-1]
     found = []
     for name in names[:limit]:
@@ -105,16 +115,15 @@ def _words(words: LookedFor | None) -> Iterator[Sequence[object]]:
 
 
 def _filters(filters: Filters) -> Iterator[Sequence[object]]:
-    of = "id IN (SELECT run FROM traits WHERE kind = '{}' AND lower(value) GLOB ?)"
+    of = "id IN (SELECT run FROM traits WHERE kind = '{}' AND (value GLOB ? OR value GLOB ?))"
     if filters.tool:
-        yield of.format("tool"), _glob(filters.tool if "/" in filters.tool else f"*/{filters.tool}")
+        yield of.format("tool"), _glob(filters.tool), _glob(f"*/{filters.tool}")
     if filters.server:
-        yield of.format("tool"), _glob(f"{filters.server}/*")
-    if filters.model:
-        named = filters.model if ":" in filters.model else f"*:{filters.model}"
-        yield of.format("model"), _glob(named)
+        yield of.format("tool"), *[_glob(f"{filters.server}/*")] * 2
+    if filters.model:  # a model's own name may hold a colon: llama3:8b
+        yield of.format("model"), _glob(filters.model), _glob(f"*:{filters.model}")
     if filters.user:
-        yield of.format("user"), _glob(filters.user)
+        yield of.format("user"), *[_glob(filters.user)] * 2
     if filters.since:
         yield "last_at >= ?", filters.since
     if filters.until:
@@ -126,13 +135,13 @@ def _filters(filters: Filters) -> Iterator[Sequence[object]]:
 
 
 def _glob(pattern: str) -> str:
-    return pattern.lower().replace("[", "[[]")
+    return pattern.lower()[:_LONGEST].replace("[", "[[]")
 
 
 def _summary(index: Index, row: int) -> Summary:
     sql = "SELECT name, tally, broken FROM runs WHERE id = ?"
     name, tally, broken = index.db.execute(sql, (row,)).fetchone()
-    return summarized(index.folder, name, Tally(**json.loads(tally)), broken)
+    return summarized(index.folder, name, noted(tally), broken)
 
 
 def _places(index: Index, row: int, words: LookedFor, limit: int) -> tuple[Place, ...]:

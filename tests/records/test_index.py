@@ -3,6 +3,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,41 @@ def test_runs_are_found_by_tool_server_model_user_time_cost_and_outcome(folder):
     assert find(folder, outcome="cut off") == [OLD]
     assert find(folder, since="2026-11-23") == find(folder, until="2026-11-21") == []
     assert find(folder, since="2026-11-22", until="2026-11-23") == [NEW, OLD]
+
+
+def test_names_are_found_in_any_script_and_with_a_colon_in_them(folder):
+    person = replace(START.principal, id="Ärztin")
+    put(folder, OLD, replace(START, provider="ollama", model="llama3:8b", principal=person))
+    for wanted in ("llama3:8b", "ollama:llama3:8b", "llama3*", "LLAMA3:8B"):
+        assert find(folder, model=wanted) == [OLD], wanted
+    for wanted in ("Ärztin", "ärztin", "ÄRZ*"):
+        assert find(folder, user=wanted) == [OLD], wanted
+    assert find(folder, user="*" * 60_000) == [OLD]
+
+
+def test_a_file_that_was_changed_in_its_middle_is_read_anew(folder, place):
+    path = put(folder, OLD, *ANSWERED, user("x " * 4000))
+    assert find(folder, "green", place=place) == [OLD]
+    with path.open("r+b") as file:
+        file.write(path.read_bytes().replace(b"green", b"black"))
+    os.utime(path, ns=(1, 1))
+    assert find(folder, "green", place=place) == []
+    assert find(folder, "black", place=place) == [OLD]
+
+
+@pytest.mark.parametrize("row", ["{", '{"x":1}', "[]"])
+def test_a_damaged_row_is_made_anew(folder, place, row):
+    put(folder, OLD, *ANSWERED)
+    assert find(folder, "green", place=place) == [OLD]
+    for look in (newest, lambda index, limit: search(index, None, Filters(), limit)):
+        db = sqlite3.connect(place)
+        db.execute("UPDATE runs SET tally = ?", (row,))
+        db.commit()
+        db.close()
+        index = Index(folder, place)
+        index.refresh()
+        assert look(index, 5)[1] == 1
+        index.close()
 
 
 @pytest.mark.parametrize("events", [LEGAL, APPROVALS, ANSWERED, ASKED, (START,)])
