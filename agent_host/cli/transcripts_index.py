@@ -32,13 +32,19 @@ def index_of(folder: Path, *, newest: int | None = None) -> Iterator[Index]:
     name = hashlib.sha256(os.path.realpath(folder).encode("utf-8", "surrogateescape")).hexdigest()
     index = Index(folder, state_file(os.environ).with_name("indexes") / f"{name[:24]}.db")
     try:
-        if index.reason:
-            sys.stderr.write(f"agent-host: {index.reason}; it is made for this once\n")
+        known = _say(index, "")
         with _progress() as tell:
             index.refresh(tell, newest)
+        _say(index, known)
         yield index
     finally:
         index.close()
+
+
+def _say(index: Index, known: str) -> str:
+    if index.reason != known:
+        sys.stderr.write(f"agent-host: {index.reason}; it is made for this once\n")
+    return index.reason
 
 
 @contextlib.contextmanager

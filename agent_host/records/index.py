@@ -32,6 +32,7 @@ from agent_host.records.reader import Summary, opened, run_ids
 from agent_host.records.said import said
 from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
+from agent_host.state.locks import holder_of
 
 VERSION = 4
 """Of the tables and of how files are read into them; another one is made anew."""
@@ -42,6 +43,7 @@ SHIFT = 24
 Tell = Callable[[int, int], None]
 """Is told how many bytes of how many are read."""
 
+_OFTEN = 0.02
 _TAIL = 4096
 _TEXTS = 500
 _PARTS = 4
@@ -88,12 +90,14 @@ class _State:
 class Index:
     """The index of the transcripts in `folder`, kept in the file `place` (None: in memory).
 
-    `reason` says, for people, why it is in memory though a place was named. Close it.
+    `reason` says, for people, why it is in memory though a place was named. `patience`: seconds
+    to wait for a process that is at work on the file, before it is done without. Close it.
     """
 
-    def __init__(self, folder: Path, place: Path | None) -> None:
+    def __init__(self, folder: Path, place: Path | None, patience: float = 10.0) -> None:
         self.folder = folder
         self.reason = ""
+        self._patience = patience
         self._place = place
         self.db = self._connected()
 
@@ -104,10 +108,10 @@ class Index:
             try:
                 with self._writing():
                     self._refresh(tell, newest)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, OSError) as error:
                 if last and self._place is None:
                     raise
-                self._replace(error, in_memory=last)
+                self._replace(error, in_memory=last or isinstance(error, OSError))
             else:
                 return
         self._refresh(tell, newest)
@@ -289,8 +293,11 @@ class Index:
             self._in_memory(error)
             self.db = self._open(None)
             return
-        with self._writing():
-            _remove(self._place)
+        try:
+            with self._writing():
+                _remove(self._place)
+        except OSError as failure:
+            self._in_memory(failure)
         self.db = self._connected()
 
     def _in_memory(self, error: Exception) -> None:
@@ -307,10 +314,26 @@ class Index:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         fd = os.open(self._place.with_suffix(".lock"), flags, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._wait(fd)
             yield
         finally:
             os.close(fd)
+
+    def _wait(self, fd: int) -> None:
+        """Lock the file. TimeoutError if whoever has it keeps it (a stopped process, perhaps)."""
+        until = time.monotonic() + self._patience
+        while not _locked(fd):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{holder_of(fd)} is at work on it")
+            time.sleep(_OFTEN)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _told(tell: Tell, done: int, todo: int, read: int) -> None:

@@ -277,6 +277,35 @@ def test_where_no_index_can_be_kept_it_is_made_for_once(folder, place):
     assert "no index can be kept" in index.reason
 
 
+def test_a_process_that_keeps_the_file_to_itself_keeps_nobody_waiting_for_ever(folder, place):
+    put(folder, NEW, *ANSWERED)
+    held = Index(folder, place, patience=0)
+    with held._writing():
+        index = Index(folder, place, patience=0)
+        index.refresh()
+        found, _ = search(index, looked_for(["shelf"]), Filters(), 5)
+        index.close()
+        held_out = Index(folder, None)
+    assert [one.run.run_id for one in found] == [NEW]
+    assert "process" in index.reason
+    assert "is at work on it" in index.reason
+    held.refresh()
+    assert held.reason == held_out.reason == ""
+    held.close()
+    held_out.close()
+
+
+def test_a_file_that_is_taken_after_it_was_opened_is_done_without(folder, place):
+    put(folder, NEW, *ANSWERED)
+    held, index = Index(folder, place), Index(folder, place, patience=0)
+    with held._writing():
+        index.refresh()
+    assert search(index, looked_for(["shelf"]), Filters(), 5)[1] == 1
+    assert "is at work on it" in index.reason
+    index.close()
+    held.close()
+
+
 def test_processes_that_index_at_once_agree(folder, place):
     for number in range(60):
         put(folder, f"01KAP4AAAA00000000000000{number:02}", *LEGAL)
