@@ -98,6 +98,7 @@ class Index:
         self.folder = folder
         self.reason = ""
         self._patience = patience
+        self._forgot = False
         self._place = place
         self.db = self._connected()
 
@@ -137,8 +138,6 @@ class Index:
         with _transaction(self.db):
             for name in gone:
                 self._forget(known[name].row)
-            if gone:  # what a deleted row leaves in the index of words goes only with this
-                self.db.execute("INSERT INTO said (said) VALUES ('optimize')")
         changed = list(self._changed(names[::-1][:newest], known))
         todo = sum(size for _, _, size in changed)
         done = 0
@@ -150,6 +149,10 @@ class Index:
                     self._read(name, found, partial(_told, tell, done, todo))
                     done += size
             tell(done, todo)
+        if self._forgot:  # what a deleted row leaves in the index of words goes only with this
+            with _transaction(self.db):
+                self.db.execute("INSERT INTO said (said) VALUES ('optimize')")
+            self._forgot = False
 
     def _changed(
         self, names: Sequence[str], known: dict[str, _Known]
@@ -243,7 +246,8 @@ class Index:
 
     def _forget(self, row: int) -> None:
         bounds = (row << SHIFT, (row + 1) << SHIFT)
-        self.db.execute("DELETE FROM said WHERE rowid >= ? AND rowid < ?", bounds)
+        sql = "DELETE FROM said WHERE rowid >= ? AND rowid < ?"
+        self._forgot |= self.db.execute(sql, bounds).rowcount > 0
         self.db.execute("DELETE FROM traits WHERE run = ?", (row,))
         self.db.execute("DELETE FROM runs WHERE id = ?", (row,))
 

@@ -136,6 +136,7 @@ def test_a_file_that_was_changed_in_its_middle_is_read_anew(folder, place):
     os.utime(path, ns=(1, 1))
     assert find(folder, "green", place=place) == []
     assert find(folder, "black", place=place) == [OLD]
+    assert b"green" not in place.read_bytes()
 
 
 @pytest.mark.parametrize("row", ["{", '{"x":1}', "[]"])
