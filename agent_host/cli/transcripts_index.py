@@ -9,11 +9,12 @@ and are days and times of this machine's zone.
 import argparse
 import contextlib
 import hashlib
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from agent_host.config.paths import state_file
@@ -82,7 +83,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--until", metavar="WHEN", type=_until, help="begun up to this day, or longer ago than 7d"
     )
-    group.add_argument("--cost", metavar="USD", type=float, help="that cost at least so much")
+    group.add_argument("--cost", metavar="USD", type=_cost, help="that cost at least so much")
     group.add_argument("--outcome", metavar="TEXT", help="whose outcome says so; `broken`: damaged")
 
 
@@ -118,12 +119,42 @@ def _when(text: str, *, ends: bool) -> str:
             ago = timedelta(**{_UNITS[text[-1]]: float(text[:-1])})
             found = datetime.now(UTC) - ago
         else:
-            found = datetime.fromisoformat(text).astimezone()
-            if ends and len(text) == len("2026-11-25"):
+            found = datetime.fromisoformat(text)
+            if ends and _is_day(text):  # before the zone: not every day has 24 hours
                 found += timedelta(days=1)
+            found = found.astimezone()
     except (ValueError, OverflowError):
         said = clean_line(text, 40)
         raise argparse.ArgumentTypeError(
             f"{said!r} is no time: write a day as 2026-11-25, or 7d, 12h, 30m for so long ago"
         ) from None
-    return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return found.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cost(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{clean_line(text, 40)!r} is no amount: write it as 0.25")
+    return value
+
+
+def number(text: str) -> int:
+    """Return a number of runs: the `type` of an option. Raises ArgumentTypeError below 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, at least 1")
+    return value

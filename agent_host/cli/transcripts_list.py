@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent_host.cli.transcripts_index import add_filters, filters, index_of
+from agent_host.cli.transcripts_index import add_filters, filters, index_of, number
 from agent_host.cli.transcripts_text import count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
@@ -41,17 +41,10 @@ def add_count(parser: argparse.ArgumentParser) -> None:
         "--limit",
         dest="count",
         metavar="N",
-        type=_positive,
+        type=number,
         default=NEWEST,
         help=f"at most N runs (default {NEWEST})",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import os
 from datetime import UTC, datetime
 
 from agent_host.cli.transcripts_delete import agreed, deleted
-from agent_host.cli.transcripts_index import index_of
+from agent_host.cli.transcripts_index import index_of, number
 from agent_host.cli.transcripts_list import ANY_WIDTH, table
 from agent_host.cli.transcripts_text import write
 from agent_host.config.file import locate_transcripts
@@ -35,12 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    try:
+        return number(text)
+    except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            "must be at least 1; `transcripts delete` takes single runs"
-        )
-    return number
+            f"{error}; `transcripts delete` takes single runs"
+        ) from None
 
 
 def execute(options: argparse.Namespace) -> int:
