@@ -28,6 +28,10 @@ ACTIONS = {
         "agent_host.cli.transcripts_compare",
         "put models, or recorded runs, side by side on the same task",
     ),
+    "test": (
+        "agent_host.cli.transcripts_test",
+        "test a folder of recorded runs: this program, a model, or servers",
+    ),
 }
 """Name -> (module with `configure` and `execute`, one line of help)."""
 

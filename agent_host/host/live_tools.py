@@ -7,7 +7,7 @@ leave the record; no recorded answer follows from that, so the run ends there. N
 and labels are not compared.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +18,13 @@ from agent_host.core.loop import outcome
 from agent_host.core.types import Json, JsonObject, ToolResult
 from agent_host.host.replaying import read_run
 from agent_host.host.session import SessionOptions, open_session
+from agent_host.models.replay import ReplayModel
 from agent_host.ports import Approver, Respondent
 from agent_host.replays.difference import Divergence, Step
 from agent_host.replays.path import Said, calls, exchanges
+
+Seen = Callable[[str, JsonObject], JsonObject]
+"""Takes a tool's exposed name and what a call returned, and returns what is compared of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,10 @@ async def with_live_tools(
     approver: Approver,
     respondent: Respondent | None = None,
     only: Collection[str] | None = None,
+    seen: Seen = lambda _, result: result,
 ) -> Live:
     """Run a recorded run's calls again. `loaded` must have been trusted before; `only`: the servers
-    to use. Raises RecordError, ConfigError or UsageError."""
+    to use; `seen`: what is compared of results. Raises RecordError, ConfigError or UsageError."""
     run = read_run(path)
     said, watcher = exchanges(run.events), _Watcher()
     wanted = SessionOptions(model=f"replay:{path}", only=only, interactive=respondent is not None)
@@ -57,6 +62,9 @@ async def with_live_tools(
         loaded, environ, wanted, sinks=[watcher], approver=approver, respondent=respondent
     ) as host:
         session = host.session
+        model: object = session.rooms.model
+        if isinstance(model, ReplayModel):
+            model.seen = seen
         for one in said:
             session.tell(UserSaid(message=one.message))
             if not _goes_on(await session.run()):
@@ -68,7 +76,7 @@ async def with_live_tools(
         unwell = [h.name for h in host.pool.health() if h.state in {"failed", "needs_login"}]
         kept_as = host.run_id
     came = watcher.events
-    same, found = _compared(run.events, said, came, exchanges(came))
+    same, found = _compared((run.events, said), (came, exchanges(came)), seen)
     if found is None and state.failure is not None:
         found = _stopped(state, exchanges(came))
     return Live(
@@ -100,9 +108,12 @@ def _goes_on(state: Conversation) -> bool:
 
 
 def _compared(
-    events: Sequence[Event], said: Sequence[Said], came: Sequence[Event], now: Sequence[Said]
+    record: tuple[Sequence[Event], Sequence[Said]],
+    again: tuple[Sequence[Event], Sequence[Said]],
+    seen: Seen,
 ) -> tuple[int, Divergence | None]:
     """How many results are the same, and the first that is not."""
+    (events, said), (came, now) = record, again
     same, turn = 0, 0
     first: Divergence | None = None
     for old, new in zip(said, now, strict=False):
@@ -115,7 +126,9 @@ def _compared(
                     continue
                 at, before = was[call.id]
                 _, after = is_now.get(call.id, (0, None))
-                if after is not None and _shape(before) == _shape(after):
+                old_shape = seen(call.name, _shape(before))
+                new_shape = None if after is None else seen(call.name, _shape(after))
+                if old_shape == new_shape:
                     same += 1
                     continue
                 step = Step(turn=turn, call=call.id, tool=call.name)

@@ -29,7 +29,7 @@ from agent_host.host.secrets import Secrets
 from agent_host.ports import ApprovalQuestion, Deferred
 from agent_host.records.codec import encode_value
 from agent_host.replays.difference import Divergence, Step
-from agent_host.replays.path import Said, calls, exchanges, same_calls, shape, words
+from agent_host.replays.path import Alike, Said, calls, exchanges, key, same_calls, shape, words
 from agent_host.replays.stubs import NothingRuns, StubbedTools
 
 
@@ -69,25 +69,28 @@ async def reask(
     model: str,
     *,
     exact: bool = False,
+    alike: Alike = key,
 ) -> Reasked:
     """Ask a model of the config, or PROVIDER:MODEL, again what is recorded. `loaded` must have been
-    trusted before. Raises RecordError for the transcript, ConfigError for the model, UsageError for
-    a transcript that is no legal run."""
+    trusted before; `alike`: which calls count as the same. Raises RecordError for the transcript,
+    ConfigError for the model, UsageError for a transcript that is no legal run."""
     run = read_run(path)
     loader = Loader()
     models = Models(loaded, Secrets(environ), loader)
     try:
         await models.make(model)
-        return await _asked(run, loaded, models, exact=exact)
+        return await _asked(run, loaded, models, exact=exact, alike=alike)
     finally:
         for adapter in models.made:
             await adapter.aclose()
         loader.close()
 
 
-async def _asked(run: Recorded, loaded: Loaded, models: Models, *, exact: bool) -> Reasked:
+async def _asked(
+    run: Recorded, loaded: Loaded, models: Models, *, exact: bool, alike: Alike
+) -> Reasked:
     said = exchanges(run.events)
-    tools = StubbedTools(run.events, _known(loaded))
+    tools = StubbedTools(run.events, _known(loaded), alike)
     journal = _Memory()
     session = _session(run, loaded, models, tools, journal)
     began = time.monotonic()
@@ -120,13 +123,18 @@ async def _asked(run: Recorded, loaded: Loaded, models: Models, *, exact: bool) 
         usage=c.usage,
         cost=None if c.unpriced else c.cost,
         seconds=seconds,
-        divergence=diverging(said, came, exact=exact, failure=_failure(events)),
+        divergence=diverging(said, came, exact=exact, failure=_failure(events), alike=alike),
         events=events,
     )
 
 
 def diverging(
-    said: Sequence[Said], came: Sequence[Said], *, exact: bool = False, failure: str = ""
+    said: Sequence[Said],
+    came: Sequence[Said],
+    *,
+    exact: bool = False,
+    failure: str = "",
+    alike: Alike = key,
 ) -> Divergence | None:
     """Return the first answer that is another one than recorded, None if there is none."""
     turn = 0
@@ -136,7 +144,7 @@ def diverging(
             turn += 1
             was = old.answers[index] if index < len(old.answers) else None
             now = new[index] if index < len(new) else None
-            reason = _difference(was, now, exact=exact)
+            reason = _difference(was, now, exact=exact, alike=alike)
             if reason:
                 place = old.places[index] if was is not None else None
                 if now is None and failure:
@@ -151,12 +159,12 @@ def diverging(
     return None
 
 
-def _difference(was: Message | None, now: Message | None, *, exact: bool) -> str:
+def _difference(was: Message | None, now: Message | None, *, exact: bool, alike: Alike) -> str:
     if was is None:
         return "there is no further answer in the record"
     if now is None:
         return "no answer came"
-    if not same_calls(was, now):
+    if not same_calls(was, now, alike):
         return "other calls than recorded"
     return "other words than recorded" if exact and words(was) != words(now) else ""
 

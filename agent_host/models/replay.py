@@ -10,7 +10,7 @@ here, as plain JSON; the line format is that of `records` (SCHEMA).
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -59,6 +59,13 @@ class Step:
     model_served: str
 
 
+Seen = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+def _whole(_: str, result: dict[str, Any]) -> dict[str, Any]:
+    return result
+
+
 Steps = dict[int, list[Step]]
 """By the number of messages before the answer: one, or more where the run was taken back."""
 
@@ -74,7 +81,8 @@ def create(settings: AdapterSettings) -> "ReplayModel":
 
 
 class ReplayModel:
-    """A `ModelAdapter` that answers with the record of another run. Stateless."""
+    """A `ModelAdapter` that answers with the record of another run. Stateless. `seen`: takes a
+    tool's exposed name and a result as JSON, and returns what is compared of it."""
 
     simulated = True
 
@@ -82,6 +90,7 @@ class ReplayModel:
         self.origin = Origin(
             provider=settings.provider, model=settings.model or path.stem, adapter="replay"
         )
+        self.seen: Seen = _whole
         self._steps = steps
         self._file = clean_line(str(path))
 
@@ -94,7 +103,7 @@ class ReplayModel:
             yield self._lost(request.messages)
             return
         # What was said again after going back: the answer that stands is the last one.
-        found = [(one, _difference(one, request.messages)) for one in reversed(steps)]
+        found = [(one, _difference(one, request.messages, self.seen)) for one in reversed(steps)]
         step, problem = next((pair for pair in found if pair[1] is None), found[0])
         if problem is not None:
             text = f"{self._file}: step {step.number} differs from the record: {problem}"
@@ -139,17 +148,21 @@ def _deltas(step: Step) -> Iterator[Delta]:
             yield kind(text=block.text[start : start + _DELTA_CHARACTERS])
 
 
-def _difference(step: Step, messages: tuple[Message, ...]) -> str | None:
+def _difference(step: Step, messages: tuple[Message, ...], seen: Seen) -> str | None:
     """Return what was recorded and what came instead, or None if they are the same."""
     since: list[Message] = []
+    names: dict[str, str] = {}
     for message in reversed(messages):
         if message.role == "assistant":
+            names = {b.id: b.name for b in message.content if isinstance(b, ToolCall)}
             break
         since.insert(0, message)
     came = [_plain({"role": m.role, "content": [asdict(b) for b in m.content]}) for m in since]
     if len(came) != len(step.said):
         return f"{len(step.said)} messages were recorded, {len(came)} came"
-    for number, (old, new) in enumerate(zip(step.said, came, strict=True), 1):
+    pairs = zip(step.said, came, strict=True)
+    compared = ((_seen(old, names, seen), _seen(new, names, seen)) for old, new in pairs)
+    for number, (old, new) in enumerate(compared, 1):
         if old != new:
             was, now = json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False)
             at = next(
@@ -162,6 +175,14 @@ def _difference(step: Step, messages: tuple[Message, ...]) -> str | None:
                 f"now it is …{clean_line(now[start:], 160)}"
             )
     return None
+
+
+def _seen(message: dict[str, Any], names: Mapping[str, str], seen: Seen) -> dict[str, Any]:
+    """Return what is compared of a message."""
+    if message["role"] != "tool" or seen is _whole:
+        return message
+    results = [seen(names.get(one["call_id"], ""), one) for one in message["content"]]
+    return {**message, "content": results}
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ their ids, say nothing.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent_host.core.conversation import Conversation, apply
@@ -63,9 +63,14 @@ def words(message: Message | None) -> str:
     return "".join(b.text for b in message.content if isinstance(b, Text)) if message else ""
 
 
-def same_calls(one: Message | None, other: Message | None) -> bool:
+Alike = Callable[[str, Json], str]
+"""Takes a call's name and arguments, and returns what calls that count as the same have in common;
+`key`, unless something is to be left out."""
+
+
+def same_calls(one: Message | None, other: Message | None, alike: Alike = key) -> bool:
     """Whether two answers ask for the same calls."""
-    first, second = (Counter(key(c.name, c.arguments) for c in calls(m)) for m in (one, other))
+    first, second = (Counter(alike(c.name, c.arguments) for c in calls(m)) for m in (one, other))
     return first == second
 
 

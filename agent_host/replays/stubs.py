@@ -21,7 +21,7 @@ from agent_host.core.types import (
     ToolResult,
 )
 from agent_host.ports import CallContext, PolicyAnswer
-from agent_host.replays.path import calls, key
+from agent_host.replays.path import Alike, calls, key
 
 NOT_RECORDED = (
     "not executed: this is a replay, and there is no such call in the record; go on without it"
@@ -39,9 +39,13 @@ _TYPES: Mapping[type, str] = {
 
 class StubbedTools:
     """Implements `ports.ToolSource`. `known`: definitions by exposed name; `unrecorded` are the
-    calls that had no result, `guessed` the tools whose definitions are not known."""
+    calls that had no result, `guessed` the tools whose definitions are not known; `alike`: which
+    calls get the same result."""
 
-    def __init__(self, events: Sequence[Event], known: Mapping[str, Tool]) -> None:
+    def __init__(
+        self, events: Sequence[Event], known: Mapping[str, Tool], alike: Alike = key
+    ) -> None:
+        self._alike = alike
         self.unrecorded: list[ToolCall] = []
         self.guessed: list[str] = []
         self._results: dict[str, deque[ToolResult]] = defaultdict(deque)
@@ -54,7 +58,7 @@ class StubbedTools:
                     examples[call.name].append(call.arguments)
             elif isinstance(event, ToolFinished) and event.result.call_id in open_calls:
                 call = open_calls[event.result.call_id]
-                self._results[key(call.name, call.arguments)].append(event.result)
+                self._results[alike(call.name, call.arguments)].append(event.result)
         self._table = dict(known)
         for name, given in examples.items():
             if name not in self._table and not self._never_was(name):
@@ -87,7 +91,7 @@ class StubbedTools:
 
     async def call(self, tool: Tool, arguments: JsonObject, context: CallContext) -> ToolResult:
         """Return the recorded result."""
-        found = self._results.get(key(tool.name, arguments))
+        found = self._results.get(self._alike(tool.name, arguments))
         if not found:
             self.unrecorded.append(
                 ToolCall(id=context.call_id, name=tool.name, arguments=arguments)
