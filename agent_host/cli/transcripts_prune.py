@@ -1,7 +1,7 @@
 """`agent-host transcripts prune`: old runs, by the config's `[records]` or the options.
 
-Theory of operation: see `records.deleting`. A run that is under way, or that waits for somebody,
-is as old as its last record; one that is under way stays.
+Theory of operation: see `records.deleting`. A run that is under way stays, and so does one that
+waits for an approval which can still be given: somebody is asked for it at this moment.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from agent_host.cli.transcripts_delete import agreed, deleted
 from agent_host.cli.transcripts_index import index_of, number
 from agent_host.cli.transcripts_list import ANY_WIDTH, table
-from agent_host.cli.transcripts_text import write
+from agent_host.cli.transcripts_text import count, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.load import load
 from agent_host.config.paths import working_folder
@@ -19,7 +19,7 @@ from agent_host.config.values import seconds
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.records.deleting import outdated
 from agent_host.records.holder import holder
-from agent_host.records.index_search import Filters, search
+from agent_host.records.index_search import Filters, search, unanswered
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +47,15 @@ def execute(options: argparse.Namespace) -> int:
     """Run the action and return its exit status."""
     keep, keep_runs = _limits(options)
     folder = locate_transcripts(options.config, os.environ, working_folder())
+    now = datetime.now(UTC)
     with index_of(folder) as index:
         runs = [one.run for one in search(index, None, Filters(), None)[0]]
-    old = [
-        run for run in outdated(runs, datetime.now(UTC), keep, keep_runs) if not holder(run.path)
-    ]
+        asked = unanswered(index, now)
+    found = [run for run in outdated(runs, now, keep, keep_runs) if not holder(run.path)]
+    old = [run for run in found if run.run_id not in asked]
+    if len(old) < len(found):
+        stay = count(len(found) - len(old), "old run")
+        write([f"{stay} with a call that waits for approval: kept (agent-host approvals list)"])
     if not old:
         write(["Nothing to delete."])
         return ExitStatus.DONE

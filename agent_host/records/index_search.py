@@ -9,11 +9,13 @@ the places looked up: texts with all the words first, else those with any. The n
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from agent_host.records.index import SHIFT, Index, noted, summarized
 from agent_host.records.looked_for import LookedFor
 from agent_host.records.reader import Summary, run_ids
 from agent_host.records.said import END, HIT, MARK
+from agent_host.records.tally import OUTCOMES
 
 _LONGEST = 1000
 """Characters of a pattern: more than any name that is noted has."""
@@ -102,6 +104,20 @@ def _newest(index: Index, limit: int) -> tuple[list[Summary], int]:
         if row is not None:
             found.append(_summary(index, row[0]))
     return found, len(names)
+
+
+def unanswered(index: Index, now: datetime) -> frozenset[str]:
+    """Return the ids of the runs that wait for an approval which can still be given."""
+    sql = "SELECT name, tally FROM runs WHERE outcome = ?"
+    rows = index.db.execute(sql, (OUTCOMES["approval"],)).fetchall()
+    return frozenset(name for name, tally in rows if _is_ahead(noted(tally).expires_at, now))
+
+
+def _is_ahead(text: str, now: datetime) -> bool:
+    try:
+        return not text or datetime.fromisoformat(text) > now
+    except (ValueError, TypeError):  # a record that somebody has changed
+        return False
 
 
 def _words(words: LookedFor | None) -> Iterator[Sequence[object]]:

@@ -1,14 +1,16 @@
 import fcntl
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from agent_host.core.errors import ExitStatus
-from agent_host.core.types import Text
+from agent_host.core.events import ApprovalRequested
+from agent_host.core.types import Text, ToolCall
 from agent_host.records.reader import conversation
 from tests.cli.test_transcripts import NEW, OLD, command, folder, put
-from tests.records.samples import LEGAL, START, requested, responded, user
+from tests.records.samples import APPROVALS, LEGAL, START, requested, responded, user
 
 __all__ = ["folder"]
 
@@ -129,6 +131,24 @@ def test_prune_deletes_what_is_old_by_option_or_config(folder, option):
     assert old.exists()
     assert command(folder, "prune", *option, "--yes").returncode == 0
     assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("until", "stays"),
+    [("", True), ("2999-01-01T00:00:00Z", True), ("2026-11-22T11:00:00Z", False)],
+)
+def test_prune_leaves_a_run_whose_call_waits_for_an_approval_until_that_expires(
+    folder, until, stays
+):
+    call = ToolCall(id="c1", name="orders__look", arguments={})
+    asked = replace(next(e for e in APPROVALS if isinstance(e, ApprovalRequested)),
+                    call_id="c1", arguments={}, expires_at=until)  # fmt: skip
+    path = put(folder, OLD, *ONE[:3], responded("r1", call, stop="tool_use"), asked)
+    put(folder, NEW, *ONE)
+    assert "waiting for approval" in command(folder, "list").stdout
+    done = command(folder, "prune", "--keep-runs", "1", "--yes")
+    assert done.returncode == 0
+    assert ("waits for approval: kept" in done.stdout, path.exists()) == (stays, stays)
 
 
 def test_prune_without_a_limit_deletes_nothing(folder):
