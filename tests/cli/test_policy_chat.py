@@ -70,7 +70,7 @@ def test_the_command_shows_it_in_a_chat_and_nothing_hostile_gets_through(project
         )
         assert asyncio.run(commands.take("/policy")) is None
         shown = screen.getvalue()
-        assert "last call: " in shown
+        assert "last call:" in shown
         assert "trusted-read-only" in shown
         assert not any(mark in shown for mark in FORBIDDEN)
 

@@ -249,8 +249,8 @@ def test_a_folder_that_is_not_ours_to_write_is_named(project: Path, mode: int) -
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="no prlimit")
-@pytest.mark.parametrize(("room", "why"), [(0, "File too large"), (700, "No space left on device")])
-def test_a_disk_without_room_ends_the_run_in_one_line(project: Path, room: int, why: str) -> None:
+@pytest.mark.parametrize("room", [0, 700])
+def test_a_disk_without_room_ends_the_run_in_one_line(project: Path, room: int) -> None:
     """A file that may not grow: at its first record, and in the middle of a run."""
     done = subprocess.run(
         ["prlimit", f"--fsize={room}", *command("run", "Hi.")],
@@ -267,7 +267,7 @@ def test_a_disk_without_room_ends_the_run_in_one_line(project: Path, room: int, 
     assert done.stdout == ""
     line = done.stderr.splitlines()[-1]
     assert line.startswith("agent-host: ")
-    assert f"cannot be written: {why}" in line
+    assert "cannot be written: File too large" in line
     assert "resume the run" in line
     for path in (project / "transcripts").glob("*.jsonl"):
         assert path.read_bytes().endswith(b"\n")
