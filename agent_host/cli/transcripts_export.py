@@ -1,8 +1,8 @@
 """`agent-host transcripts export`: a run as Markdown, HTML, JSON, or messages of a model API.
 
-Theory of operation: without `-o` the document goes to stdout, as every other does; a file is made
-for its owner alone, and one that is there is not touched without `--force`. What is wrong with the
-transcript is said on stderr, and what could be read is exported.
+Theory of operation: without `-o`, or with `-o -`, the document goes to stdout, as every other does;
+a file is made for its owner alone, and one that is there is not touched without `--force`. What is
+wrong with the transcript is said on stderr, and what could be read is exported.
 """
 
 import argparse
@@ -28,7 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, help=f"{_KINDS} (default: by the file's name, else md)"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write to this file, or into this folder"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write to this file, or into this folder (default and -: standard output)",
     )
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
@@ -37,11 +40,11 @@ def execute(options: argparse.Namespace) -> int:
     """Run the action and return its exit status."""
     path = find(locate_transcripts(options.config, os.environ, working_folder()), options.id)
     form = options.format or _by_name(options.output or "")
-    if options.output is None and form == "html" and sys.stdout.isatty():
+    if options.output in {None, "-"} and form == "html" and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal; name a file: -o run.html")
     run = read(path)
     pieces = as_text(run, form)
-    if options.output is None:
+    if options.output in {None, "-"}:
         written(pieces)
     else:
         target = Path(options.output)

@@ -60,10 +60,12 @@ def write(pieces: Iterable[str], path: Path, *, force: bool = False) -> int:
     """Write a document to a file of mode 0600 and return its size in bytes.
 
     ConfigError if there is a file already and `force` is not set, or if it cannot be written;
-    whatever was there is then as it was.
+    whatever was there is then as it was. UsageError for what is no file (a device, a pipe) or is a
+    transcript: neither is ever written over.
     """
     name = clean_line(str(path), 300)
     try:
+        _refuse(path, name)
         with _beside(path) as made:
             with made.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.writelines(pieces)
@@ -82,6 +84,13 @@ def write(pieces: Iterable[str], path: Path, *, force: bool = False) -> int:
             f"{name} cannot be written: {error.strerror}; name another file"
         ) from None
     return size
+
+
+def _refuse(path: Path, name: str) -> None:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{name} is no file; `-o -` writes to standard output")
+    if path.suffix == ".jsonl":
+        raise UsageError(f"{name} is named as transcripts are; name the file otherwise")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A run in each form: what stands in it, and that the other side takes it."""
 
 import json
+import os
 import stat
 from itertools import pairwise
 from pathlib import Path
@@ -121,6 +122,25 @@ def test_a_file_that_is_there_is_left_alone_without_force(hostile: Path) -> None
     export(hostile, "-o", "mine.md", "--force")
     assert file.read_text().startswith("# It")
     assert not list(hostile.glob(".export-*"))
+
+
+def test_neither_a_transcript_nor_what_is_no_file_is_written_over(hostile: Path) -> None:
+    [path] = (hostile / "transcripts").glob("*.jsonl")
+    before = path.read_bytes()
+    os.mkfifo(hostile / "pipe.md")
+    for place in (path, hostile / "pipe.md"):
+        done = agent_host(
+            "transcripts", "export", "last", "-o", str(place), "--force", folder=hostile
+        )
+        assert done.status == 2, done.err
+        assert str(place) in done.err
+    assert path.read_bytes() == before
+    assert (hostile / "pipe.md").is_fifo()
+
+
+def test_a_dash_is_standard_output(hostile: Path) -> None:
+    assert export(hostile, "-o", "-") == export(hostile)
+    assert not (hostile / "-").exists()
 
 
 def test_a_folder_gets_a_file_named_after_the_run(hostile: Path) -> None:
