@@ -15,7 +15,7 @@ from agent_host.cli.transcripts_text import count, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.load import load
 from agent_host.config.paths import working_folder
-from agent_host.config.values import seconds
+from agent_host.config.values import retention
 from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.records.deleting import outdated
 from agent_host.records.holder import holder
@@ -77,6 +77,6 @@ def _limits(options: argparse.Namespace) -> tuple[float | None, int | None]:
             "`keep_runs` in [records] of servers.toml"
         )
     try:
-        return None if keep is None else seconds(keep), keep_runs
+        return None if keep is None else retention(keep), keep_runs
     except ValueError as error:
         raise UsageError(f"--keep {error}") from None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_host.config.values import Count, Duration
+from agent_host.config.values import Count, Retention
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
@@ -36,7 +36,7 @@ class RecordsConfig(BaseModel):
 
     model_config = _FROZEN
 
-    keep: Duration | None = Field(
+    keep: Retention | None = Field(
         default=None,
         description="`transcripts prune` deletes transcripts whose last record is older.",
     )

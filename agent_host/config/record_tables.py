@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_host.config.values import Count, Duration, Glob, Headers, Line, Name, Seconds, Url
+from agent_host.config.values import Count, Glob, Headers, Line, Name, Retention, Seconds, Url
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
@@ -56,7 +56,7 @@ class AuditConfig(BaseModel):
     max_file: Annotated[int, Field(ge=64 * 1024)] = Field(
         default=32 * 1024 * 1024, description="Bytes of a file, after which the next is begun."
     )
-    retention: Duration | None = Field(
+    retention: Retention | None = Field(
         default=None, description="How long whole files are kept. Default: for ever."
     )
     send_to: Url | None = Field(

@@ -99,12 +99,26 @@ def _duration(text: str) -> str:
     return text
 
 
-def seconds(text: str) -> float:
-    """Return the seconds of a duration such as `90s`, `15m`, `24h` or `30d`. Raises ValueError."""
+def retention(text: str) -> float:
+    """Return the seconds of a duration for which records are kept: some are for decades. Raises
+    ValueError."""
+    return seconds(text, 36_525)
+
+
+def _retention(text: str) -> str:
+    retention(text)
+    return text
+
+
+def seconds(text: str, days: int = 366) -> float:
+    """Return the seconds of a duration such as `90s`, `15m`, `24h` or `30d`, of at most so many
+    days. Raises ValueError."""
     found = _DURATION.match(text)
     value = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not 0 < value <= 366 * 86400:
-        raise ValueError('must be a duration of at most 366 days, as "90s", "15m", "24h" or "30d"')
+    if not 0 < value <= days * 86400:
+        raise ValueError(
+            f'must be a duration of at most {days:,} days, as "90s", "15m", "24h" or "30d"'
+        )
     return value
 
 
@@ -130,6 +144,7 @@ Count = Annotated[int, Field(ge=1)]
 Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Glob = Annotated[str, Field(min_length=1, max_length=256)]
 Duration = Annotated[str, AfterValidator(_duration)]
+Retention = Annotated[str, AfterValidator(_retention)]
 Adapter = Annotated[str, AfterValidator(_adapter)]
 Variable = Annotated[str, AfterValidator(_variable)]
 UrlPath = Annotated[str, AfterValidator(_path)]

@@ -24,7 +24,7 @@ from agent_host.config import paths
 from agent_host.config.audit_place import key_file, usual_folder
 from agent_host.config.load import Loaded
 from agent_host.config.record_tables import AuditConfig
-from agent_host.config.values import seconds
+from agent_host.config.values import retention
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import RecordError
 from agent_host.core.events import (
@@ -165,7 +165,7 @@ class Auditing:
     def _retire(self, log: AuditLog) -> None:
         if self._settings.retention is None:
             return
-        limit = datetime.now(UTC) - timedelta(seconds=seconds(self._settings.retention))
+        limit = datetime.now(UTC) - timedelta(seconds=retention(self._settings.retention))
         kept = self._sender.spool.state().cursor.seq if self._sender else None
         signing = signer(self._secrets.environ)
         retire(log, signing, before=_time(limit), now=_now, kept=kept)

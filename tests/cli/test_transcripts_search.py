@@ -151,6 +151,21 @@ def test_prune_leaves_a_run_whose_call_waits_for_an_approval_until_that_expires(
     assert ("waits for approval: kept" in done.stdout, path.exists()) == (stays, stays)
 
 
+def test_transcripts_can_be_kept_for_decades(folder):
+    old = put(folder, OLD, *TWO)
+    old.write_text(old.read_text().replace("2026-11-22", "2001-11-22"))
+    os.utime(old, (1e9, 1e9))
+    put(folder, NEW, *TWO)
+    config = folder.parent / "servers.toml"
+    config.write_text(f'{config.read_text()}[records]\nkeep = "3650d"\n')
+    for option in ((), ("--keep", "3650d")):
+        done = command(folder, "prune", *option, "--dry-run")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == [OLD], done.stderr
+    done = command(folder, "prune", "--keep", "36526d", "--dry-run")
+    assert done.returncode == ExitStatus.USAGE
+    assert "at most 36,525 days" in done.stderr
+
+
 def test_prune_without_a_limit_deletes_nothing(folder):
     put(folder, OLD, *TWO)
     done = command(folder, "prune", "--yes")
