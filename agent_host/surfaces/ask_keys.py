@@ -22,7 +22,8 @@ from typing import Protocol, runtime_checkable
 ESC = "\x1b"
 """What Esc is, as a key and as a line of nothing else: it gives up exactly what is asked."""
 RESIZED = "\x00resized"
-"""What `press` returns when the screen has another size and nothing was typed."""
+"""What `press` returns when the screen has another size, or somebody else had it meanwhile (Ctrl-Z,
+and back again), and nothing was typed."""
 
 _CHUNK = 4096
 _ESC_SECONDS = 0.05
@@ -171,6 +172,8 @@ class Keys:
             if size != shown_at and size == changed:
                 return RESIZED
             changed = size
+            if self._lost():
+                return RESIZED
             piece = await self._read(_LOOK_SECONDS)
         while piece and (seconds := _more_in(piece)):
             more = await self._read(seconds)
@@ -193,6 +196,13 @@ class Keys:
         finally:
             timer.cancel()
             loop.remove_reader(fd)
+
+    def _lost(self) -> bool:
+        """Whether somebody else has set the terminal to hand over lines, as a shell does."""
+        try:
+            return bool(termios.tcgetattr(self._fd())[3] & termios.ICANON)
+        except (termios.error, OSError, ValueError):
+            return False
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:

@@ -222,6 +222,13 @@ def test_another_size_of_the_screen_is_told_once_it_rests(desk: Desk) -> None:
     assert desk.press("y") == ["y"]
 
 
+def test_a_terminal_that_a_shell_had_meanwhile_is_taken_again(desk: Desk) -> None:
+    before = termios.tcgetattr(desk.terminal)
+    taken = lambda: termios.tcsetattr(desk.terminal, termios.TCSANOW, before)  # noqa: E731
+    assert desk.press(taken) == [RESIZED]
+    assert desk.press("y") == ["y"]
+
+
 def test_a_question_that_is_withdrawn_gives_the_terminal_back(desk: Desk) -> None:
     before = desk.mode()
 
