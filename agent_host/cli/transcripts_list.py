@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent_host.cli.transcripts_index import add_filters, filters, index_of, number
-from agent_host.cli.transcripts_text import count, document, write
+from agent_host.cli.transcripts_text import as_it_stands, count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
@@ -61,6 +61,7 @@ def _list(folder: Path, options: argparse.Namespace) -> int:
         else:
             places, total = search(index, None, which, options.count)
             found = [one.run for one in places]
+        found = [as_it_stands(run) for run in found]
     if options.json:
         documents = ",\n ".join(encode_value(document(run)).decode() for run in found)
         write([f"[{documents}]"])

@@ -9,11 +9,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent_host.cli.actions import word
 from agent_host.cli.transcripts_index import add_filters, filters, index_of
 from agent_host.cli.transcripts_list import ANY_WIDTH, NEWEST, add_count, table
-from agent_host.cli.transcripts_text import count, document, write
+from agent_host.cli.transcripts_text import as_it_stands, count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
@@ -49,6 +50,7 @@ def execute(options: argparse.Namespace) -> int:
     limit = options.count or NEWEST
     with index_of(folder) as index:
         found, total = search(index, words, filters(options), limit)
+    found = [replace(one, run=as_it_stands(one.run)) for one in found]
     if options.json:
         runs = [_document(one) for one in found]
         write([encode_value({"total": total, "runs": runs}).decode()])

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent_host.cli.transcripts_text import count, document, write
+from agent_host.cli.transcripts_text import UNDER_WAY, as_it_stands, count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _show(path: Path, options: argparse.Namespace) -> int:
     reading = salvage(path)
-    found = summary(path, reading)
+    found = as_it_stands(summary(path, reading))
     if options.json:
         write(_whole(found, reading))
     else:
@@ -61,12 +61,14 @@ def _show(path: Path, options: argparse.Namespace) -> int:
 
 
 def _total(found: Summary) -> str:
-    prompt = ' "..."' if found.outcome in _NEEDS_WORDS else ""
-    return (
+    said = (
         f"{found.outcome}; {count(found.turns, 'turn')}, {count(found.calls, 'call')}, "
-        f"{tokens(found.usage)}; "
-        f"go on with: agent-host run --resume {found.run_id}{prompt}"
+        f"{tokens(found.usage)}"
     )
+    if found.outcome.startswith(UNDER_WAY):
+        return said
+    prompt = ' "..."' if found.outcome in _NEEDS_WORDS else ""
+    return f"{said}; go on with: agent-host run --resume {found.run_id}{prompt}"
 
 
 def _whole(found: Summary, reading: Reading) -> Iterator[str]:

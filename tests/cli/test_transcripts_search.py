@@ -102,6 +102,19 @@ def test_delete_takes_the_artifacts_and_the_words_and_leaves_the_others(folder):
     assert command(folder, "search", "shelf").returncode == 1
 
 
+def test_a_run_whose_process_is_alive_is_shown_as_under_way(folder):
+    path = put(folder, OLD, *TWO[:-1])
+    assert "cut off" in command(folder, "list").stdout
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for action in (("list",), ("list", "--user", "ana"), ("search", "red"), ("show", OLD)):
+            done = command(folder, *action)
+            assert "under way in process " in done.stdout, action
+            assert "cut off" not in done.stdout
+            assert "--resume" not in done.stdout
+    assert "--resume" in command(folder, "show", OLD).stdout
+
+
 def test_a_run_that_is_under_way_is_not_deleted_pruned_or_resumed(folder):
     path = put(folder, OLD, *TWO)
     put(folder, NEW, *TWO)
