@@ -17,6 +17,9 @@ _LEAST = 18
 _MOST = 60
 """What a column takes where there is no screen to fit."""
 
+_MARK = 2
+"""Cells of a mark before a line (`+ `); what is broken off such a line stands below its text."""
+
 Row = tuple[str, Sequence[str]]
 """A row's name and the text of each column, which may have several lines."""
 
@@ -44,7 +47,11 @@ def side_by_side(heads: Sequence[str], rows: Sequence[Row], room: int) -> Iterat
 
 
 def _natural(text: str) -> int:
-    return max(map(width_of, text.split("\n")))
+    return max(width_of(line) + _MARK * _is_marked(line) for line in text.split("\n"))
+
+
+def _is_marked(line: str) -> bool:
+    return line[1:_MARK] == " "
 
 
 def _shared(wanted: Sequence[int], left: int) -> list[int]:
@@ -58,7 +65,7 @@ def _shared(wanted: Sequence[int], left: int) -> list[int]:
 
 
 def _beside(name: str, cells: Sequence[str], named: int, widths: Sequence[int]) -> Iterator[str]:
-    parts = [list(broken(cell, width)) for cell, width in zip(cells, widths, strict=True)]
+    parts = [list(_rows(cell, width)) for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, parts))):
         line = (name if number == 0 else "").ljust(named)
         for part, width in zip(parts, widths, strict=True):
@@ -67,17 +74,28 @@ def _beside(name: str, cells: Sequence[str], named: int, widths: Sequence[int]) 
         yield line.rstrip()
 
 
+def _rows(text: str, width: int) -> Iterator[str]:
+    for line in text.split("\n"):
+        if not _is_marked(line):
+            yield from broken(line, width)
+            continue
+        first, *more = broken(line[_MARK:], width - 2 * _MARK)
+        yield line[:_MARK] + first
+        yield from (" " * 2 * _MARK + row.lstrip(" ") for row in more)
+
+
 def _below(heads: Sequence[str], table: Sequence[Row], room: int) -> Iterator[str]:
     indent = " " * (len(str(len(heads))) + 2 * len(_GAP))
 
     def numbered(texts: Sequence[str]) -> Iterator[str]:
         for number, text in enumerate(texts, start=1):
-            first, *more = broken(text, room - len(indent))
+            first, *more = _rows(text, room - len(indent))
             if text:
                 yield f"{_GAP}{number}{_GAP}".ljust(len(indent)) + first
                 yield from (indent + line for line in more)
 
     yield from numbered([head.replace("\n", ", ") for head in heads])
     for name, cells in table:
-        yield name
+        if name:
+            yield name
         yield from numbered(cells)

@@ -150,7 +150,8 @@ def _print(found: Sequence[Comparison | Unread], options: argparse.Namespace) ->
         write(side_by_side_lines([one.recorded for one in read], look))
     elif len(read) == 1:
         one = read[0]
-        write([f"run {clean_line(one.run_id, 80)}, asked again: nothing was executed", ""])
+        write(look.broken(f"run {clean_line(one.run_id, 80)}, asked again: nothing was executed"))
+        write([""])
         write(side_by_side_lines([one.recorded, *one.models], look))
     elif read:
         write(several_lines(read, look))

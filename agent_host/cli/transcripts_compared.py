@@ -21,6 +21,7 @@ from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Json, JsonObject, ToolCall, Usage
 from agent_host.host.comparing import Attempt, Calls, Column, Comparison, related
 from agent_host.records.codec import members
+from agent_host.surfaces.cells import rows
 
 _ANSWER = 240
 _FAILURE = 300
@@ -43,26 +44,31 @@ class Look:
         room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
         return Look(room=room, full=full)
 
+    def broken(self, line: str) -> Iterator[str]:
+        """Yield a clean line in rows that fit."""
+        return rows(line, self.room) if self.room else iter((line,))
+
 
 def side_by_side_lines(shown: Sequence[Column], look: Look) -> Iterator[str]:
     """Yield the table of columns; the first is what the others are held against."""
     was = shown[0].attempts[0].calls
-    heads = [_head(column) for column in shown]
-    rows: list[Row] = [
+    several = len({column.run_id for column in shown if column.run_id}) > 1
+    heads = [_head(column, run=several) for column in shown]
+    table: list[Row] = [
         ("answer", [_answer(column, look) for column in shown]),
         ("outcome", [_outcome(column) for column in shown]),
     ]
     if any(len(column.attempts) > 1 for column in shown):
-        rows.append(("as recorded", ["", *(_as_recorded(column) for column in shown[1:])]))
-    rows += _measures(shown)
-    rows.append(("calls", [_counted(c, was, number) for number, c in enumerate(shown)]))
+        table.append(("as recorded", ["", *(_as_recorded(column) for column in shown[1:])]))
+    table += _measures(shown)
+    table.append(("calls", [_counted(c, was, number) for number, c in enumerate(shown)]))
     asked = [_called(column, was, number, look) for number, column in enumerate(shown)]
     if any(asked):
-        rows.append(("", asked))
-    yield from side_by_side(heads, rows, look.room)
+        table.append(("", asked))
+    yield from side_by_side(heads, table, look.room)
     if any(_differs(column, was) for column in shown[1:]):
-        yield "+ a call that the first column does not have, - one that only that has"
-    yield from _notes(shown)
+        yield "+ extra, - missing"
+    yield from _notes(shown, look)
 
 
 def _differs(column: Column, was: Sequence[ToolCall]) -> bool:
@@ -74,10 +80,10 @@ def _differs(column: Column, was: Sequence[ToolCall]) -> bool:
 def several_lines(found: Sequence[Comparison], look: Look) -> Iterator[str]:
     """Yield a row for each run, and the totals."""
     names = [column.name for column in found[0].models]
-    rows = [
+    verdicts = [
         (one.run_id, one.recorded.attempts[0].outcome, *map(_verdict, one.models)) for one in found
     ]
-    table = columns(("RUN", "RECORDED", *names), rows, room=look.room)
+    table = columns(("RUN", "RECORDED", *names), verdicts, room=look.room)
     yield from table.split("\n")
     yield ""
     totals = [one.recorded for one in found], *_by_model(found)
@@ -85,7 +91,7 @@ def several_lines(found: Sequence[Comparison], look: Look) -> Iterator[str]:
     heads = [_head(column) for column in merged]
     more: list[Row] = [("as recorded", ["", *(_as_recorded(column) for column in merged[1:])])]
     yield from side_by_side(heads, [*more, *_measures(merged)], look.room)
-    yield from _notes(merged)
+    yield from _notes(merged, look)
 
 
 def _by_model(found: Sequence[Comparison]) -> list[list[Column]]:
@@ -106,8 +112,8 @@ def _merged(group: Sequence[Column]) -> Column:
 # -- what is said of a column ----------------------------------------------------------------
 
 
-def _head(column: Column) -> str:
-    head = column.name or f"recorded {column.run_id}".strip()
+def _head(column: Column, *, run: bool = False) -> str:
+    head = column.name or (f"recorded {column.run_id}" if run else "recorded")
     said = [head] if head == column.model else [head, column.model]
     if column.simulated:
         said.append(_NO_AI)
@@ -168,6 +174,8 @@ def _number(each: Sequence[int]) -> str:
         return f"{each[0]:,}"
     few, many = min(each), max(each)
     span = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+    if not many:
+        return "0"
     return f"{sum(each):,} ({span} each)"
 
 
@@ -229,18 +237,18 @@ def _called(column: Column, was: Sequence[ToolCall], number: int, look: Look) ->
 
 
 def call_text(call: ToolCall, *, full: bool = False) -> str:
-    """Return a call in a line, as `orders__get_order(order_id="12345")`."""
+    """Return a call in a line, as `orders__get_order order_id="12345"`."""
     given = (f"{name}={json.dumps(v, ensure_ascii=False)}" for name, v in call.arguments.items())
-    return clean_line(f"{call.name}({', '.join(given)})", 10**6 if full else _CALL)
+    return clean_line(" ".join((call.name, *given)), 10**6 if full else _CALL)
 
 
-def _notes(shown: Sequence[Column]) -> Iterator[str]:
+def _notes(shown: Sequence[Column], look: Look) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for column in shown:
         for note in _notes_on(column):
             said.setdefault(note, []).append(clean_line(column.name, 120))
     for note, names in said.items():
-        yield f"{', '.join(names)}: {note}"
+        yield from look.broken(f"{', '.join(names)}: {note}")
 
 
 def _notes_on(column: Column) -> Iterator[str]:

@@ -21,6 +21,7 @@ from typing import Any
 from agent_host.cli.live import enabled
 from agent_host.cli.progress import Say, progress
 from agent_host.cli.transcripts_replayed import divergence_document
+from agent_host.cli.transcripts_test_lines import SIGNS, case_details, case_lines
 from agent_host.cli.transcripts_text import count, write
 from agent_host.cli.trusting import add_trust_option, ensure_trusted
 from agent_host.config.file import locate_transcripts
@@ -39,12 +40,9 @@ from agent_host.host.suites import (
     read_suite,
 )
 from agent_host.records.codec import encode_value
-from agent_host.surfaces.cells import fit
 
 _AT_ONCE = 4
 """How many cases are asked of a model at the same time."""
-_SIGNS = {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "skipped"}
-_INDENT = "         "
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,11 +96,12 @@ def execute(options: argparse.Namespace) -> int:
     suite = _suite(options)
     began = time.monotonic()
     tested: list[Tested] = []
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     with progress(f"testing {count(len(suite.cases), 'run')}") as say:
         for one in _tries(suite, options):
             tested.append(one)
             if not options.json:
-                write(_lines(one))
+                write(case_lines(one, room))
                 sys.stdout.flush()
             _say(say, len(tested), len(suite.cases))
     if options.junit:
@@ -205,30 +204,8 @@ def _one_by_one(items: AsyncIterator[Tested]) -> Iterator[Tested]:
 # -- showing ---------------------------------------------------------------------------------
 
 
-def _lines(one: Tested) -> Iterator[str]:
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    name = clean_line(one.case.name, 80)
-    yield fit(f"{_SIGNS[one.status]:<9}{name}  {clean_line(one.case.title, 120)}".rstrip(), room)
-    if one.status != "passed":
-        yield from (f"{_INDENT}{line}" for line in _details(one))
-    else:
-        for note in one.notes[:1]:
-            if not note.startswith("kept as"):
-                yield f"{_INDENT}{clean_line(note, 1000)}"
-
-
-def _details(one: Tested) -> Iterator[str]:
-    yield clean_line(one.what, 1000)
-    found = one.divergence
-    if found is not None:
-        at = f"line {found.line} of " if found.line is not None else ""
-        yield f"{at}{clean_line(shown(one.case.path), 500)}"
-        yield from (f"  {line}" for line in found.lines())
-    yield from (clean_line(note, 1000) for note in one.notes)
-
-
 def _summary(suite: Suite, tested: Sequence[Tested], seconds: float) -> Iterator[str]:
-    counts = {status: sum(one.status == status for one in tested) for status in _SIGNS}
+    counts = {status: sum(one.status == status for one in tested) for status in SIGNS}
     parts = [f"{counts['passed']:,} passed", f"{counts['failed']:,} failed"]
     parts += [f"{counts['error']:,} could not be tried"] if counts["error"] else []
     parts += [f"{counts['skipped']:,} skipped"] if counts["skipped"] else []
@@ -247,7 +224,7 @@ def _was_denied(one: Tested) -> bool:
 
 def _junit(path: Path, suite: Suite, tested: Sequence[Tested]) -> None:
     made: Any = import_module("agent_host.cli.transcripts_test_junit")
-    document = made.junit(shown(suite.folder), tested, [list(_details(one)) for one in tested])
+    document = made.junit(shown(suite.folder), tested, [list(case_details(one)) for one in tested])
     made.write_junit(path, document)
 
 
