@@ -3,12 +3,13 @@
 Theory of operation: the records up to a place are copied under the new run's id, and its first one
 names the run it came of (`RunStarted.parent`). Every copied record keeps its time, so the new
 transcript tells what happened and when, and folds into the same conversation: what was said, read,
-allowed and paid up to there, and nothing of what came after. Artifacts are the same files under a
-second name where the disk allows it, so that deleting one run takes nothing from the other. The
-source is only read, and may be in use.
+allowed and paid up to there, and nothing of what came after. The artifacts that its results name
+are the same files under a second name where the disk allows it, so that deleting one run takes
+nothing from the other. The source is only read, and may be in use.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from agent_host.core.types import Text, ToolResult
 from agent_host.records.ids import new_run_id
 from agent_host.records.reader import read, run_ids
 from agent_host.records.transcript import Transcript
+
+_NEAREST = 10
+"""Places that are named to who asked for another one."""
 
 
 def fork(path: Path, messages: int | None = None, *, turn: int | None = None) -> str:
@@ -39,7 +43,7 @@ def fork(path: Path, messages: int | None = None, *, turn: int | None = None) ->
     folder, source = path.parent, path.name.removesuffix(".jsonl")
     run_id = new_run_id(time.time_ns() // 1_000_000, os.urandom(10), run_ids(folder))
     with Transcript.create(folder, run_id) as made:
-        _share(path.with_name(f"{source}.artifacts"), made.artifacts)
+        _share(path.with_name(f"{source}.artifacts"), made.artifacts, _named(records, source))
         for record in records:
             made.append(_renamed(record, source, run_id))
         made.finish()
@@ -79,7 +83,8 @@ def _after(records: Sequence[Record], turn: int) -> Sequence[Record]:
         if state.awaiting in {"user", "nothing"} and over:
             ends.setdefault(turns, number)
     if turn not in ends:
-        known = ", ".join(map(str, ends))
+        near = sorted(sorted(ends, key=lambda end: abs(end - turn))[:_NEAREST])
+        known = ", ".join(map(str, near)) + (", …" if len(near) < len(ends) else "")
         raise UsageError(f"no place to fork after turn {turn}; the user is awaited after: {known}")
     return records[: ends[turn]]
 
@@ -104,14 +109,27 @@ def _result(result: ToolResult, source: str, run_id: str) -> ToolResult:
     return replace(result, content=content, artifact=artifact)
 
 
-def _share(source: Path, target: Path) -> None:
-    """Give a folder of artifacts a second name, file by file. RecordError if that fails."""
-    if not source.is_dir() or source.is_symlink():
+def _named(records: Sequence[Record], source: str) -> frozenset[str]:
+    """The artifacts that results name: a long text as such, pictures and files only in the text."""
+    name = re.compile(re.escape(f"{source}.artifacts/") + r"([A-Za-z0-9][A-Za-z0-9._-]*)")
+    found = set[str]()
+    for record in records:
+        if isinstance(record.event, ToolFinished):
+            result = record.event.result
+            texts = (block.text for block in result.content if isinstance(block, Text))
+            for text in (result.artifact or "", *texts):
+                found.update(one.rstrip("._-") for one in name.findall(text))
+    return frozenset(found)
+
+
+def _share(source: Path, target: Path, names: frozenset[str]) -> None:
+    """Give those files of a folder of artifacts a second name. RecordError if that fails."""
+    if not names or not source.is_dir() or source.is_symlink():
         return
     try:
         target.mkdir(mode=0o700)
         for entry in os.scandir(source):
-            if not entry.is_file(follow_symlinks=False):
+            if entry.name not in names or not entry.is_file(follow_symlinks=False):
                 continue
             try:
                 os.link(entry.path, target / entry.name, follow_symlinks=False)

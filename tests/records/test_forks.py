@@ -72,6 +72,38 @@ def test_artifacts_belong_to_both_runs(tmp_path):
     assert (tmp_path / named[0]).read_text() == "the whole"
 
 
+def test_artifacts_that_came_later_do_not_belong_to_a_fork(tmp_path):
+    call = ToolCall(id="c1", name="orders__get", arguments={})
+    notes = tuple(
+        Text(text=f"[a picture is kept as {RUN}.artifacts/{one}]") for one in ("a.png", "b.png.")
+    )
+    result = ToolResult(call_id="c1", content=notes, error="unknown_tool")
+    called = responded("r1", call, stop="tool_use")
+    path = put(tmp_path, START, user("one"), requested("r1"), called, e.ToolFinished(result=result),
+               requested("r2"), responded("r2", Text(text="done")))  # fmt: skip
+    kept = tmp_path / f"{RUN}.artifacts"
+    kept.mkdir()
+    for name in ("a.png", "b.png", "later.txt"):
+        (kept / name).write_text(name)
+    made = fork(path)
+    assert {one.name for one in (tmp_path / f"{made}.artifacts").iterdir()} == {"a.png", "b.png"}
+    before = fork(path, 0)
+    assert not (tmp_path / f"{before}.artifacts").exists()
+    assert len(list(kept.iterdir())) == 3
+
+
+def test_of_many_places_the_nearest_are_named(tmp_path):
+    turns = []
+    for number in range(1, 50):
+        one = f"r{number}"
+        turns += [user("more"), requested(one), responded(one, Text(text="so"))]
+    path = put(tmp_path, START, *turns)
+    with pytest.raises(UsageError, match=r"after: 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, …$"):
+        fork(path, turn=10**9)
+    with pytest.raises(UsageError, match="after: 0, 1, 2"):
+        fork(path, turn=-1)
+
+
 def test_a_run_that_waits_for_somebody_else_is_not_forked_there(tmp_path):
     path = put(tmp_path, *ONE, user("two"), requested("r2"))
     with pytest.raises(UsageError, match="waits"):
