@@ -79,6 +79,8 @@ async def with_live_tools(
     same, found = _compared((run.events, said), (came, exchanges(came)), seen)
     if found is None and state.failure is not None:
         found = _stopped(state, exchanges(came))
+    if found is None and reason is not None:
+        found = _unreached(run.events, said, exchanges(came), reason)
     return Live(
         path=path,
         run_id=run.run_id,
@@ -155,6 +157,30 @@ def _stopped(state: Conversation, now: Sequence[Said]) -> Divergence:
     return Divergence(
         record=None, step=Step(turn=turn), recorded=None, came=None, reason=state.failure.message
     )
+
+
+def _unreached(
+    events: Sequence[Event], said: Sequence[Said], now: Sequence[Said], why: str
+) -> Divergence | None:
+    """The first recorded result that the run ended too early for."""
+    turn = 0
+    for number, old in enumerate(said):
+        reached = len(now[number].answers) if number < len(now) else 0
+        for order, (answer, place) in enumerate(zip(old.answers, old.places, strict=True)):
+            turn += 1
+            was = _results(events, place)
+            call = next((one for one in calls(answer) if one.id in was), None)
+            if order < reached or call is None:
+                continue
+            at, before = was[call.id]
+            return Divergence(
+                record=at,
+                step=Step(turn=turn, call=call.id, tool=call.name),
+                recorded=_shape(before),
+                came=None,
+                reason=f"the run ended before this call ({why})",
+            )
+    return None
 
 
 def _results(events: Sequence[Event], place: int) -> dict[str, tuple[int, ToolResult]]:

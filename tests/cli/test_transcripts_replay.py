@@ -237,6 +237,14 @@ def test_policy_judges_live_tools_whatever_the_record_says(here, folder):
     assert (status, one["outcome"]) == (0, "same")
 
 
+def test_a_live_run_that_ends_before_the_recorded_calls_does_not_pass(here, folder, monkeypatch):
+    run = next(p.stem for p in TRANSCRIPTS if p.read_text().count('"stop_reason":"tool_use"') == 2)
+    monkeypatch.setenv("AGENT_HOST_MAX_TURNS", "1")
+    status, one = live(here, folder, run, DAY, "ask", "--approve", "all")
+    assert (status, one["outcome"], one["divergence"]["turn"]) == (1, "diverged", 2)
+    assert one["divergence"]["reason"] == "the run ended before this call (limit)"
+
+
 def test_a_model_and_live_tools_together_are_a_wrong_command_line(here, folder):
     done = here("transcripts", "replay", FIRST, "--live-tools", "--model", "offline")
     assert done.returncode == 2
