@@ -182,9 +182,13 @@ def _number(each: Sequence[int]) -> str:
 def _cost(column: Column) -> str:
     if column.simulated:
         return f"none, {_NO_AI}"
-    total = total_cost(column.attempts)
-    text = "unknown" if total is None else shown_cost(total)
-    if total is None or len(column.attempts) == 1:
+    known = [one.cost for one in column.attempts if one.cost is not None]
+    missing = len(column.attempts) - len(known)
+    if not known:
+        return "unknown"
+    total = sum(known)
+    text = shown_cost(total, missing, len(column.attempts))
+    if missing or len(column.attempts) == 1:
         return text
     return f"{text} ({shown_cost(total / len(column.attempts))} each)"
 

@@ -187,7 +187,7 @@ def _attempt(one: Reasked) -> Attempt:
         calls=_calls(said),
         turns=one.turns,
         usage=one.usage,
-        cost=one.cost,
+        cost=None if one.failure and not one.turns else one.cost,
         seconds=one.seconds,
         unrecorded=one.unrecorded,
         guessed=one.guessed,

@@ -176,12 +176,13 @@ async def of_model(
         found = await reask(case.path, loaded, environ, model, alike=sameness.call)
     except AgentHostError as error:
         return _error(case, error, began)
-    if found.outcome == "model_unavailable":
+    if found.failure:
+        unavailable = found.outcome == "model_unavailable"
         return Tested(
             case=case,
             status="error",
             what=f"the model did not answer: {found.failure}",
-            exit=ExitStatus.MODEL_UNAVAILABLE,
+            exit=ExitStatus.MODEL_UNAVAILABLE if unavailable else ExitStatus.FAILED,
             seconds=time.monotonic() - began,
         )
     left = found.divergence or _ended_otherwise(found, was)

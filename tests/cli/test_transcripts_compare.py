@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from agent_host.cli.side_by_side import side_by_side
 from agent_host.surfaces.cells import width_of
 from tests.fakes.programs import ROOT
+from tests.fakes.provider_server import refusal
+from tests.fakes.wires import CHAT, MESSAGES
 from tests.journeys.recordings import RECORDED
 
 PARALLEL, OFFLINE = RECORDED["parallel"], RECORDED["offline"]
@@ -177,6 +180,64 @@ def test_what_cannot_be_compared_is_a_wrong_command_line(here, folder):
     done = here("transcripts", "compare", PARALLEL, OFFLINE, "--times", "2")
     assert done.returncode == 2
     assert "--model" in done.stderr
+
+
+def vendor(name, wire, server, **more):
+    return wire.config(server.url, **more).replace("[models.m]", f"[models.{name}]")
+
+
+def test_two_vendors_are_asked_at_the_same_time_and_an_unknown_price_stays_unknown(here, folder):
+    order = ("call_1", "orders__get_order", '{"order_id": "12345"}')
+    together = threading.Barrier(2)
+
+    def answers(wire, words):
+        plays = iter([wire.says([], [order], "end"), wire.says([words], [], "end")])
+
+        def answer(_):
+            together.wait(30)  # nobody is answered until both have asked
+            return next(plays)
+
+        return answer
+
+    with CHAT.server() as one, MESSAGES.server() as two, CHAT.server() as three:
+        one.default, two.default = answers(CHAT, "Shipped."), answers(MESSAGES, "It is out.")
+        three.default = lambda _: refusal(401, CHAT.error("no such key"))
+        (folder.parent / "servers.toml").write_text(
+            'model = "offline"\n'
+            + vendor("one", CHAT, one)
+            + "price = { input = 1000.0, output = 1000.0 }\n"
+            + vendor("two", MESSAGES, two)
+            + vendor("three", CHAT, three)
+        )
+        models = ("--model", "one", "--model", "two", "--model", "three")
+        (run,) = compared(here, OFFLINE, *models, status=6)["runs"]
+    first, second, third = (column["attempts"][0] for column in run["models"])
+    assert (first["answer"], first["same"]) == ("Shipped.", True)
+    assert (second["answer"], second["same"]) == ("It is out.", True)
+    assert not any(column["simulated"] for column in run["models"])
+    assert first["cost"] == pytest.approx(2 * (12 + 3) / 1000)
+    assert second["cost"] is None
+    assert first["usage"]["input_tokens"] > 0
+    assert "refused the key (HTTP 401)" in third["failure"]
+    assert (third["outcome"], third["cost"]) == ("model_unavailable", None)
+
+
+def test_a_hostile_answer_moves_nothing_on_the_screen(here, folder):
+    bad = "\\u001b[2J\\u001b]0;title\\u0007\\u202e evil"
+    (folder.parent / "acme.toml").write_text(f'[[turn]]\nsay = "{bad}"\n'.replace("\\\\", "\\"))
+    for more in ((), ("--full",)):
+        done = here("transcripts", "compare", PARALLEL, "--model", "acme", "--trust", *more)
+        assert done.returncode == 0
+        assert "evil" in done.stdout
+        assert not set(done.stdout) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_full_shortens_nothing(here, folder):
+    words = "word " * 300 + "end."
+    (folder.parent / "acme.toml").write_text(f'[[turn]]\nsay = "{words}"\n')
+    arguments = ("transcripts", "compare", PARALLEL, "--model", "acme", "--trust")
+    assert "end." not in here(*arguments).stdout
+    assert "end." in here(*arguments, "--full").stdout
 
 
 HEADS = ("recorded\nvendor:one", "two")

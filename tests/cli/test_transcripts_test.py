@@ -9,6 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.fakes.programs import ROOT, agent_host
+from tests.fakes.provider_server import refusal
+from tests.fakes.wires import CHAT
 from tests.journeys.recordings import DAY, RECORDED, SCENES, prepare
 
 RECORDINGS = ROOT / "transcripts"
@@ -242,6 +244,17 @@ def test_a_model_that_ends_in_another_way_fails(here, folder):
     (run,) = suite(here, "-k", "my order", "--model", model(folder, text), status=1).values()
     assert run["divergence"]["recorded"] == {"outcome": "done"}
     assert run["divergence"]["came"] == {"outcome": "refused"}
+
+
+def test_a_model_that_does_not_answer_is_an_error_with_a_status_of_its_own(here, folder):
+    with CHAT.server() as server:
+        server.default = lambda _: refusal(401, CHAT.error("no such key"))
+        with (folder.parent / "servers.toml").open("a") as file:
+            file.write(CHAT.config(server.url))
+        done = here("transcripts", "test", "-k", "scratch", "--model", "m", "--trust")
+    assert done.returncode == 6
+    assert "2 could not be tried" in done.stdout
+    assert "refused the key (HTTP 401)" in done.stdout
 
 
 def test_a_name_that_is_no_model_is_a_wrong_command_line(here, folder):
