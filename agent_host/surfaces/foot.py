@@ -4,7 +4,8 @@ Theory of operation: the application draws a few lines and never fills the scree
 goes above it, into the terminal's own scrollback, and is never touched again: the foot is erased,
 the text written, and the foot drawn below, as one picture (`steady`). Text without an end of line
 waits for one. When the window changes its width, most terminals break the lines that are there
-anew, so it is counted how many rows the foot has become before it is erased. While somebody else
+anew, so it is counted how many rows the foot has become before it is erased, also where something
+is to be drawn before the signal of another size has come. While somebody else
 has the terminal (`aside`: a question, an editor), nothing is drawn, and writes go straight out.
 """
 
@@ -69,6 +70,7 @@ class Foot(Application[None]):
         self._steady = SteadyOutput(self._writer, stream, size_of(stream))
         self._waiting: list[str] = []
         self._part = ""
+        self._width = 0
         self._scheduled = False
         self._apart = asyncio.Lock()
         self.lost: Callable[[], None] = lambda: None
@@ -158,6 +160,7 @@ class Foot(Application[None]):
         with self._picture():
             drawn = self.is_running and not self._running_in_terminal
             if drawn:
+                self._fit()
                 self.renderer.erase()
             self._steady.write_raw(whole + end)
             if drawn:
@@ -173,14 +176,24 @@ class Foot(Application[None]):
 
     def _redraw(self, render_as_done: bool = False) -> None:
         with self._picture():
+            if not self._running_in_terminal:
+                self._fit()
             super()._redraw(render_as_done)
 
     # -- the window's size -----------------------------------------------------------------------
 
     def _on_resize(self) -> None:
         with self._picture():
-            self._steady.cursor_up(self._broken_anew())
+            self._fit()
             super()._on_resize()
+
+    def _fit(self) -> None:
+        """Erase a foot that was drawn on a screen of another width, as it stands there now."""
+        width = self._steady.get_size().columns
+        if width != self._width and self.renderer.last_rendered_screen is not None:
+            self._steady.cursor_up(self._broken_anew())
+            self.renderer.erase()
+        self._width = width
 
     def _broken_anew(self) -> int:
         """Return how many rows more than it was drawn the foot takes above its cursor, on a

@@ -252,6 +252,21 @@ def test_a_foot_that_a_narrower_window_broke_anew_is_erased_whole(
     asyncio.run(run())
 
 
+def test_a_foot_on_a_screen_of_another_width_is_erased_whole_before_the_signal_comes() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.type("x" * 50)
+            await here.until("x" * 50)
+            here.raw.clear()
+            termios.tcsetwinsize(here.fd, (24, 20))
+            here.outlet.write("one\n")
+            await here.until(lambda: b"one" in here.raw)
+            begun = bytes(here.raw).removeprefix(b"\x1b[?2026h")
+            assert begun.startswith(b"\x1b[2A")
+
+    asyncio.run(run())
+
+
 def test_what_is_sent_while_it_works_waits_is_shown_and_can_be_taken_back() -> None:
     async def run() -> None:
         async with desk() as here:
