@@ -34,7 +34,7 @@ from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
 from agent_host.state.locks import holder_of
 
-VERSION = 4
+VERSION = 5
 """Of the tables and of how files are read into them; another one is made anew."""
 
 SHIFT = 24
@@ -45,7 +45,7 @@ Tell = Callable[[int, int], None]
 
 _OFTEN = 0.02
 _TAIL = 4096
-_TEXTS = 500
+_TEXTS = 100
 _PARTS = 4
 _PIECE = 0.3
 """Seconds of work in one transaction, so that a process that is ended loses little."""

@@ -1,20 +1,26 @@
 """The searchable text of a record: what people, models, servers and tools said.
 
-Theory of operation: plain JSON in, so that nothing of a record need be built for it. A text is
-bounded (a search in artifacts is the model's tool, not this); control characters become spaces. The
-index takes a run of letters as one word, and Chinese, Japanese and Thai write without spaces: there
-each character is made a word of its own, by a mark that is taken out again before people see it.
+Theory of operation: plain JSON in, so that nothing of a record need be built for it. What people
+and models say is searched whole, what goes to tools and comes back in its beginning (it is most
+of a transcript; a search in artifacts is the model's tool, not this). Control characters become
+spaces, and letters that are written in two ways one (NFC). The index takes a run of letters as
+one word, and Chinese, Japanese and Thai write without spaces: there each character is made a word
+of its own, by a mark that is taken out again before people see it.
 """
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from agent_host.core.types import JsonObject
 
-MOST = 8000
+MOST = 200_000
 """Characters of one record that are searched: its beginning."""
+
+OF_TOOLS = 8000
+"""The same, of what goes to a tool or comes from one."""
 
 MARK = "\u200b"
 """Stands between the characters of a script without spaces (ZERO WIDTH SPACE)."""
@@ -41,7 +47,7 @@ def said(event: JsonObject) -> tuple[str, str]:
         text = " ".join(part for part in _parts(name, event) if isinstance(part, str) and part)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return "", ""
-    return kind, searchable(text[:MOST])
+    return kind, searchable(text[: OF_TOOLS if kind in _TOOLS else MOST])
 
 
 def searchable(text: str) -> str:
@@ -49,6 +55,7 @@ def searchable(text: str) -> str:
     text = _CONTROL.sub(" ", text)
     if text.isascii():
         return text.strip()
+    text = unicodedata.normalize("NFC", text)
     return _UNSPACED.sub(rf"{MARK}\1{MARK}", _SURROGATE.sub("\ufffd", text)).strip()
 
 
@@ -63,6 +70,9 @@ _KINDS = {
     "model_failed": "failure",
     "run_ended": "failure",
 }
+
+
+_TOOLS = frozenset({"call", "result"})
 
 
 def _parts(name: Any, event: JsonObject) -> Iterator[Any]:

@@ -3,6 +3,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def test_words_are_found_wherever_they_stand_in_a_run_in_any_case_and_without_ac
     assert find(folder, '"parcel green"') == []
     assert find(folder, "parc*") == [NEW, OLD]
     assert find(folder, "parc") == []
+
+
+def test_long_answers_are_searched_whole_and_letters_in_either_form(folder):
+    put(folder, OLD, *ASKED, responded("r1", Text(text="word " * 12_000 + "farend")))
+    put(folder, NEW, START, user(unicodedata.normalize("NFD", "\ud55c\uad6d\uc5b4 caf\u00e9")))
+    assert find(folder, "farend") == [OLD]
+    assert find(folder, "\ud55c\uad6d*", "caf\u00e9") == [NEW]
 
 
 def test_a_place_says_its_turn_and_who_speaks(folder, place):
