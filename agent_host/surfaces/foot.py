@@ -22,6 +22,7 @@ from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.key_processor import KeyPress
 
+from agent_host.surfaces.long_pastes import take_long_pastes
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.steady import SteadyOutput, TerminalWriter
 
@@ -83,6 +84,7 @@ class Foot(Application[None]):
             min_redraw_interval=_FRAME_SECONDS,
             **more,
         )
+        take_long_pastes(self.input)
         self.ttimeoutlen = _ESC_SECONDS
         self.timeoutlen = _SECOND_KEY_SECONDS
 

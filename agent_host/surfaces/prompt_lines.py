@@ -18,6 +18,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 
+from agent_host.surfaces.long_pastes import take_long_pastes
 from agent_host.surfaces.prompt_keys import bindings
 
 
@@ -50,6 +51,8 @@ class PromptLines:
             input=None if screen is None else create_input(Path("/dev/tty").open()),  # noqa: SIM115 - for the life of the process
             output=None if screen is None else create_output(stdout=screen),
         )
+
+        take_long_pastes(self._session.app.input)
 
     def fileno(self) -> int:
         """Return the file descriptor that keys are read from."""
