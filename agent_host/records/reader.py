@@ -12,8 +12,9 @@ import contextlib
 import difflib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,6 @@ from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE
-from agent_host.records.decode import typed
 from agent_host.records.lines import Whole, scan
 from agent_host.records.tally import OUTCOMES
 
@@ -87,6 +87,9 @@ def inspect(path: Path) -> Reading:
 def salvage(path: Path) -> Reading:
     """As `inspect`, but of a damaged transcript return the sound records before the damage.
     RecordError if there is not even one."""
+    # Late: what lists and searches does without it, and it loads pydantic.
+    typed: Callable[[JsonObject, str, int], Record]
+    typed = import_module("agent_host.records.decode").typed
     name = str(path)
     records: list[Record] = []
 

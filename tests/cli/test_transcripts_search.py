@@ -62,6 +62,14 @@ def test_a_word_with_a_dash_must_not_be_there_wherever_it_stands(folder, argumen
     assert [line[:26] for line in done.stdout.splitlines() if line[0] != " "] == [NEW]
 
 
+def test_what_lists_and_searches_loads_no_pydantic(folder):
+    put(folder, OLD, *TWO)
+    for arguments in (("list",), ("search", "red")):
+        loaded = command(folder, *arguments, PYTHONPROFILEIMPORTTIME="1").stderr
+        assert "agent_host.records.index" in loaded
+        assert "pydantic" not in loaded
+
+
 def test_a_list_has_filters(folder):
     put(folder, OLD, *TWO)
     (folder / f"{NEW}.jsonl").write_text("garbage")
