@@ -71,7 +71,7 @@ def _completer(action: argparse.Action) -> object | None:
     metavar = action.metavar if isinstance(action.metavar, str) else ""
     if metavar in _FILES:
         return FilesCompleter()
-    if action.dest in {"id", "ids", "resume", "run"}:
+    if action.dest in {"id", "ids", "resume", "run", "runs"}:
         return _runs
     if action.dest == "model":
         return _models

@@ -109,14 +109,17 @@ def _asked(
             say(_under_way(left))
 
         async def all_of_them() -> list[Comparison | Unread]:
-            found: list[Comparison | Unread] = []
-            for path in paths:
+            locks = {name: asyncio.Lock() for name in models}
+
+            async def one(path: Path) -> Comparison | Unread:
                 try:
-                    work = compare(path, loaded, os.environ, models, times=options.times, done=done)
-                    found.append(await work)
+                    return await compare(
+                        path, loaded, os.environ, locks, times=options.times, done=done
+                    )
                 except RecordError as error:
-                    found.append(Unread(path=path, reason=str(error)))
-            return found
+                    return Unread(path=path, reason=str(error))
+
+            return await asyncio.gather(*map(one, paths))
 
         return asyncio.run(all_of_them())
 

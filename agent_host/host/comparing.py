@@ -3,8 +3,8 @@
 Theory of operation: what was recorded and what each model makes of it become values of one kind,
 `Attempt`, so that nothing but where they come from tells them apart. A model is asked as a replay
 asks it (`host.reasking`): tools are stubs, nothing is executed or written. Models are asked at the
-same time, because each has a session and stubs of its own; one model's attempts follow each other,
-so that none waits for itself. A model that cannot be asked is an attempt that says why.
+same time, because each has a session and stubs of its own; one model is asked one thing after the
+other, so that none waits for itself. A model that cannot be asked is an attempt that says why.
 
 Time is what the model took, from request to answer: the record also holds how long people and
 tools took, which is nobody's merit here.
@@ -144,13 +144,14 @@ async def compare(
     path: Path,
     loaded: Loaded,
     environ: Mapping[str, str],
-    models: Sequence[str],
+    models: Mapping[str, asyncio.Lock],
     *,
     times: int = 1,
     done: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Ask each model, so many times, what is recorded. `loaded` must have been trusted before;
-    `done` hears of each attempt that is over. Raises RecordError for the transcript."""
+    """Ask each model, so many times, what is recorded. Each has a lock that is held while it is
+    asked, also for other runs. `loaded` must have been trusted before; `done` hears of each attempt
+    that is over. Raises RecordError for the transcript."""
     recorded = await asyncio.to_thread(as_recorded, path)
 
     async def column(name: str) -> Column:
@@ -158,7 +159,8 @@ async def compare(
         attempts: list[Attempt] = []
         for _ in range(times):
             try:
-                one = await reask(path, loaded, environ, name)
+                async with models[name]:
+                    one = await reask(path, loaded, environ, name)
             except AgentHostError as error:
                 attempts.append(Attempt(outcome="", failure=str(error), cost=None))
                 done(name)
