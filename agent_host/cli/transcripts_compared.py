@@ -28,6 +28,7 @@ _FAILURE = 300
 _CALL = 120
 _CALLS = 10
 _NO_AI = "no AI"
+_LEAST_SHOWN = 0.0001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def side_by_side_lines(shown: Sequence[Column], look: Look) -> Iterator[str]:
 
 
 def _differs(column: Column, was: Sequence[ToolCall]) -> bool:
-    first = column.attempts[0]
+    first = _example(column)
     found = related(was, first.calls)
     return not first.failed and bool(found.extra or found.missing)
 
@@ -121,12 +122,19 @@ def _head(column: Column, *, run: bool = False) -> str:
 
 
 def _answer(column: Column, look: Look) -> str:
-    first = next((one for one in column.attempts if not one.failed), column.attempts[0])
+    first = _example(column)
     if first.failed and not first.answer:
         return f"none: {_text(first.failure, _FAILURE, look)}"
     answers = {one.answer for one in column.attempts}
     more = f" (one of {len(answers)} different)" if len(answers) > 1 else ""
     return (_text(first.answer, _ANSWER, look) or "nothing") + more
+
+
+def _example(column: Column) -> Attempt:
+    """The attempt that is shown: of several the first that left the record, since the others did
+    what the first column shows."""
+    answered = [one for one in column.attempts if not one.failed] or column.attempts
+    return next((one for one in answered if one.divergence is not None), answered[0])
 
 
 def _text(text: str, limit: int, look: Look) -> str:
@@ -187,10 +195,17 @@ def _cost(column: Column) -> str:
     if not known:
         return "unknown"
     total = sum(known)
-    text = shown_cost(total, missing, len(column.attempts))
+    text = _money(total, missing, len(column.attempts))
     if missing or len(column.attempts) == 1:
         return text
-    return f"{text} ({shown_cost(total / len(column.attempts))} each)"
+    return f"{text} ({_money(total / len(column.attempts))} each)"
+
+
+def _money(cost: float, unpriced: int = 0, answers: int = 1) -> str:
+    """As `shown_cost`; what is too little to be shown is not shown as nothing."""
+    if 0 < cost < _LEAST_SHOWN and not unpriced:
+        return f"under ${_LEAST_SHOWN}"
+    return shown_cost(cost, unpriced, answers)
 
 
 def total_cost(attempts: Sequence[Attempt]) -> float | None:
@@ -217,18 +232,21 @@ def _time(column: Column) -> str:
 
 
 def _counted(column: Column, was: Sequence[ToolCall], number: int) -> str:
-    now = column.attempts[0].calls
-    if number == 0 or column.attempts[0].failed:
+    one = _example(column)
+    now = one.calls
+    if number == 0 or one.failed:
         return f"{len(now)}"
     found = related(was, now)
     parts = [f"{found.common} as recorded"] if now or was else []
     parts += [f"{len(found.extra)} extra"] if found.extra else []
     parts += [f"{len(found.missing)} missing"] if found.missing else []
-    return f"{len(now)}: {', '.join(parts)}" if parts else "0"
+    several = len(column.attempts) > 1
+    which = f" (attempt {column.attempts.index(one) + 1})" if several else ""
+    return (f"{len(now)}: {', '.join(parts)}" if parts else "0") + which
 
 
 def _called(column: Column, was: Sequence[ToolCall], number: int, look: Look) -> str:
-    first = column.attempts[0]
+    first = _example(column)
     found = related(was, first.calls) if number else Calls(common=0, extra=(), missing=())
     extra = {call.id for call in found.extra}
     marked = [("+" if call.id in extra else " ", call) for call in first.calls]

@@ -141,6 +141,20 @@ def test_times_asks_again_and_adds_up(here, folder):
     assert "6,030 (2,010 each)" in shown
 
 
+def test_of_several_attempts_the_first_that_differs_is_shown(here, folder):
+    order = [("call_1", "orders__get_order", json.dumps({"order_id": n})) for n in ("12345", "7")]
+    with CHAT.server() as server:
+        for call in (order[0], order[1], order[0]):
+            server.plays += [CHAT.says([], [call], "end"), CHAT.says(["Shipped."], [], "end")]
+        config = CHAT.config(server.url) + "price = { input = 1.0, output = 1.0 }\n"
+        (folder.parent / "servers.toml").write_text('model = "offline"\n' + config)
+        arguments = ("transcripts", "compare", OFFLINE, "--model", "m", "--times", "3", "--trust")
+        shown = here(*arguments).stdout
+    assert "2 of 3" in shown
+    assert "1: 0 as recorded, 1 extra, 1 missing (attempt 2)" in shown
+    assert "(under $0.0001 each)" in shown
+
+
 def test_several_runs_are_a_row_each_and_totals(here, folder):
     done = here("transcripts", "compare", PARALLEL, OFFLINE, "--model", "acme", "--trust")
     assert done.returncode == 0
