@@ -4,8 +4,10 @@ Theory of operation: a path stands at the start of a word, relative to the folde
 begun in, in quotes if it has blanks. A word that only looks like one (`@ann`, `@types/node`) stays
 text unless there is such a file; a path that cannot mean anything else (`@./x`, `@/x`, `@~/x`,
 `@"x"`) has to be there. A picture is known by its first bytes, not by its name; other files are
-taken if they are text. Nothing but ordinary files and folders is opened: a pipe or a device would
-be waited for. Everything is bounded, and what is shortened says so.
+taken if they are text. A link that leads out of the folder is not followed, as whoever wrote the
+folder may have made it: the place that it leads to can be named itself. Nothing but ordinary files
+and folders is opened: a pipe or a device would be waited for. Everything is bounded, and what is
+shortened says so.
 """
 
 import base64
@@ -94,7 +96,7 @@ def read_files(named: Sequence[FileMention], *, images: bool) -> Attached:
     limit = min(RESULT_LIMIT, 3 * RESULT_LIMIT // max(len(named), 1))
     for mention in named:
         shown = clean_line(mention.written, 200)
-        block = _read(mention, images=images)
+        block = _leads_out(mention) or _read(mention, images=images)
         if isinstance(block, str):
             return Attached(problem=f"{shown} {block}")
         bounded, cut = bound_content([block], limit)
@@ -113,7 +115,7 @@ def _read(mention: FileMention, *, images: bool) -> Content | str:
             return "is no file (a device, a pipe or a socket); name a file"
         # It may have become something else since: nothing is waited for.
         with open(os.open(mention.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - the flag
-            data = file.read(_LARGEST + 1)
+            data = file.read(_LARGEST + 1) or b""
     except FileNotFoundError:
         return "is not there; check the path"
     except PermissionError:
@@ -134,6 +136,23 @@ def _read(mention: FileMention, *, images: bool) -> Content | str:
     return Resource(
         uri=_uri(mention.path), name=mention.written, media_type="text/plain", text=text
     )
+
+
+def _leads_out(mention: FileMention) -> str:
+    """Return what is wrong with a path that names something in the chat's folder and leads out of
+    it by a link; empty if it does not, or is not there."""
+    written = Path(mention.written)
+    parts = written.parts
+    if not parts or parts[0].startswith("~") or written.is_absolute() or ".." in parts:
+        return ""
+    try:
+        place = mention.path.resolve(strict=True)
+        folder = mention.path.parents[len(parts) - 1].resolve()
+    except (OSError, RuntimeError, ValueError):  # also links in a circle
+        return ""
+    if place == folder or folder in place.parents:
+        return ""
+    return f"is a link to {clean_line(str(place), 500)}; name that if you want it read"
 
 
 def _picture(data: bytes, media_type: str, *, images: bool) -> Content | str:

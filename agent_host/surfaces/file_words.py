@@ -75,7 +75,7 @@ def _names(place: Path, *, below: bool, hidden: bool) -> Iterator[tuple[str, boo
                     yield path, is_folder or entry.is_dir()
                     if below and is_folder and entry.name not in _PASSED_OVER:
                         open_folders.append(f"{path}/")
-        except OSError:
+        except (OSError, ValueError):  # also for a name that no file can have
             continue
 
 

@@ -124,3 +124,25 @@ def test_however_large_a_folder_is_only_so_much_of_it_is_looked_at(folder: Path)
     for number in range(5000):
         (folder / f"many{number:04}").touch()
     assert len(words("many", folder)) == 40
+
+
+def test_a_link_out_of_the_folder_is_not_followed_and_says_where_it_leads(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "id_rsa").write_text("PRIVATE")
+    (folder / "readme.md").symlink_to(elsewhere / "id_rsa")
+    (folder / "lib").symlink_to(elsewhere)
+    (folder / "same.md").symlink_to(folder / "notes.md")
+    (folder / "round").symlink_to(folder / "round")
+    for text in ("@readme.md", "@./readme.md", "@lib/id_rsa", "@lib/", '@"readme.md"'):
+        content, problem = read(text, folder)
+        assert content == []
+        assert f"is a link to {elsewhere}" in problem
+    assert len(read("@same.md", folder)[0]) == 1
+    assert len(read(f"@{elsewhere}/id_rsa", folder)[0]) == 1
+    assert "cannot be read" in read("@round", folder)[1]
+
+
+def test_a_name_that_no_file_can_have_offers_nothing(folder: Path) -> None:
+    assert file_candidates("a\0b/c", folder) == []
