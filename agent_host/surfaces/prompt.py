@@ -6,6 +6,7 @@ that are known; completions come from `completion`, through the event loop.
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit.completion import CompleteEvent, Completer
@@ -25,8 +26,11 @@ class PrivateHistory(FileHistory):
         self._redact = redact
 
     def store_string(self, string: str) -> None:
-        """Write an entry."""
-        super().store_string(self._redact(string))
+        """Write an entry. Where that cannot be (a full disk, a folder that is gone), it is
+        remembered for as long as the chat stands."""
+        text = self._redact(string).encode("utf-8", "replace").decode()
+        with suppress(OSError):
+            super().store_string(text)
 
 
 def history_at(path: Path, redact: Callable[[str], str] = lambda text: text) -> History:
