@@ -20,6 +20,7 @@ from agent_host.surfaces.mentions import Mention
 PATIENCE = 3.0
 """Seconds that a list or a completion may take before there is none."""
 _MOST = 100
+_LONGEST = 4096
 _T = TypeVar("_T")
 _AT = re.compile(r"(?<![^\s(\[\"'])@(\S*)\Z")
 _VARIABLE = re.compile(r"\{([A-Za-z0-9_.]+)\}")
@@ -202,4 +203,6 @@ def _about(offer: PromptInfo | ResourceInfo) -> str:
 
 def _writable(text: str) -> bool:
     """Whether a line can hold a candidate as it is, and a person can see all of it."""
-    return bool(text) and "\n" not in text and "\t" not in text and clean(text) == text
+    return (
+        0 < len(text) <= _LONGEST and "\n" not in text and "\t" not in text and clean(text) == text
+    )

@@ -201,7 +201,7 @@ class ChatScreen:
     async def aside(self) -> AsyncIterator[None]:
         """While inside, somebody else has the terminal; they get it when the user stops typing."""
         loop = asyncio.get_running_loop()
-        while self.buffer.text and (left := self._typed_at + _QUIET_SECONDS - self._now()) > 0:
+        while self._writing and (left := self._typed_at + _QUIET_SECONDS - self._now()) > 0:
             rested = asyncio.Event()
             loop.call_later(left, rested.set)
             await rested.wait()
@@ -231,7 +231,8 @@ class ChatScreen:
         """Send what is in the line; in an empty one, let go of it for a moment."""
         if self._habit:
             return
-        text = self._pastes.expand(self.buffer.text)
+        # What was no UTF-8 came as half a character, and neither a record nor a model takes that.
+        text = self._pastes.expand(self.buffer.text).encode("utf-8", "replace").decode()
         if not text.strip():
             self.clear()
             if self._reading:
@@ -301,6 +302,11 @@ class ChatScreen:
     def open_editor(self) -> None:
         """Write the message in the user's own editor."""
         self._foot.create_background_task(self._edit())
+
+    @property
+    def _writing(self) -> bool:
+        """Whether somebody writes, or looks for what they wrote."""
+        return bool(self.buffer.text) or self._foot.layout.is_searching
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -135,3 +135,9 @@ def test_descriptions_are_clean_and_short() -> None:
     assert found == Candidate("/w:p", 3, found.about)
     assert "\x1b" not in found.about
     assert len(found.about) <= 80
+
+
+def test_a_name_without_end_is_not_offered() -> None:
+    offers = Offers(Servers(resource_list=(Offered("x://" + "a" * 5000, "shop"),)))
+    made = Completion([], lambda _: (), offers)
+    assert asyncio.run(made.candidates("@shop", tab=False)) == []

@@ -67,7 +67,7 @@ class Desk:
     raw: bytearray = field(default_factory=bytearray)
 
     def type(self, text: str) -> None:
-        self.keys.send_text(text)
+        self.keys.send_bytes(text.encode("utf-8", "surrogateescape"))
 
     def shown(self) -> str:
         """The lines on the terminal, without what is empty."""
@@ -354,13 +354,18 @@ def test_a_question_takes_the_terminal_and_the_draft_comes_back() -> None:
     asyncio.run(run())
 
 
-def test_a_question_waits_while_somebody_types() -> None:
+def test_what_was_typed_in_another_encoding_is_a_message_all_the_same() -> None:
+    assert read("caf\udce9\r") == ["caf?"]
+
+
+@pytest.mark.parametrize("typed", ["a draft", "\x12looked for"])
+def test_a_question_waits_while_somebody_types(typed: str) -> None:
     clock = [100.0]
 
     async def run() -> None:
         async with desk(now=lambda: clock[0]) as here:
-            here.type("a draft")
-            await here.until("> a draft")
+            here.type(typed)
+            await here.until(typed.removeprefix("\x12"))
             taken = asyncio.Event()
 
             async def ask() -> None:
@@ -371,10 +376,10 @@ def test_a_question_waits_while_somebody_types() -> None:
                 group.create_task(ask())
                 clock[0] += 0.3
                 here.type(", more")
-                await here.until("> a draft, more")
+                await here.until(", more")
                 clock[0] += 0.3
                 here.type("!")
-                await here.until("> a draft, more!")
+                await here.until(", more!")
                 assert not taken.is_set()
                 clock[0] += 0.5
                 await taken.wait()
