@@ -53,7 +53,7 @@ class Look:
 def side_by_side_lines(shown: Sequence[Column], look: Look) -> Iterator[str]:
     """Yield the table of columns; the first is what the others are held against."""
     was = shown[0].attempts[0].calls
-    several = len({column.run_id for column in shown if column.run_id}) > 1
+    several = len({column.run for column in shown if column.run}) > 1
     heads = [_head(column, run=several) for column in shown]
     table: list[Row] = [
         ("answer", [_answer(column, look) for column in shown]),
@@ -82,7 +82,8 @@ def several_lines(found: Sequence[Comparison], look: Look) -> Iterator[str]:
     """Yield a row for each run, and the totals."""
     names = [column.name for column in found[0].models]
     verdicts = [
-        (one.run_id, one.recorded.attempts[0].outcome, *map(_verdict, one.models)) for one in found
+        (one.recorded.run, one.recorded.attempts[0].outcome, *map(_verdict, one.models))
+        for one in found
     ]
     table = columns(("RUN", "RECORDED", *names), verdicts, room=look.room)
     yield from table.split("\n")
@@ -114,7 +115,7 @@ def _merged(group: Sequence[Column]) -> Column:
 
 
 def _head(column: Column, *, run: bool = False) -> str:
-    head = column.name or (f"recorded {column.run_id}" if run else "recorded")
+    head = column.name or (f"recorded {column.run}" if run else "recorded")
     said = [head] if head == column.model else [head, column.model]
     if column.simulated:
         said.append(_NO_AI)

@@ -67,13 +67,13 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One of those that are compared. `model`: PROVIDER:MODEL; `name`: as it was asked for, empty
-    for a record; `simulated`: no AI answers."""
+    for a record; `run`: the name of its file, without the end; `simulated`: no AI answers."""
 
     model: str
     simulated: bool
     attempts: tuple[Attempt, ...]
     name: str = ""
-    run_id: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def as_recorded(path: Path) -> Comparison:
         model=_models(run.events, f"{first.provider}:{first.model}"),
         simulated=first.simulated,
         attempts=(attempt,),
-        run_id=run.run_id,
+        run=path.name.removesuffix(".jsonl"),
     )
     return Comparison(path=path, run_id=run.run_id, recorded=column)
 
