@@ -26,7 +26,7 @@ _LONGEST = 50_000
 
 _ALLOWED = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 _LINK = re.compile(r"\]\((?!\s*(?:https?://|mailto:))", re.IGNORECASE)
-_DEFINITION = re.compile(r"^(\s*)\[(?=[^\]]*\]:(?!\s*(?:https?://|mailto:)))", re.IGNORECASE)
+_DEFINITION = re.compile(r"\](?=:(?!\s*(?:https?://|mailto:)))", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w{1,40};)")
 
 
@@ -40,15 +40,20 @@ def to_html(text: str) -> str:
 def quoted(text: str) -> Iterator[str]:
     """Yield the lines of a quote in Markdown that holds cleaned Markdown: outside of its own code,
     HTML, pictures and links to other than http and mailto are text."""
-    code = _code_lines(text)
-    for number, line in enumerate(text.split("\n")):
+    lines = text.split("\n")
+    # As it will stand in the quote: a tab is as wide as the place where it stands makes it, and
+    # may there end code that goes on where the text stands by itself.
+    code = _code_lines("\n".join(f"> {line}" for line in lines))
+    for number, line in enumerate(lines):
         safe = line if number in code else _harmless(line)
         yield f"> {safe}".rstrip()
 
 
 def _harmless(line: str) -> str:
+    # Formulas and comments of some programs go over what others take for the start of code.
+    line = line.replace("$$", "\\$\\$").replace("%%", "\\%\\%")
     safe = _ENTITY.sub("&amp;", line).replace("<", "&lt;").replace("![", "!\\[")
-    return _DEFINITION.sub(r"\1\\[", _LINK.sub(r"]\\(", safe))
+    return _DEFINITION.sub(r"]\\", _LINK.sub(r"]\\(", safe))
 
 
 def _code_lines(text: str) -> set[int]:

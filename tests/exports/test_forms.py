@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
+from agent_host.exports.prose import quoted
 from tests.fakes.programs import ROOT, agent_host
 from tests.fakes.screens import FORBIDDEN, HOSTILE
 from tests.journeys.recordings import RECORDED
@@ -122,6 +123,39 @@ def test_a_file_that_is_there_is_left_alone_without_force(hostile: Path) -> None
     export(hostile, "-o", "mine.md", "--force")
     assert file.read_text().startswith("# It")
     assert not list(hostile.glob(".export-*"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n\t```\n![x](http://e/x.png) <script>alert(1)</script>\n",
+        "- a\n\n  ```\n\t ```\n![x](http://e/x.png) <b>\n",
+        "1. a\n\n\t```\n   \t```\n![x](http://e/x.png)\n",
+        "> ```\n>\t```\n> ![x](http://e/x.png)\n",
+        "~~~\n \t~~~\n<img src=http://e/x.png>\n~~~\n\t~~~\n<i>\n",
+    ],
+)
+def test_no_width_of_a_tab_lets_something_out_of_code(text: str) -> None:
+    quote = "\n".join(quoted(text))
+    tokens = MarkdownIt("commonmark", {"html": True}).parse(quote)
+    kinds = {one.type for token in tokens for one in (token, *(token.children or ()))}
+    assert not kinds & {"image", "html_inline", "html_block"}, quote
+
+
+@pytest.mark.parametrize("before", ["", "- ", "1. ", "> ", "* # ", "-\t"])
+def test_a_link_is_named_nowhere_that_leads_elsewhere_than_to_the_web(before: str) -> None:
+    text = f"{before}[r]: javascript:alert(1)\n\n[y][r] [r] [z]: http://e"
+    parser = MarkdownIt("commonmark")
+    parser.validateLink = lambda _url: True  # type: ignore[method-assign]
+    rendered = parser.render("\n".join(quoted(text)))
+    assert "<a" not in rendered, rendered
+
+
+def test_what_other_programs_take_for_a_formula_or_a_comment_hides_no_start_of_code() -> None:
+    for mark in ("$$", "%%"):
+        assert not any(
+            mark in line for line in quoted(f"{mark}\n```\n{mark}a\n```\n{mark}") if "a" not in line
+        )
 
 
 def test_neither_a_transcript_nor_what_is_no_file_is_written_over(hostile: Path) -> None:
