@@ -37,6 +37,7 @@ command = {python}
 args = ["-m", "tests.screens.desk_server"]
 env = {{ PYTHONPATH = {root} }}
 
+{more}
 [[policy.rules]]
 id = "look"
 server = "desk"
@@ -49,6 +50,18 @@ tools = ["refund_order"]
 when = "args.amount > 10"
 effect = "ask"
 reason = "money leaves the shop"
+"""
+
+_FORMS = """
+[servers.forms]
+command = {python}
+args = ["-m", "tests.fakes.form_server"]
+env = {{ PYTHONPATH = {root} }}
+
+[[policy.rules]]
+id = "forms"
+server = "forms"
+effect = "allow"
 """
 
 _ANSWER = '''## What I found
@@ -84,6 +97,8 @@ class Scene:
     variables: Mapping[str, str] = field(default_factory=dict)
     theme: Theme = DARK
     configured: bool = True
+    forms: bool = False
+    """Whether a server that asks the person is there too."""
     kept: bool = True
     """Whether its pictures are kept: not where it shows paths of the machine."""
 
@@ -115,7 +130,13 @@ def played(scene: Scene, folder: Path, columns: int, lines: int) -> Iterator[Ter
     """Play a scene in an empty folder; the terminal is as it was when the scene stopped."""
     if scene.configured:
         python, root = json.dumps(sys.executable), json.dumps(str(ROOT))
-        (folder / "servers.toml").write_text(_CONFIG.format(python=python, root=root))
+        (folder / "servers.toml").write_text(
+            _CONFIG.format(
+                python=python,
+                root=root,
+                more=_FORMS.format(python=python, root=root) if scene.forms else "",
+            )
+        )
     (folder / "script.toml").write_text(scene.script or '[[turn]]\nsay = "Done."\n')
     stage = Stage(folder, columns, lines, scene.variables)
     try:
@@ -164,6 +185,25 @@ say = "25 EUR are within what may be refunded."
 name = "orders__refund_order"
 arguments = { order_id = "12345", amount = 25, reason = "The desk mat arrived scratched" }
 """
+_WAITING = """
+[[turn]]
+say = "Both are within what may be refunded."
+[[turn.call]]
+name = "orders__refund_order"
+arguments = { order_id = "12345", amount = 25, reason = "scratched" }
+[[turn.call]]
+name = "orders__refund_order"
+arguments = { order_id = "12345", amount = 11, reason = "lost" }
+"""
+_BOOK = """
+[[turn]]
+call = "forms__book"
+"""
+_OVERLOADED = """
+[[turn]]
+fail = "auth"
+message = "the key is not valid any more"
+"""
 _PARALLEL = """
 [[turn]]
 call = [
@@ -178,6 +218,42 @@ reasoning = "The order first, then what may be refunded of it."
 say = {json.dumps(_ANSWER)}
 usage = {{ input_tokens = 2140, output_tokens = 346 }}
 """
+
+
+def _steps(*steps: tuple[str, str], script_model: bool = True) -> Callable[[Stage], None]:
+    """A chat in which each text is typed, and what follows it waited for."""
+
+    def play(stage: Stage) -> None:
+        terminal = stage.start(
+            "chat", "--trust", "--model", "script" if script_model else "offline"
+        )
+        _until(terminal, "/help")
+        for keys, until in steps:
+            terminal.repeat(keys, until) if len(keys) == 1 else terminal.keys(keys)
+            _until(terminal, until)
+
+    return play
+
+
+def _after_a_run(*arguments: str, until: str) -> Callable[[Stage], None]:
+    """A command about transcripts, after two runs."""
+
+    def play(stage: Stage) -> None:
+        for words in ("What did you find?", "Is the mat in stock?"):
+            run = stage.start("run", "--trust", "--model", "script", words)
+            _until(run, "The desk may not.")
+            run.exit_status()
+        _until(stage.start(*arguments), until)
+
+    return play
+
+
+def _resuming(stage: Stage) -> None:
+    _after_a_run("chat", "--trust", "--model", "script", until="/help")(stage)
+    terminal = stage.terminals[-1]
+    terminal.keys("/resume\r")
+    _until(terminal, "Is the mat in stock?")
+
 
 SCENES = (
     Scene(
@@ -278,5 +354,82 @@ SCENES = (
         play=_command("servers", "list", "--config", "script.toml", until="script.toml"),
         seen=("script.toml",),
         script="[[turn]]\nsay = 'x'\n",
+    ),
+    Scene(
+        name="approval-edited",
+        what="the same call with another amount: what was changed",
+        play=_steps(
+            ("Refund 25 EUR.\r", "money leaves the shop"),
+            ("e", "amount"),
+            ("\x1b[A\x1b[A\x05\x7f\x7f\x7f20,\r", "- amount"),
+        ),
+        seen=("- amount  25", "+ amount  20"),
+        script=_REFUND,
+    ),
+    Scene(
+        name="approvals",
+        what="two calls wait for an answer",
+        play=_chat("Refund both.", until="money leaves the shop"),
+        seen=("money leaves the shop",),
+        script=_WAITING,
+    ),
+    Scene(
+        name="form",
+        what="a server asks: a form",
+        play=_chat("Book a table.", until="Full name"),
+        seen=("Which table, for whom?", "Full name"),
+        script=_BOOK,
+        forms=True,
+    ),
+    Scene(
+        name="queued",
+        what="a message that was sent while it works waits",
+        play=_steps(
+            ("Index the letters.\r", "62 %"),
+            ("And then the invoices.\r", "queued"),
+        ),
+        seen=("queued", "And then the invoices."),
+        script=_PARALLEL,
+    ),
+    Scene(
+        name="history-search",
+        what="Ctrl-R searches what was typed before",
+        play=_steps(("What did you find?\r", "The desk may not."), ("\x12did", "search")),
+        seen=("search",),
+        script=_TALK,
+    ),
+    Scene(
+        name="model-error",
+        what="a model's service refuses the key",
+        play=_chat("Hello.", until="the key is not valid any more"),
+        seen=("the key is not valid any more",),
+        script=_OVERLOADED,
+    ),
+    Scene(
+        name="help",
+        what="/help",
+        play=_chat("/help", until="Ctrl-D leaves", model="offline"),
+        seen=("/help COMMAND",),
+    ),
+    Scene(
+        name="resume",
+        what="/resume: which run to go on with",
+        play=_resuming,
+        seen=("Is the mat in stock?",),
+        script=_TALK,
+    ),
+    Scene(
+        name="transcripts-list",
+        what="the runs that were recorded",
+        play=_after_a_run("transcripts", "list", until="What did you find?"),
+        seen=("What did you find?",),
+        script=_TALK,
+    ),
+    Scene(
+        name="transcripts-search",
+        what="a search through what was recorded",
+        play=_after_a_run("transcripts", "search", "stock", until="Is the mat in stock?"),
+        seen=("stock",),
+        script=_TALK,
     ),
 )
