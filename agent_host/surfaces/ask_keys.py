@@ -255,8 +255,11 @@ class KeyedLines:
         return await self._lines.edit(text)
 
     async def type_in(self, prompt: str, *, text: str = "", hidden: bool = False) -> str | None:
-        """See `Lines`."""
-        return await self._lines.type_in(prompt, text=text, hidden=hidden)
+        """See `Lines`; an Enter that belongs to the key before is none."""
+        line = await self._lines.type_in(prompt, text=text, hidden=hidden)
+        while line == text and self._keys.habit():
+            line = await self._lines.type_in(prompt, text=text, hidden=hidden)
+        return line
 
 
 def _more_in(piece: bytes) -> float:

@@ -13,7 +13,7 @@ from agent_host.core.types import Audio, Image, Message, Text
 from agent_host.ports import SamplingQuestion
 from agent_host.surfaces.address import Address
 from agent_host.surfaces.approval import LineReader
-from agent_host.surfaces.ask_keys import choose
+from agent_host.surfaces.ask_keys import ESC, RESIZED, choose
 from agent_host.surfaces.form import Asked
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import Pages, header, keys, rows
@@ -26,14 +26,14 @@ SamplingAnswerWord = Literal["once", "always", "no", "never"]
 
 _LEAVE: Mapping[str, PageAnswer] = {
     **dict.fromkeys(("n", "no", "d", "decline"), "decline"),
-    **dict.fromkeys(("c", "cancel"), "cancel"),
-    "never": "never",
+    **dict.fromkeys(("c", "cancel", ESC), "cancel"),
+    **dict.fromkeys(("v", "never"), "never"),
 }
 _ALLOW: Mapping[str, SamplingAnswerWord] = {
     **dict.fromkeys(("y", "yes"), "once"),
     **dict.fromkeys(("a", "always"), "always"),
-    **dict.fromkeys(("n", "no"), "no"),
-    "never": "never",
+    **dict.fromkeys(("n", "no", ESC), "no"),
+    **dict.fromkeys(("v", "never"), "never"),
 }
 
 
@@ -72,7 +72,7 @@ def _page_keys(*, browser: bool) -> Sequence[tuple[str, str]]:
         *yes,
         ("d", "decline"),
         ("c", "cancel (or Ctrl-C)"),
-        ("never", "decline this and all else that this server asks for in this run"),
+        ("v", "never: decline this and all else that this server asks for in this run"),
     ]
 
 
@@ -98,7 +98,7 @@ async def ask_sampling(
             ("y", "yes, once: it costs what a question of yours would"),
             ("a", f"always for {server} in this run, without asking"),
             ("n", "no"),
-            ("never", "no to this and to all else that this server asks for in this run"),
+            ("v", "never: no to this and to all else that this server asks for in this run"),
         ],
         width,
     )
@@ -146,6 +146,8 @@ async def _answer(
         line = await choose(reader, unseen if pages.left else prompt)
         if line is None:
             return None
+        if line == RESIZED:
+            continue
         word = line.strip().lower()
         if word in {"m", "s", "all"}:
             pages.more(everything=word != "m")

@@ -160,6 +160,17 @@ def _find(field: Field, text: str) -> Choice | Problem:
     return Problem(f"{clean_line(text, 30)!r} is none of them; type a number from 1 to {most}")
 
 
+def matching(field: Field, text: str) -> list[tuple[int, Choice]]:
+    """Return the choices whose title or value holds `text`, with their numbers from 1."""
+    part = text.strip().lower()
+    both = ((number, choice) for number, choice in enumerate(field.choices, 1) if part)
+    return [
+        (number, choice)
+        for number, choice in both
+        if part in choice.title.lower() or part in _said(choice).lower()
+    ]
+
+
 def _said(choice: Choice) -> str:
     return str(choice.value)
 

@@ -18,6 +18,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 
+from agent_host.surfaces.ask_keys import ESC
 from agent_host.surfaces.long_pastes import take_long_pastes
 from agent_host.surfaces.prompt_keys import bindings
 
@@ -43,7 +44,8 @@ class PromptLines:
         self._asking = bindings()
         self._editing = bindings(clear=False)
         self._typing = KeyBindings()
-        # A backslash is a backslash in a form, and Ctrl-C gives the form up.
+        # A backslash is a backslash in a form; Ctrl-C and Esc give the form up.
+        self._typing.add("escape")(lambda event: event.app.is_done or event.app.exit(result=ESC))
         self._session: PromptSession[str] = PromptSession(
             history=InMemoryHistory(),
             include_default_pygments_style=False,

@@ -152,9 +152,11 @@ def test_a_form_fits_a_small_screen_a_page_at_a_time(run: Open, tmp_path: Path) 
     terminal = run("book", columns=40, lines=14)
     answer(terminal, "Full name:", "An Lee")
     names = ["email", "site", "day", "at", "code", "guests", "tip"]
-    for name in (*names, "At the window?", "Table", "room", "extras"):
+    for name in names:
         answer(terminal, name, "")
-    assert "more lines [Enter/all/d/c]" in answer(terminal, "…", "")
+    for name, key in {"At the window?": "n", "Table": "2", "room": "1", "extras": "1"}.items():
+        answer(terminal, name, key)
+    assert "more lines [Enter/all/d/c]" in answer(terminal, "…", "all")
     answer(terminal, PROMPTED, "s")
     terminal.wait("All done.")
     assert results(tmp_path)[0]["content"]["extras"] == ["cake"]
@@ -392,3 +394,19 @@ def test_a_form_is_filled_in_at_the_terminal_while_stdin_and_stdout_are_pipes(
         assert terminal.exit_status() == 0
     summary = json.loads((tmp_path / "out").read_text())
     assert json.loads(summary["calls"][0]["content"][0]["text"])["content"] == {"name": "Ann"}
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_esc_in_a_line_of_a_form_cancels_the_form_and_not_the_program(
+    run: Open, tmp_path: Path, command: str
+) -> None:
+    terminal = run("name", command=command, columns=40, lines=12)
+    if command == "chat":
+        say(terminal, "Go.")
+    terminal.wait("name:")
+    terminal.keys("An\x1b")
+    terminal.wait("All done.")
+    if command == "chat":
+        say(terminal, "/quit")
+    assert terminal.exit_status() == 0
+    assert results(tmp_path) == [{"action": "cancel"}]

@@ -1,8 +1,10 @@
 import asyncio
+from unicodedata import east_asian_width
 
 import pytest
 
 from agent_host.core.types import JsonObject
+from agent_host.surfaces.ask_keys import RESIZED
 from agent_host.surfaces.form import Asked, Form, Leaving
 from agent_host.surfaces.form_fields import fields_of
 from agent_host.surfaces.outlet import Outlet
@@ -193,10 +195,11 @@ def test_a_default_that_breaks_its_own_bounds_is_no_default() -> None:
 def test_no_hostile_text_gets_onto_the_screen() -> None:
     for text in HOSTILE:
         schema = object_of(
+            (),
             **{
                 text: {"type": "string", "title": text, "description": text, "default": text},
                 "c": {"oneOf": [{"const": text, "title": text}], "description": text},
-            }
+            },
         )
         _, screen, reader = fill(schema, "", "1", "?", "s", message=text)
         assert not set(FORBIDDEN) & set(screen)
@@ -209,3 +212,89 @@ def test_a_server_cannot_draw_a_line_of_ours() -> None:
     _, screen, _ = fill(schema, "", "d", message=forged)
     assert screen.count("\n── approval") == 0
     assert screen.count("\n  nothing was sent yet") == 1
+
+
+class Keyed(Typist):
+    """A typist at a terminal that hands over single keys."""
+
+    async def press(self, prompt: str) -> str | None:
+        return await self.ask(prompt)
+
+
+def press(schema: JsonObject, *keys: str) -> tuple[JsonObject | Leaving, str, Typist]:
+    fields = fields_of(schema)
+    assert not isinstance(fields, str)
+    out, shown = outlet(tty=True, NO_COLOR="1")
+    reader = Keyed(list(keys))
+    asked = Asked(server="cafe", head=[("server", "cafe")], message="Which?", sign="7f3a")
+    return (
+        asyncio.run(Form(asked, fields, reader=reader, screen=out).run()),
+        shown.getvalue(),
+        reader,
+    )
+
+
+FEW = object_of(["size"], size=SIZE, hurry={"type": "boolean", "default": False})
+
+
+def test_yes_or_no_and_few_choices_take_one_key_and_no_line() -> None:
+    content, screen, reader = press(FEW, "2", "y", "s")
+    assert content == {"size": "l", "hurry": True}
+    assert reader.offered == []
+    assert "  a key from 1 to 2; ← goes back, Esc cancels" in screen.splitlines()
+
+
+def test_a_key_that_answers_nothing_begins_a_line() -> None:
+    content, _, reader = press(FEW, "s", "small", "/", "/skip", "s")
+    assert content == {"size": "s"}
+    assert reader.offered == ["s", "/"]
+
+
+def test_an_arrow_goes_back_esc_cancels_and_a_key_nobody_knows_does_nothing() -> None:
+    content, _, _ = press(FEW, "1", "<", "2", "", "s")
+    assert content == {"size": "l", "hurry": False}
+    assert press(FEW, "\x1b")[0] == "cancel"
+    assert press(FEW, "\x1b[A", "1", "\x1b")[0] == "cancel"
+    assert press(FEW, "1", "y", "\x1b")[0] == "cancel"
+    assert press(FEW, "1", "y", "v")[0] == "never"
+
+
+def test_another_size_of_the_screen_shows_the_field_and_the_review_anew() -> None:
+    _, screen, _ = press(FEW, RESIZED, "1", "y", RESIZED, "s")
+    assert screen.count("1/2  size") == 2
+    assert screen.count("nothing was sent yet") == 2
+
+
+def test_the_number_of_a_field_beyond_nine_is_typed_whole() -> None:
+    schema = object_of((), **{f"f{i}": {"type": "boolean"} for i in range(1, 13)})
+    content, _, reader = press(schema, *["y"] * 12, "1", "12", "n", "s")
+    assert reader.offered == ["1"]
+    assert isinstance(content, dict)
+    assert content["f12"] is False
+
+
+def test_part_of_a_name_finds_choices_in_a_long_list_and_empties_the_line() -> None:
+    many = {"enum": [f"choice {i}" for i in range(500)]}
+    with sized(40, 12, NO_COLOR="1") as (out, screen):
+        lines = ["x", "ice 49", "500", "s"]
+        content, _, reader = fill(object_of(x=many), *lines, screen=out)
+        assert content == {"x": "choice 499"}
+        text = screen.getvalue()
+    assert reader.offered == ["x", ""]
+    assert "│  50  choice 49\n" in text
+    assert "more that hold it" in text
+    assert "choice 300" not in text
+
+
+def test_wide_labels_stand_in_columns_that_fit() -> None:
+    label = "お名前をここに入力してくださいお願い"
+    schema = object_of(a={"type": "string", "title": label}, b={"type": "string"})
+    with sized(40, 30, NO_COLOR="1") as (out, screen):
+        _, _, reader = fill(schema, "", "", "s", screen=out)
+        rows = [line for line in screen.getvalue().splitlines() if "left out)" in line]
+    assert [cells(row.partition("(left")[0]) for row in rows] == [21, 21]
+    assert cells(reader.asked[0]) <= 24
+
+
+def cells(text: str) -> int:
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
