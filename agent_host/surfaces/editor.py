@@ -122,5 +122,7 @@ def _uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.siginterrupt(signal.SIGINT, False)  # as asyncio set it
+        # Whoever has set another one meanwhile (a chat that has ended) keeps it.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before)
+            signal.siginterrupt(signal.SIGINT, False)  # as asyncio set it

@@ -77,3 +77,18 @@ def test_arguments_are_edited_as_a_file_of_json_and_problems_are_told(tmp_path: 
     assert failing is not None
     assert asyncio.run(failing("{}")) is None
     assert "status 2" in said[0]
+
+
+def test_a_handler_that_is_set_while_an_editor_runs_stays(tmp_path: Path) -> None:
+    async def edits() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, int)
+        environ = {"PATH": os.environ["PATH"], "EDITOR": program(tmp_path, "sleep 0.3")}
+        editing = asyncio.create_task(edit_text("draft", environ))
+        while signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            await asyncio.sleep(0.005)
+        loop.remove_signal_handler(signal.SIGINT)
+        await editing
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    asyncio.run(edits())
