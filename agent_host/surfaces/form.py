@@ -182,7 +182,7 @@ class Form:
 
     async def _show_answers(self) -> None:
         width = self._screen.width
-        label = min(max((_cells(f.label) for f in self._fields), default=0), max(width // 3, 8))
+        label = min(max((_cells(f.label) for f in self._fields), default=0), max(width // 2 - 4, 8))
         lines = ["", self._screen.paint("  nothing was sent yet; your answers:", "bold")]
         for number, field in enumerate(self._fields, 1):
             text = "(left out)"
@@ -362,7 +362,9 @@ class Form:
                 typed = await self._reader.ask(f"… {more} [Enter/all/d/c/answer] ")
                 said = "cancel" if typed is None else typed.strip().lower()
             else:
-                said = await self._line(f"… {more} [Enter/all/d/c] ")
+                said = RESIZED
+                while said == RESIZED:
+                    said = await self._line(f"… {more} [Enter/all/d/c] ")
             if said in _REVIEW and said != "n":
                 raise _LeftError(_REVIEW[said])
             if said in {"all", "a"}:

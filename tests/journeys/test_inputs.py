@@ -410,3 +410,21 @@ def test_esc_in_a_line_of_a_form_cancels_the_form_and_not_the_program(
         say(terminal, "/quit")
     assert terminal.exit_status() == 0
     assert results(tmp_path) == [{"action": "cancel"}]
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+@pytest.mark.parametrize("key", ["\x03", "\x1b"], ids=["control-c", "esc"])
+def test_a_single_key_in_the_review_cancels_the_form_and_not_the_program(
+    run: Open, tmp_path: Path, command: str, key: str
+) -> None:
+    terminal = run("name", command=command, columns=40, lines=12)
+    if command == "chat":
+        say(terminal, "Go.")
+    answer(terminal, "name:", "Ann")
+    terminal.wait(lambda text: last_line(text).startswith(REVIEW))
+    terminal.keys(key)
+    terminal.wait("All done.")
+    if command == "chat":
+        say(terminal, "/quit")
+    assert terminal.exit_status() == 0
+    assert results(tmp_path) == [{"action": "cancel"}]

@@ -221,10 +221,13 @@ class Keyed(Typist):
         return await self.ask(prompt)
 
 
-def press(schema: JsonObject, *keys: str) -> tuple[JsonObject | Leaving, str, Typist]:
+def press(
+    schema: JsonObject, *keys: str, screen: Outlet | None = None
+) -> tuple[JsonObject | Leaving, str, Typist]:
     fields = fields_of(schema)
     assert not isinstance(fields, str)
     out, shown = outlet(tty=True, NO_COLOR="1")
+    out = screen or out
     reader = Keyed(list(keys))
     asked = Asked(server="cafe", head=[("server", "cafe")], message="Which?", sign="7f3a")
     return (
@@ -265,6 +268,13 @@ def test_another_size_of_the_screen_shows_the_field_and_the_review_anew() -> Non
     assert screen.count("nothing was sent yet") == 2
 
 
+def test_another_size_of_the_screen_shows_no_further_page() -> None:
+    message = {"type": "string", "description": "\n".join(f"line {i}" for i in range(40))}
+    with sized(40, 12, NO_COLOR="1") as (out, screen):
+        assert press(object_of(x=message), RESIZED, RESIZED, "d", screen=out)[0] == "decline"
+        assert "line 20" not in screen.getvalue()
+
+
 def test_the_number_of_a_field_beyond_nine_is_typed_whole() -> None:
     schema = object_of((), **{f"f{i}": {"type": "boolean"} for i in range(1, 13)})
     content, _, reader = press(schema, *["y"] * 12, "1", "12", "n", "s")
@@ -292,7 +302,7 @@ def test_wide_labels_stand_in_columns_that_fit() -> None:
     with sized(40, 30, NO_COLOR="1") as (out, screen):
         _, _, reader = fill(schema, "", "", "s", screen=out)
         rows = [line for line in screen.getvalue().splitlines() if "left out)" in line]
-    assert [cells(row.partition("(left")[0]) for row in rows] == [21, 21]
+    assert [cells(row.partition("(left")[0]) for row in rows] == [24, 24]
     assert cells(reader.asked[0]) <= 24
 
 

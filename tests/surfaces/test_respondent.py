@@ -164,6 +164,7 @@ def test_a_page_is_shown_whole_and_opened_only_after_a_yes() -> None:
         (("n",), "decline", True),
         (("c",), "cancel", True),
         (("never",), "decline", True),
+        (("v",), "decline", True),
         ((), "cancel", True),
     ],
 )
