@@ -66,7 +66,7 @@ class RunCommands:
         self._page.behind_bar(first_line(_text(mine[0])) or "(no text)")
         ran = _ran(gone)
         if ran:
-            self._page.item("what tools did is NOT undone; these ran:")
+            self._page.item("what tools did is NOT undone; these ran, as the model proposed them:")
         for call in ran:
             tool = self._host.pool.tools().get(call.name)
             name = clean_line(call.name, 128) if tool is None else title(tool.server, tool.tool)
