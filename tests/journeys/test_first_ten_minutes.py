@@ -41,8 +41,11 @@ def newcomer(tmp_path: Path) -> Run:
 
 def _seen(terminal: Terminal, *wanted: str) -> None:
     for words in wanted:
-        flat = "".join(words.split())
-        terminal.wait(lambda text, flat=flat: flat in "".join(text.split()))
+        _until(terminal, "".join(words.split()))
+
+
+def _until(terminal: Terminal, flat: str) -> None:
+    terminal.wait(lambda text: flat in "".join(text.split()))
 
 
 def _made_config(newcomer: Run) -> None:

@@ -425,8 +425,8 @@ SCENES = (
     Scene(
         name="transcripts-list",
         what="the runs that were recorded",
-        play=_after_a_run("transcripts", "list", until="What did you find?"),
-        seen=("What did you find?",),
+        play=_after_a_run("transcripts", "list", until="done"),
+        seen=("done",),
         script=_TALK,
     ),
     Scene(
