@@ -100,6 +100,8 @@ def _asked(path: Path | None, *, force: bool) -> ExitStatus:
     _say("\nnext:")
     at = "" if _found_by_itself(path) else f" --config {paths.shown(path)}"
     _say(f"  agent-host{at} chat            talk, with the tools of these servers")
+    if "orders" in loaded.config.servers:
+        _say('      ask the demo shop: "What is the status of my order 12345?"')
     _say(f"  agent-host{at} servers add     add another; servers search finds published ones")
     _say(f"  agent-host{at} doctor          is everything in order?")
     return ExitStatus.DONE

@@ -25,6 +25,8 @@ from agent_host.records.show import moment
 
 NEWEST = 20
 ANY_WIDTH = 10_000
+_TOLD = 72
+"""Columns that a line needs so that it tells more than when a run was."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +82,7 @@ def _list(folder: Path, options: argparse.Namespace) -> int:
 
 
 def table(found: list[Summary], width: int) -> Iterator[str]:
-    """Yield a line for each run, clean, in so many columns."""
+    """Yield a line for each run, clean, in so many columns; two, where one would say nothing."""
     ids = max(len(clean_line(run.run_id, 40)) for run in found)
     for run in found:
         run_id = clean_line(run.run_id, 40).ljust(ids)
@@ -92,4 +94,9 @@ def table(found: list[Summary], width: int) -> Iterator[str]:
         words = clean_line(run.words, 60)
         counts = f"{count(run.turns, 'turn')}, {count(run.calls, 'call')}"
         model = clean_line(run.model, 60)
-        yield clip(f"{run_id}  {when}  {run.outcome}: {words} ({counts}, {model})", width)
+        what = f"{run.outcome}: {words} ({counts}, {model})"
+        if width < _TOLD:
+            yield clip(f"{run_id}  {when[5:]}", width)
+            yield clip(f"  {what}", width)
+        else:
+            yield clip(f"{run_id}  {when}  {what}", width)

@@ -203,7 +203,8 @@ def parse_edited(text: str) -> JsonObject | str:
             text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique
         )
     except (ValueError, RecursionError) as error:
-        return f"no valid JSON: {clean_line(str(error))}"
+        why = clean_line(str(error))
+        return f'no valid JSON: {why}; it is one object with all arguments, as {{"name": "value"}}'
     if not isinstance(value, dict):
         return 'the arguments must be a JSON object, such as {"name": "value"}'
     return value

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from agent_host.core.conversation import Conversation
 from agent_host.core.errors import AgentHostError
+from agent_host.core.events import ToolStarted
 from agent_host.core.text import clean_line
-from agent_host.core.types import Message, Text, ToolCall, ToolResult
+from agent_host.core.types import JsonObject, Message, Text, ToolCall, ToolResult
 from agent_host.surfaces.cards import brief_arguments, title
 from agent_host.surfaces.chat_around import RunInfo, Runs
 from agent_host.surfaces.commands_page import Ground, first_line
@@ -66,12 +67,20 @@ class RunCommands:
         self._page.behind_bar(first_line(_text(mine[0])) or "(no text)")
         ran = _ran(gone)
         if ran:
-            self._page.item("what tools did is NOT undone; these ran, as the model proposed them:")
+            self._page.item("what tools did is NOT undone; these ran:")
+        sent = self._sent() if ran else {}
         for call in ran:
             tool = self._host.pool.tools().get(call.name)
             name = clean_line(call.name, 128) if tool is None else title(tool.server, tool.tool)
             reads = " (reads only)" if tool is not None and tool.read_only else ""
-            self._page.item(f"{reads}  {brief_arguments(call.arguments)}", bold=f"  {name}")
+            arguments = sent.get(call.id, call.arguments)
+            self._page.item(f"{reads}  {brief_arguments(arguments)}", bold=f"  {name}")
+
+    def _sent(self) -> dict[str, JsonObject]:
+        """The arguments that calls ran with, by the call's id: a person may have edited them."""
+        records = self._around.records
+        events = () if records is None else (record.event for record in records())
+        return {e.call_id: e.arguments for e in events if isinstance(e, ToolStarted)}
 
     # -- other runs ------------------------------------------------------------------------
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from agent_host.cli.transcripts_list import table
 from agent_host.core.errors import ExitStatus
 from agent_host.records.codec import encode
+from agent_host.records.reader import Summary
 from tests.records.samples import LEGAL, finished, records
 
 OLD = "01KAP4AAAA0000000000000001"
@@ -243,3 +245,16 @@ def test_the_command_imports_nothing_slow(folder):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_narrow_screen_gets_two_lines_for_a_run_and_both_fit():
+    at = "2026-11-25T13:40:00.000000Z"
+    runs = [Summary(run_id="0" * 26, path=Path("x"), started_at=at, words="w" * 80)]
+    for width in (40, 71):
+        first, second = table(runs, width)
+        assert first.startswith(f"{'0' * 26}  11-2")
+        assert len(first) <= width
+        assert second.startswith("  : www")
+        assert len(second) <= width
+    [line] = table(runs, 72)
+    assert ":40  : www" in line

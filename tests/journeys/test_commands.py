@@ -56,7 +56,7 @@ def test_a_message_is_taken_back_with_what_came_of_it(chat: Open, tmp_path: Path
     terminal.wait("It is there.")
     terminal.wait(prompted(2))
     say(terminal, "/undo")
-    terminal.wait("NOT undone; these ran, as the model proposed them:")
+    terminal.wait("NOT undone; these ran:")
     terminal.wait("taken back: 4 messages, from")
     terminal.wait(lambda text: len(re.findall(r"^> Look\.", text, re.MULTILINE)) == 2)
     terminal.keys("\x15/context\r")

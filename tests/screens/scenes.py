@@ -425,8 +425,8 @@ SCENES = (
     Scene(
         name="transcripts-list",
         what="the runs that were recorded",
-        play=_after_a_run("transcripts", "list", until="01"),
-        seen=("01",),
+        play=_after_a_run("transcripts", "list", until="done: "),
+        seen=("done: ",),
         script=_TALK,
     ),
     Scene(

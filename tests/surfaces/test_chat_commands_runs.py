@@ -22,7 +22,7 @@ def test_the_last_message_is_taken_back_and_offered_for_editing() -> None:
     assert seen.commands.take_draft() == "two"
     assert seen.commands.take_draft() == ""
     assert "taken back: 4 messages, from\n│ two" in seen.screen
-    assert "NOT undone; these ran, as the model proposed them:" in seen.screen
+    assert "NOT undone; these ran:" in seen.screen
     assert "w · read (reads only)" in seen.screen
     assert "w · pay" in seen.screen
 
