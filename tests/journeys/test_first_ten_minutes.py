@@ -80,7 +80,7 @@ def test_a_newcomer_gets_from_nothing_to_a_kept_conversation(newcomer: Run) -> N
         chat.repeat("y", "refund_order (edited)")
         _seen(chat, "Refundable: 180")
         chat.keys("/undo\r")
-        _seen(chat, "these ran:", "refund_order  order_id=\"12345\" amount=20")
+        _seen(chat, "these ran:", 'refund_order  order_id="12345" amount=20')
         chat.keys("\x03\x04")
         _seen(chat, "to go on: agent-host chat --resume")
         assert chat.exit_status() == 0

@@ -425,7 +425,7 @@ SCENES = (
     Scene(
         name="transcripts-list",
         what="the runs that were recorded",
-        play=_after_a_run("transcripts", "list", until="done: "),
+        play=_after_a_run("transcripts", "list", until="done: What did you find?"),
         seen=("done: ",),
         script=_TALK,
     ),
