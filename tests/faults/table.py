@@ -25,9 +25,8 @@ transcript has no checksums, so a letter of a text may change unseen. The [audit
 a chain in which every byte counts.
 
 **A transcript of a gigabyte.** `python bench/large.py` makes one, as a run of many weeks leaves it
-(190,000 records), and measures. On two cores that others kept busy (load 9): the first list 19.5 s
-in 37 MB, each further one 0.4 s; going on with the run 43 s in 1.0 GB (reading 200 MB of it took
-2.5 s of CPU); `transcripts show` 77 s in 1.1 GB. Going on takes as long as reading it and about its
+(190,000 records), and measures. On two cores, CPython 3.11: the first list 11 s in 29 MB, each
+further one 0.1 s; going on with the run 10 s in 1.0 GB; `transcripts show` 15 s in 1.1 GB. Going on takes as long as reading it and about its
 own size of memory, because the model can look up every message of it.
 
 | # | fault | injected | what you see |
