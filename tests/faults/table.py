@@ -27,7 +27,8 @@ a chain in which every byte counts.
 **A transcript of a gigabyte.** `python bench/large.py` makes one, as a run of many weeks leaves it
 (190,000 records), and measures. On two cores, CPython 3.11: the first list 11 s in 29 MB, each
 further one 0.1 s; going on with the run 10 s in 1.0 GB; `transcripts show` 15 s in 1.1 GB.
-Going on takes as long as reading it and about its own size of memory, because the model can look up every message of it.
+Going on takes as long as reading it and about its own size of memory, because the model
+can look up every message of it.
 
 | # | fault | injected | what you see |
 |---|---|---|---|
