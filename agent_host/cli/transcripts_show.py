@@ -8,16 +8,14 @@ shown up to the damage.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from agent_host.cli.transcripts_text import UNDER_WAY, as_it_stands, count, document, write
+from agent_host.cli.transcripts_text import UNDER_WAY, as_it_stands, count, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean, clean_line
-from agent_host.records.codec import encode, encode_value
-from agent_host.records.reader import Reading, Summary, find, raw_lines, salvage, summary
+from agent_host.records.reader import Summary, as_json, find, raw_lines, salvage, summary
 from agent_host.records.show import Show, tokens
 
 _NEEDS_WORDS = frozenset({"done", "refused", "waiting for the user"})
@@ -46,7 +44,7 @@ def _show(path: Path, options: argparse.Namespace) -> int:
     reading = salvage(path)
     found = as_it_stands(summary(path, reading))
     if options.json:
-        write(_whole(found, reading))
+        write(as_json(found, reading, str(path)))
     else:
         write([f"run {found.run_id} in {clean_line(str(path), 500)}"])
         show = Show(full=options.full)
@@ -69,12 +67,3 @@ def _total(found: Summary) -> str:
         return said
     prompt = ' "..."' if found.outcome in _NEEDS_WORDS else ""
     return f"{said}; go on with: agent-host run --resume {found.run_id}{prompt}"
-
-
-def _whole(found: Summary, reading: Reading) -> Iterator[str]:
-    head = encode_value({**document(found), "torn": reading.torn}).decode()
-    yield f'{head[:-1]},"records":['
-    last = len(reading.records) - 1
-    for number, record in enumerate(reading.records):
-        yield encode(record).decode() + ("," if number < last else "")
-    yield "]}"

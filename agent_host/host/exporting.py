@@ -23,8 +23,7 @@ from agent_host.core.events import RunStarted
 from agent_host.core.handoff import legal
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Message, Origin
-from agent_host.records.codec import encode, encode_value, members
-from agent_host.records.reader import Reading, salvage, summary
+from agent_host.records.reader import Reading, Summary, as_json, salvage, summary
 
 if TYPE_CHECKING:
     from agent_host.exports.story import Story
@@ -34,18 +33,22 @@ __all__ = ["FORMATS", "Exported", "as_text", "read", "write"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A transcript that was read to be exported; `problem`: what is wrong with it, for people."""
+    """A transcript that was read to be exported; `found`: what a list says of it."""
 
     path: Path
     reading: Reading
-    problem: str = ""
+    found: Summary
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the file, for people; empty: nothing."""
+        return self.found.broken or self.reading.torn
 
 
 def read(path: Path) -> Exported:
     """Read a transcript. Raises RecordError if there is nothing in it that can be exported."""
     reading = salvage(path)
-    found = summary(path, reading)
-    return Exported(path=path, reading=reading, problem=found.broken or reading.torn)
+    return Exported(path=path, reading=reading, found=summary(path, reading))
 
 
 def as_text(run: Exported, form: str) -> Iterator[str]:
@@ -107,8 +110,7 @@ def _beside(path: Path) -> Iterator[Path]:
 def _story(run: Exported) -> "Story":
     from agent_host.exports.story import tell
 
-    found = summary(run.path, run.reading)
-    return tell(run.reading.records, outcome=found.outcome, problem=run.problem)
+    return tell(run.reading.records, outcome=run.found.outcome, problem=run.problem)
 
 
 def _markdown(run: Exported) -> Iterator[str]:
@@ -124,12 +126,7 @@ def _html(run: Exported) -> Iterator[str]:
 
 
 def _json(run: Exported) -> Iterator[str]:
-    found = summary(run.path, run.reading)
-    head = {**members(found), "path": run.path.name, "torn": run.reading.torn}
-    yield f'{encode_value(head).decode()[:-1]},"records":[\n'
-    for number, record in enumerate(run.reading.records):
-        yield (",\n" if number else "") + encode(record).decode()
-    yield "\n]}\n"
+    return (f"{line}\n" for line in as_json(run.found, run.reading, run.path.name))
 
 
 def _messages(run: Exported) -> tuple[str, tuple[Message, ...], Origin]:

@@ -23,7 +23,7 @@ from agent_host.core.errors import ExitStatus, RecordError, UsageError
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Text, ToolCall, Usage
-from agent_host.records.codec import MAX_LINE
+from agent_host.records.codec import MAX_LINE, encode, encode_value, members
 from agent_host.records.lines import Whole, scan
 from agent_host.records.tally import OUTCOMES
 
@@ -123,6 +123,17 @@ def _fold(path: Path, records: tuple[Record, ...]) -> Conversation:
                 f"{clean_line(str(error))}; the run can be shown, but not resumed"
             ) from None
     return state
+
+
+def as_json(found: Summary, reading: Reading, path: str) -> Iterator[str]:
+    """Yield the lines of one JSON document, without line ends: what a list says of a run, and all
+    its records. `path`: what it says of its place."""
+    head = encode_value({**members(found), "path": path, "torn": reading.torn}).decode()
+    yield f'{head[:-1]},"records":['
+    last = len(reading.records) - 1
+    for number, record in enumerate(reading.records):
+        yield encode(record).decode() + ("," if number < last else "")
+    yield "]}"
 
 
 def raw_lines(path: Path) -> Iterator[str]:
