@@ -17,7 +17,7 @@ from agent_host.surfaces.ask_keys import ESC, RESIZED, choose
 from agent_host.surfaces.form import Asked
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import Pages, header, keys, rows
-from agent_host.surfaces.question import BAR, wrap, wrap_words
+from agent_host.surfaces.question import BAR, no_answer, wrap, wrap_words
 
 PageAnswer = Literal["open", "self", "decline", "cancel", "never"]
 """`self`: the person opens the page; `never`: decline, and all else of that server too."""
@@ -156,7 +156,7 @@ async def _answer(
         elif word in words:
             return word
         elif word:
-            say(f"{clean_line(word, 20)!r} is no answer")
+            say(no_answer(word))
         else:
             say("Enter alone is no answer; n refuses")
 

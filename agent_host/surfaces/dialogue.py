@@ -23,7 +23,16 @@ from agent_host.surfaces.ask_keys import ESC, RESIZED, KeyReader, choose
 from agent_host.surfaces.explained import explained
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import header, keys, rows
-from agent_host.surfaces.question import BAR, grants, head, lasting, shown, wrap, wrap_words
+from agent_host.surfaces.question import (
+    BAR,
+    grants,
+    head,
+    lasting,
+    no_answer,
+    shown,
+    wrap,
+    wrap_words,
+)
 
 _YES: dict[str, ApprovalScope] = {
     "y": "once",
@@ -205,7 +214,7 @@ class Dialogue:
             self._say("Enter alone is no answer; n refuses")
 
     def _no_answer(self, line: str) -> None:
-        self._say(f"{clean_line(line, 20)!r} is no answer")
+        self._say(no_answer(line))
         self._write(self._keys_shown(short=isinstance(self._reader, KeyReader)))
 
     async def _refuse(self, reason: str) -> ApprovalGiven | None:

@@ -23,7 +23,7 @@ from agent_host.surfaces.form_fields import Choice, Field
 from agent_host.surfaces.form_values import Problem, hint, matching, problem, read, shown
 from agent_host.surfaces.outlet import Outlet
 from agent_host.surfaces.pages import header, rows
-from agent_host.surfaces.question import BAR, wrap, wrap_words
+from agent_host.surfaces.question import BAR, no_answer, wrap, wrap_words
 
 Leaving = Literal["decline", "cancel", "never"]
 """How a person leaves without an answer. `never`: decline, and all else of that server too."""
@@ -134,8 +134,12 @@ class Form:
             said = await self._line("fill it in all the same? [y/N] ")
             if said in {"y", "yes"}:
                 return
-            if said in {"", "n", "no"}:
+            if said in {"", "n"}:
                 raise _LeftError("decline")
+            if said in _REVIEW:
+                raise _LeftError(_REVIEW[said])
+            if said != RESIZED:
+                self._say(f"{no_answer(said)}; y fills it in, n declines, Esc cancels")
 
     async def _fill(self) -> None:
         place = 0
@@ -176,7 +180,7 @@ class Form:
             for line in _REVIEW_KEYS if self._fields else _REVIEW_KEYS[:1] + _REVIEW_KEYS[2:]:
                 self._say(line)
         elif said:
-            self._say(f"{clean_line(said, 20)!r} is no answer; ? tells what is")
+            self._say(f"{no_answer(said)}; ? tells what is")
         else:
             self._say("Enter alone is no answer; s sends, d declines")
 

@@ -62,6 +62,15 @@ def wrap_words(text: str, width: int) -> list[str]:
     return lines if lines and fits else wrap(text, width)
 
 
+def no_answer(said: str) -> str:
+    """Say that what was typed answers nothing: clean, on one line; a control key by its name."""
+    if len(said) == 1 and said < " ":
+        return f"Ctrl-{chr(ord(said) + 64)} is no answer"
+    if said.startswith("\x1b"):
+        return "that key is no answer"
+    return f"'{clean_line(said, 20)}' is no answer"
+
+
 def _wide(text: str) -> int:
     return sum(east_asian_width(c) in "WF" for c in text) if not text.isascii() else 0
 

@@ -262,6 +262,17 @@ def test_an_arrow_goes_back_esc_cancels_and_a_key_nobody_knows_does_nothing() ->
     assert press(FEW, "1", "y", "v")[0] == "never"
 
 
+def test_the_warning_of_a_secret_is_left_as_any_field_is() -> None:
+    assert press(SECRET, "\x1b")[0] == "cancel"
+    assert press(SECRET, "n")[0] == "decline"
+    assert press(SECRET, "/never")[0] == "never"
+    content, screen, _ = press(SECRET, "\x15", "\x00resized", "?", "c")
+    assert content == "cancel"
+    assert "Ctrl-U is no answer" in screen
+    assert "'?' is no answer; y fills it in, n declines, Esc cancels" in screen
+    assert screen.count("no answer") == 2
+
+
 def test_another_size_of_the_screen_shows_the_field_and_the_review_anew() -> None:
     _, screen, _ = press(FEW, RESIZED, "1", "y", RESIZED, "s")
     assert screen.count("1/2  size") == 2

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_host.surfaces.arguments import difference, editable, parse_edited, tree
-from agent_host.surfaces.question import BAR, grants, head, wrap
+from agent_host.surfaces.question import BAR, grants, head, no_answer, wrap
 from agent_host.surfaces.question import shown as visible_text
 from tests.fakes.screens import FORBIDDEN, HOSTILE, question
 from tests.fakes.work import calls
@@ -243,3 +243,10 @@ def test_an_edit_that_is_no_object_says_what_is_wrong() -> None:
         assert isinstance(answer, str)
         assert problem in answer
     assert json.dumps(parse_edited('{"a": 1.0}')) == '{"a": 1.0}'
+
+
+def test_what_is_no_answer_is_named_as_it_was_typed() -> None:
+    assert no_answer("maybe") == "'maybe' is no answer"
+    assert no_answer("\x15") == "Ctrl-U is no answer"
+    assert no_answer("\x1b[15~") == "that key is no answer"
+    assert no_answer("a\u202eb\n") == "'a\\u{202e}b' is no answer"
