@@ -7,11 +7,12 @@ itself said that it waits. Pure values; `conversation` decides when an event may
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agent_host.core.approvals import Yes
 from agent_host.core.events import InputGiven, InputRequested, SamplingFinished, ToolPaused
+from agent_host.core.replacing import replace
 from agent_host.core.types import (
     ApprovalTerms,
     Decision,
@@ -28,7 +29,7 @@ MAX_ROUNDS = 10
 """How often a server may pause one call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see `replacing`
 class CallState:
     """A call of the open turn and what became of it so far.
 

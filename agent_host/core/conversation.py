@@ -9,7 +9,6 @@ an intent without an outcome is in doubt.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
 from typing import Literal, assert_never
@@ -51,6 +50,7 @@ from agent_host.core.events import (
 from agent_host.core.labels import with_labels
 from agent_host.core.left_out import apply_left_out
 from agent_host.core.log import Log
+from agent_host.core.replacing import replace
 from agent_host.core.requesting import apply_request
 from agent_host.core.size import characters
 from agent_host.core.state import Awaiting, Conversation

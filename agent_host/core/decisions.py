@@ -6,7 +6,6 @@ arguments, that definition, those rules and terms. If policy then asks for other
 answer any more. `approvals` says whose yes counts.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from agent_host.core.approvals import Yes, counted, digest, lacking, refused, terms_of
@@ -18,6 +17,7 @@ from agent_host.core.events import (
     ApprovalRequested,
     PolicyDecided,
 )
+from agent_host.core.replacing import replace
 from agent_host.core.state import Conversation
 from agent_host.core.types import JsonObject
 

@@ -10,7 +10,6 @@ counted from 1.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from agent_host.core.decisions import require
@@ -21,6 +20,7 @@ from agent_host.core.events import (
     SummaryFinished,
     SummaryRequested,
 )
+from agent_host.core.replacing import replace
 from agent_host.core.size import block_size, characters
 from agent_host.core.state import Conversation, Summary
 from agent_host.core.text import clean_line

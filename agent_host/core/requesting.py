@@ -1,6 +1,5 @@
 """What servers ask for in a conversation, and what they get."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from agent_host.core.calls import CallState, with_input, with_sampling
@@ -11,6 +10,7 @@ from agent_host.core.events import (
     SamplingFinished,
     SamplingRequested,
 )
+from agent_host.core.replacing import replace
 from agent_host.core.state import Conversation
 
 ServerEvent = InputRequested | InputGiven | SamplingRequested | SamplingFinished

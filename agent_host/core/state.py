@@ -4,7 +4,7 @@ Theory of operation: see `conversation`, the only room that makes one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from agent_host.core.calls import CallState, Grant
@@ -16,6 +16,7 @@ from agent_host.core.events import (
     RunEnded,
     SamplingRequested,
 )
+from agent_host.core.replacing import replace
 from agent_host.core.types import LabelSeen, Message, Origin, Principal, StopReason, Usage
 
 Awaiting = Literal["start", "user", "model", "tools", "approval", "input", "nothing"]
@@ -30,7 +31,7 @@ class Summary:
     message: Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see `replacing`
 class Conversation:
     """The state of a run.
 
