@@ -39,6 +39,7 @@ from agent_host.surfaces.chat_around import Around, Login
 from agent_host.surfaces.commands_look import calls_of
 from agent_host.surfaces.completion import Offers
 from agent_host.surfaces.outlet import Outlet
+from agent_host.surfaces.palette import palette
 from agent_host.surfaces.people import People, at_terminal, editor_at
 from agent_host.surfaces.preferences import TerminalPreferences
 from agent_host.surfaces.purpose import purpose
@@ -121,8 +122,7 @@ async def _chat(
 ) -> int:
     """`onward` gets the command to go on with, if the user goes on with another run."""
     screen, wishes = seat.screen, seat.wishes
-    user, interrupt = user_name(), _Interrupt()
-    sign = secrets.token_hex(2)
+    user, interrupt, sign = user_name(), _Interrupt(), secrets.token_hex(2)
     terminal: Any = import_module("agent_host.surfaces.terminal")
     sink = terminal.TerminalText(
         answer=screen, notes=screen, preferences=wishes, environ=os.environ
@@ -161,7 +161,9 @@ async def _chat(
             by=user,
             asker=TurnAsker(keyboard.answers, turns),
             cancel=people.cancel,
-            around=_around(options, loaded, host, approving, rules=rules, turns=turns),
+            around=_around(
+                options, loaded, host, approving, rules=rules, turns=turns, wishes=wishes
+            ),
             offers=offers,
             turns=turns,
         )
@@ -218,6 +220,7 @@ def _around(
     *,
     rules: RulesInForce,
     turns: Turns,
+    wishes: TerminalPreferences,
 ) -> Around:
     """What the commands of the chat need beside its session."""
     here = Surroundings(loaded, host)
@@ -234,6 +237,7 @@ def _around(
         images=lambda: host.choice.profile.images,
         runs=ChatRuns(host.transcript_path),
         export=ChatExports(host.transcript_path),
+        palette=palette(wishes.theme, os.environ),
     )
 
 

@@ -20,6 +20,7 @@ from agent_host.core.events import Interrupted, UserSaid
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean_line, clip
 from agent_host.core.types import Message, Text
+from agent_host.surfaces.answer import Answer
 from agent_host.surfaces.attachments import file_mentions, read_files
 from agent_host.surfaces.chat_around import Around
 from agent_host.surfaces.chat_commands import Commands
@@ -92,6 +93,7 @@ class Chat:
         around = around or Around()
         self._reload = around.reload
         self._folder, self._images = around.folder, around.images
+        self._palette = around.palette
         self._commands = Commands(host, screen=screen, asker=asker, around=around)
         self._working = False
         self._doing: asyncio.Task[UserSaid | None] | None = None
@@ -174,11 +176,16 @@ class Chat:
 
     def _recall(self, conversation: Conversation) -> None:
         """Show where a conversation stands that was begun before."""
-        answers = [text_of(m) for m in conversation.messages if m.role == "assistant"]
-        if conversation.messages:
-            self._say(f"{len(conversation.messages)} messages so far; the last answer was:")
-            last = next(filter(None, reversed(answers)), "(none)")
-            self._say(clean_prose(clip(last, _RECALLED)))
+        messages = conversation.messages
+        if not messages:
+            return
+        answers = (text_of(m) for m in reversed(messages) if m.role == "assistant")
+        self._say(f"{len(messages)} messages so far; this was the last of it:\n")
+        said = clean_prose(clip(self.last_said(), _RECALLED)).replace("\n", "\n. ")
+        self._say(f"> {said}")
+        drawn = Answer(self._screen, self._palette)
+        drawn.feed(clip(next(filter(None, answers), "(no answer)"), _RECALLED))
+        drawn.end()
 
     def _offer(self, draft: str) -> None:
         """Give back what a command took back, to be edited where that can be done."""

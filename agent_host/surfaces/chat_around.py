@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent_host.core.events import Record
+from agent_host.surfaces.palette import Palette
 
 Login = Callable[[str], Awaitable[str]]
 """Logs in to a server; returns what to tell the user. Never raises for the world's faults."""
@@ -119,7 +120,8 @@ class Around:
     """All of it; None: there is none here. `records` are those of this run, from its beginning;
     `artifact` reads what was kept whole beside the transcript (None: it is gone); `config` are the
     values in force, `models` what is known of the models; a message names files from `folder` on,
-    and `images` says whether the model that answers now takes pictures."""
+    and `images` says whether the model that answers now takes pictures; `palette` are the colours
+    in which an answer is shown again."""
 
     login: Login | None = None
     reload: Reload | None = None
@@ -133,3 +135,4 @@ class Around:
     artifact: Callable[[str], str | None] | None = None
     folder: Path | None = None
     images: Callable[[], bool] = lambda: True
+    palette: Palette = Palette()

@@ -214,7 +214,7 @@ def test_a_conversation_that_was_begun_before_is_recalled_and_finished() -> None
     chat(desk([], journal=journal), "one")
     open_turn = desk([], [], journal=journal)
     _, screen = chat(open_turn, "two")
-    assert "2 messages so far; the last answer was:\nt0" in screen
+    assert "2 messages so far; this was the last of it:\n\n> one\nt0\n" in screen
     assert said(open_turn) == ["one", "two"]
 
 
