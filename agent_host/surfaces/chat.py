@@ -2,15 +2,16 @@
 
 Theory of operation: one loop. A message is told to the session, with the resources and files that
 it mentions, and the step runs until the user is awaited again; a line that starts with `/` is a
-command, or a prompt of a server. Ctrl-C gives up what a server asks for; else it interrupts the
-step, and the conversation stays legal; a second one, while the step still has not ended, leaves. At
-the prompt Ctrl-C twice in an empty line, Ctrl-D and /quit leave. SIGTERM and a closed terminal
-leave as well: whoever opened the session closes it, with its servers. A message that is said in the
-place of the last one takes that one back first, with what came of it.
+command, or a prompt of a server. Ctrl-C gives up what a server asks for; else, and soon after that,
+it interrupts the step, and the conversation stays legal; a second one, while the step still has not
+ended, leaves. At the prompt Ctrl-C twice in an empty line, Ctrl-D and /quit leave. SIGTERM and a
+closed terminal leave as well: whoever opened the session closes it, with its servers. A message
+that is said in the place of the last one takes that one back first, with what came of it.
 """
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,6 +37,8 @@ from agent_host.surfaces.turns import Turns
 
 _RECALLED = 2000
 """Characters of the last answer that a resumed chat shows."""
+_AGAIN_SECONDS = 1.0
+"""How soon a second Ctrl-C follows the one that gave up a question."""
 
 
 def status(conversation: Conversation, *, asking: bool = False, mode: str = "") -> str:
@@ -68,7 +71,7 @@ class Chat:
     """A chat at a terminal. `by` is the user's id, `screen` where commands answer; `asker` asks
     for what a prompt needs; `cancel` gives up what a server asks for (False if nothing is);
     `around` is what commands need beside the session; `turns` is the line of all who ask at this
-    terminal."""
+    terminal; `now` in seconds of a clock that never goes back."""
 
     def __init__(
         self,
@@ -82,12 +85,15 @@ class Chat:
         around: Around | None = None,
         offers: Offers | None = None,
         turns: Turns | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
         self._messages = messages
         self._screen = screen
         self._by = by
         self._cancel = cancel
+        self._now = now
+        self._given_up_at = float("-inf")
         self._turns = turns or Turns(screen=screen, hold=(screen,))
         self._offers = offers or Offers(host.pool)
         around = around or Around()
@@ -153,15 +159,24 @@ class Chat:
 
     def interrupt(self) -> bool:
         """Give up what a server asks for, or a command, or stop the step under way; False if
-        there is nothing of that, or the step was already told to stop."""
-        if self._cancel():
+        there is nothing of that, or the step was already told to stop. Soon after a question was
+        given up, the step comes first: else a model that asks again and again could not be left."""
+        again = self._now() - self._given_up_at < _AGAIN_SECONDS
+        if not again and self._give_up():
             return True
         if self._doing is not None and not self._doing.done():
             return self._doing.cancel()
         session = self._host.session
         if not self._working or session.conversation.interrupted:
-            return False
+            return again and self._give_up()
         session.tell(Interrupted(by=self._by))
+        return True
+
+    def _give_up(self) -> bool:
+        """Give up the question that is open; False if none is."""
+        if not self._cancel():
+            return False
+        self._given_up_at = self._now()
         return True
 
     async def _converse(self) -> ExitStatus:

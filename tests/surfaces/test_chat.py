@@ -325,6 +325,34 @@ def test_control_c_first_gives_up_what_a_server_asks_for() -> None:
     assert not talk.interrupt()
 
 
+def test_control_c_soon_after_a_question_was_given_up_stops_the_step_that_asks_again() -> None:
+    async def pressed(pause: float) -> tuple[int, bool]:
+        model = rooms.PlannedModel([[]])
+        host = desk(model=model)
+        model.hold = asyncio.Event()
+        questions, clock = ["one", "two"], [100.0]
+        talk = Chat(
+            host,
+            messages=Typed("ask me"),
+            screen=outlet(tty=True)[0],
+            by="tester",
+            cancel=lambda: bool(questions and questions.pop()),
+            now=lambda: clock[0],
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(talk.run())
+            await model.reached.wait()
+            assert talk.interrupt()
+            clock[0] += pause
+            assert talk.interrupt()
+            stopped = host.session.conversation.interrupted
+            model.hold.set()
+        return len(questions), stopped
+
+    assert asyncio.run(pressed(0.5)) == (1, True)
+    assert asyncio.run(pressed(1.5)) == (0, False)
+
+
 def test_a_server_that_asks_while_the_user_writes_waits_for_an_empty_line_or_a_message() -> None:
     out, _ = outlet(tty=True, NO_COLOR="1")
     turns = Turns(screen=out, hold=(out,))
