@@ -5,16 +5,21 @@ takes, where each label comes from, and what the server says of its tool, whole 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from agent_host.core.approvals import terms_of
 from agent_host.core.text import clean_line, clip
 from agent_host.ports import ApprovalQuestion
 from agent_host.surfaces.pages import rows
-from agent_host.surfaces.question import BAR, demanded, labelled, marks, shown, wrap, wrap_words
+from agent_host.surfaces.question import BAR, demanded, labelled, marks, shown, wrap_words
 
 _TEXT = 8000
 """Characters of a description that are shown."""
 _PARAMETERS = 60
+_CHOICES = 6
+"""Values of a choice, or kinds, that are named."""
+_DEPTH = 3
+"""How deep kinds are looked for in kinds."""
 
 
 def explained(question: ApprovalQuestion, width: int) -> list[str]:
@@ -23,10 +28,16 @@ def explained(question: ApprovalQuestion, width: int) -> list[str]:
     lines += [f"  {line}" for line in wrap_words(_WORDS.format(**_names(question)), width - 4)]
     description = shown(clip(question.tool.description.strip(), _TEXT))
     if description:
-        lines += [f"{BAR}{line}" for line in wrap(description, width - len(BAR))]
+        lines += _behind_bar(description, width)
     for row in _parameters(question):
-        lines += [f"{BAR}{line}" for line in wrap(row, width - len(BAR))]
+        lines += _behind_bar(row, width)
     return lines
+
+
+def _behind_bar(text: str, width: int) -> list[str]:
+    """Break a server's text between words, each of its own lines by itself."""
+    room = width - len(BAR)
+    return [f"{BAR}{line}" for own in text.split("\n") for line in wrap_words(own, room)]
 
 
 _WORDS = "what {server} says of {tool}:"
@@ -65,8 +76,23 @@ def _parameters(question: ApprovalQuestion) -> Iterator[str]:
         if number == _PARAMETERS:
             yield f"… {len(properties) - number} more parameters"
             return
-        kind = one.get("type", "any") if isinstance(one, dict) else "any"
+        kind = _kind(one) if isinstance(one, dict) else "any"
         text = one.get("description", "") if isinstance(one, dict) else ""
         must = ", required" if name in needed else ""
         said = f"  {clean_line(str(text), 300)}" if text else ""
-        yield shown(f"{clean_line(name, 80)} ({clean_line(str(kind), 40)}{must}){said}")
+        yield shown(f"{clean_line(name, 80)} ({clean_line(kind, 80)}{must}){said}")
+
+
+def _kind(schema: dict[str, Any], depth: int = 0) -> str:
+    """Which values a parameter takes, in a few words (JSON Schema 2020-12, validation 6.1)."""
+    choices = schema.get("enum")
+    if isinstance(choices, list):
+        some = ", ".join(str(choice) for choice in choices[:_CHOICES])
+        return f"one of {some}{', …' if len(choices) > _CHOICES else ''}"
+    parts = next((schema[key] for key in ("anyOf", "oneOf") if schema.get(key)), None)
+    if isinstance(parts, list) and depth < _DEPTH:
+        few = parts[:_CHOICES]
+        inner = [_kind(part, depth + 1) if isinstance(part, dict) else "any" for part in few]
+        return " or ".join(dict.fromkeys(inner))
+    kind = schema.get("type", "any")
+    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)

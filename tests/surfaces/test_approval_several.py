@@ -170,6 +170,42 @@ def test_a_call_is_explained_and_nothing_of_it_leaves_its_place() -> None:
     assert all(len(line) <= 40 for line in shown.splitlines())
 
 
+def test_kinds_of_parameters_are_explained_in_words() -> None:
+    asked = one(1)
+    deep: JsonObject = {"type": "string"}
+    for _ in range(50):
+        deep = {"anyOf": [deep]}
+    kinds: dict[str, JsonObject] = {
+        "id": {"type": ["string", "integer"]},
+        "size": {"enum": ["s", "m", 3]},
+        "day": {"enum": list(range(9))},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}, True]},
+        "deep": deep,
+        "free": {},
+    }
+    tool = replace(asked.tool, description="", input_schema={"properties": kinds})
+    stand = Stand("x", "n")
+    stand.ask(replace(asked, tool=tool))
+    for row in (
+        "id (string or integer)",
+        "size (one of s, m, 3)",
+        "day (one of 0, 1, 2, 3, 4, 5, …)",
+        "note (string or null or any)",
+        "deep (any)",
+        "free (any)",
+    ):
+        assert f"│ {row}\n" in stand.shown
+
+
+def test_a_description_is_broken_between_words() -> None:
+    asked = one(1)
+    tool = replace(asked.tool, description="pays money back to the customer\n\n" + "x" * 50)
+    with sized(30, 24, NO_COLOR="1") as (out, screen):
+        Stand("x", "n", screen=out).ask(replace(asked, tool=tool))
+    shown = screen.getvalue()
+    assert "│ pays money back to the\n│ customer\n│ \n│ xxxx" in shown
+
+
 def test_the_arguments_are_shown_as_json() -> None:
     stand = Stand("j", "n")
     stand.ask(one(7))
