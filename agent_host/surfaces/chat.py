@@ -52,8 +52,10 @@ def status(conversation: Conversation, *, asking: bool = False, mode: str = "") 
         who = f"{clean_line(origin.adapter, 30)} (no AI)"
     usage = conversation.usage
     who += f" · approve: {mode}" if mode else ""
+    if not conversation.answers:
+        return who
     counted = f"{who} · {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
-    if conversation.simulated or not conversation.answers:
+    if conversation.simulated:
         return counted
     cost = shown_cost(conversation.cost, conversation.unpriced, conversation.answers)
     return f"{counted} · {cost}"

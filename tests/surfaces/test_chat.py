@@ -171,6 +171,7 @@ def test_the_status_names_model_and_tokens_and_says_when_nobody_thinks() -> None
     assert status(known) == "planned · 1 tokens in, 1 out · $0.0123"
     assert status(replace(known, answers=2, unpriced=1)).endswith("$0.0123 and 1 of unknown cost")
     assert status(replace(conversation, simulated=True)).startswith("planned (no AI) · ")
+    assert status(desk().session.conversation) == "planned"
 
 
 def test_control_c_stops_the_step_and_the_chat_goes_on() -> None:
