@@ -356,7 +356,7 @@ def _transcript(
     if resume is not None:
         path = find(loaded.transcripts, resume)
         run_id, fold = path.name.removesuffix(".jsonl"), Fold(path)
-        file = Transcript.open(path.parent, run_id, secrets.redactor, take=fold.take)
+        file = Transcript.open(path.parent, run_id, secrets.redactor, walk=fold.walk)
         return file, fold.state
     try:
         others = [path.name.removesuffix(".jsonl") for path in loaded.transcripts.iterdir()]

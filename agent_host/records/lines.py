@@ -8,6 +8,8 @@ of another run, or not what a transcript begins with is always an error. Used fo
 for taking a file over, so that both agree on what a file holds.
 """
 
+import importlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -16,6 +18,12 @@ from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject
 from agent_host.records.codec import KEEP_A_COPY, MAX_LINE, parse
+
+BUFFER = 128 * 1024
+"""Bytes to read at once: a transcript is read from one end to the other."""
+
+_LARGE = 16_000_000
+"""Bytes to read that are worth the import of a faster decoder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,43 +39,53 @@ class Whole:
 class Scan:
     """The whole records of an open file, in order, each as envelope and line number (from 1).
 
-    `start`: what an earlier scan found, to go on behind it. `whole` says at any time what was found
-    so far; its `torn` is known once the iteration has ended by itself. Iterating raises
-    RecordError, naming the file `name` and the line, if a record is damaged, missing or of a newer
-    schema, or if there is none at all. At most one line is held in memory.
+    `start`: what an earlier scan found, to go on behind it. The record that came last is in the
+    bytes from `place` up to `end`. `whole` says at any time what was found so far; its `torn` is
+    known once the iteration has ended by itself. Iterating raises RecordError, naming the file
+    `name` and the line, if a record is damaged, missing or of a newer schema, or if there is none
+    at all. At most one line is held in memory.
     """
 
     def __init__(self, file: BinaryIO, name: str, start: Whole | None = None) -> None:
-        self._file = file
+        start = start or Whole()
+        self.file = file
+        self.place = self.end = start.end
         self._name = name
-        self.whole = start or Whole()
+        self._count, self._torn = start.count, 0
+        self._run_id = start.run_id
+
+    @property
+    def whole(self) -> Whole:
+        """What was found so far."""
+        return Whole(count=self._count, end=self.end, torn=self._torn, run_id=self._run_id)
 
     def __iter__(self) -> Iterator[tuple[JsonObject, int]]:
-        count, end, run_id = self.whole.count, self.whole.end, self.whole.run_id
-        where = clean_line(self._name, 500)
-        self._file.seek(end)
-        size, number = end, count
+        name = self._name
+        self.file.seek(self.end)
+        if os.fstat(self.file.fileno()).st_size - self.end > _LARGE:
+            importlib.import_module("pydantic_core")  # see `codec`
+        size, number = self.end, self._count
         torn: RecordError | None = None
-        while line := self._file.readline(MAX_LINE + 1):
+        while line := self.file.readline(MAX_LINE + 1):
             number += 1
             size += len(line)
             try:
-                data = _whole_line(line, self._name, number)
+                data = _whole_line(line, name, number)
             except RecordError as error:
                 torn = torn or error
                 continue
             if torn:
                 raise torn
-            run_id = run_id or data["run_id"]
-            _check_order(data, count, run_id, f"{where}:{number}")
-            count, end = count + 1, size
-            self.whole = Whole(count=count, end=end, run_id=run_id)
+            run_id = self._run_id or data["run_id"]
+            _check_order(data, self._count, run_id, name, number)
+            self.place, self.end = self.end, size
+            self._count, self._run_id = self._count + 1, run_id
             yield data, number
-        if not count:
+        if not self._count:
             raise torn or RecordError(
-                f"{where}: empty: the run ended before its first record; delete it"
+                f"{clean_line(name, 500)}: empty: the run ended before its first record; delete it"
             )
-        self.whole = Whole(count=count, end=end, torn=size - end, run_id=run_id)
+        self._torn = size - self.end
 
 
 def scan(file: BinaryIO, name: str, take: Callable[[JsonObject, int], None]) -> Whole:
@@ -91,15 +109,16 @@ def _whole_line(line: bytes, name: str, number: int) -> JsonObject:
     return parse(line, name, number)
 
 
-def _check_order(data: JsonObject, expected: int, run_id: str, where: str) -> None:
+def _check_order(data: JsonObject, expected: int, run_id: str, name: str, number: int) -> None:
     if expected == 0 and data["event"].get("type") != "run_started":
-        raise RecordError(
-            f"{where}: a transcript begins with run_started; this is not its first line"
+        what = "a transcript begins with run_started; this is not its first line"
+    elif data["seq"] != expected:
+        what = (
+            f"record {data['seq']} stands where record {expected} belongs: lines were removed, "
+            "repeated or reordered"
         )
-    if data["seq"] != expected:
-        raise RecordError(
-            f"{where}: record {data['seq']} stands where record {expected} belongs: lines were "
-            "removed, repeated or reordered"
-        )
-    if data["run_id"] != run_id:
-        raise RecordError(f"{where}: a record of another run, {clean_line(data['run_id'], 60)}")
+    elif data["run_id"] != run_id:
+        what = f"a record of another run, {clean_line(data['run_id'], 60)}"
+    else:
+        return
+    raise RecordError(f"{clean_line(name, 500)}:{number}: {what}")

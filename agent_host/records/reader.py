@@ -24,7 +24,7 @@ from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.text import clean_line
 from agent_host.core.types import JsonObject, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE, encode, encode_value, members
-from agent_host.records.lines import Whole, scan
+from agent_host.records.lines import BUFFER, Whole, scan
 from agent_host.records.tally import OUTCOMES
 
 LAST = "last"
@@ -150,7 +150,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     name = clean_line(str(path), 500)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
+        with os.fdopen(fd, "rb", BUFFER) as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise RecordError(f"{name}: not a regular file; move it away")
             yield file

@@ -30,9 +30,8 @@ from typing import Protocol, Self
 from agent_host.core.errors import RecordError
 from agent_host.core.events import Record
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject
 from agent_host.records.codec import MAX_LINE, encode
-from agent_host.records.lines import Whole, scan
+from agent_host.records.lines import BUFFER, Scan, Whole
 from agent_host.state.disk import DISK, Disk
 from agent_host.state.folders import private_folder
 from agent_host.state.locks import holder_of
@@ -108,10 +107,10 @@ class Transcript:
         run_id: str,
         redact: "Redact | None" = None,
         disk: Disk = DISK,
-        take: Callable[[JsonObject, int], None] = lambda _data, _number: None,
+        walk: Callable[[Scan], None] | None = None,
     ) -> "Transcript":
-        """Take over the file of an earlier process, to append to it. `take` gets each of its
-        records, as envelope and line number, see `fold.Fold`; what it raises goes on.
+        """Take over the file of an earlier process, to append to it. `walk` iterates its records,
+        all of them, see `fold.Fold`; what it raises goes on.
 
         A torn last line is moved to `<run_id>.corrupt`. RecordError if there is no such file,
         another process holds it, it is damaged before its end, or has a newer schema.
@@ -128,7 +127,7 @@ class Transcript:
             raise _cannot("the transcript cannot be opened for writing", path, error) from None
         _hold(fd, path)
         try:
-            whole = _check(path, fd, run_id, take)
+            whole = _check(path, fd, run_id, walk or _to_the_end)
             transcript = cls(path, fd, whole, redact, disk)
             if whole.torn:
                 transcript.recovered = transcript._set_aside(whole)
@@ -406,11 +405,18 @@ def _path(folder: Path, run_id: str) -> Path:
     return folder / f"{run_id}.jsonl"
 
 
-def _check(path: Path, fd: int, run_id: str, take: Callable[[JsonObject, int], None]) -> Whole:
+def _to_the_end(scan: Scan) -> None:
+    for _ in scan:
+        pass
+
+
+def _check(path: Path, fd: int, run_id: str, walk: Callable[[Scan], None]) -> Whole:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise RecordError(f"{_shown(path)}: not a regular file; move it away")
-    with os.fdopen(fd, "rb", closefd=False) as file:
-        whole = scan(file, str(path), take)
+    with os.fdopen(fd, "rb", BUFFER, closefd=False) as file:
+        scan = Scan(file, str(path))
+        walk(scan)
+    whole = scan.whole
     if whole.run_id != run_id:
         raise RecordError(
             f"{_shown(path)}: holds the run {clean_line(whole.run_id, 60)}; rename it back to "

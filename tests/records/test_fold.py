@@ -18,7 +18,7 @@ def written(folder, *events):
 
 def test_taking_a_file_over_makes_its_conversation(tmp_path):
     fold = Fold(written(tmp_path, *LEGAL))
-    with Transcript.open(tmp_path, RUN, take=fold.take) as transcript:
+    with Transcript.open(tmp_path, RUN, walk=fold.walk) as transcript:
         assert transcript.seq == len(LEGAL)
     state = Conversation()
     for event in LEGAL:
@@ -32,7 +32,7 @@ def test_what_is_no_legal_run_is_not_taken_over_and_nothing_is_set_aside(tmp_pat
         file.write(b"torn")
     before = path.read_bytes()
     with pytest.raises(RecordError, match=r"\.jsonl:4: no legal conversation: .* not resumed"):
-        Transcript.open(tmp_path, RUN, take=Fold(path).take)
+        Transcript.open(tmp_path, RUN, walk=Fold(path).walk)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -43,4 +43,4 @@ def test_a_record_of_an_unknown_kind_is_named_by_its_line(tmp_path):
     text[2] = text[2].replace('"event":{"type":"', '"event":{"type":"un', 1)
     path.write_text("".join(text))
     with pytest.raises(RecordError, match=r"\.jsonl:3: unknown event type"):
-        Transcript.open(tmp_path, RUN, take=Fold(path).take)
+        Transcript.open(tmp_path, RUN, walk=Fold(path).walk)
