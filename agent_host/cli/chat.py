@@ -171,7 +171,7 @@ async def _chat(
         result = await _talked(chat, messages, sink)
         if chat.onward is not None:
             onward += arguments_of(options, chat.onward, host, approving.mode)
-        screen.write(f"agent-host: to go on: agent-host chat {clean(host.resume_options())}\n")
+        _part(screen, host)
         return result
 
 
@@ -267,6 +267,12 @@ def _login(loaded: Loaded, host: HostSession, turns: Turns, *, trusted: bool) ->
         return f"{server} is connected, with {now.tools} tool{'' if now.tools == 1 else 's'}"
 
     return log_in
+
+
+def _part(screen: Outlet, host: HostSession) -> None:
+    """Say how to go on with what was said, if anything was."""
+    if host.session.conversation.messages:
+        screen.write(f"agent-host: to go on: agent-host chat {clean(host.resume_options())}\n")
 
 
 def _greet(screen: Outlet, host: HostSession, sign: str) -> None:

@@ -28,7 +28,7 @@ def chat(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
         stage(tmp_path, *(turns or ({"say": "Hello."},)))
         terminal = Terminal("chat", "--trust", *arguments, cwd=tmp_path, **more)
         request.addfinalizer(lambda: terminal.__exit__(None, None, None))
-        terminal.wait("tokens in")
+        terminal.wait("/help")
         terminal.wait(prompted(1))
         return terminal
 

@@ -95,6 +95,13 @@ def test_leaving_takes_the_foot_away_and_gives_the_terminal_back(chat: Open, end
     assert raw.endswith((b"\n", b"t"))  # a line, or the title that was there before
 
 
+def test_a_chat_in_which_nothing_was_said_is_not_offered_to_go_on_with(chat: Open) -> None:
+    terminal = chat({"say": "Hello."})
+    terminal.keys("\x04")
+    assert terminal.exit_status() == 0
+    assert "to go on" not in terminal.text
+
+
 def test_control_d_while_it_works_leaves_when_that_is_over(chat: Open) -> None:
     terminal = chat(WAIT, {"say": "Never."})
     say(terminal, "wait")

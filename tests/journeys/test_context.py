@@ -137,7 +137,7 @@ def test_a_chat_says_that_it_leaves_something_out_and_goes_on(tmp_path: Path) ->
     with SmallModel() as model:
         folder = config(tmp_path, model.url)
         with Terminal("chat", "--trust", cwd=folder) as terminal:
-            terminal.wait("tokens in")
+            terminal.wait("/help")
             for number in range(7):
                 terminal.keys(told(number) + "\r")
                 terminal.wait("Noted.", times=number + 1)

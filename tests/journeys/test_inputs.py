@@ -95,7 +95,7 @@ def answer(terminal: Terminal, prompt: str, text: str) -> str:
 
 def say(terminal: Terminal, text: str) -> None:
     """Say something in a chat once it waits for that."""
-    terminal.wait(lambda text: last_line(text) == ">" and "tokens in," in text)
+    terminal.wait(lambda text: last_line(text) == ">" and "/help" in text)
     terminal.keys(f"{text}\r")
 
 

@@ -28,7 +28,7 @@ def test_a_chat_goes_from_wire_to_wire_and_keeps_its_history(tmp_path: Path) -> 
         ]
         (tmp_path / "servers.toml").write_text('model = "one"\n' + "".join(tables))
         with Terminal("chat", "--trust", cwd=tmp_path) as terminal:
-            terminal.wait("tokens in")
+            terminal.wait("/help")
             terminal.keys("Where is my order?\r")
             terminal.wait("It is here.")
             terminal.wait("cost unknown")

@@ -19,7 +19,7 @@ EVIL = '\n[servers.evil]\ncommand = "touch"\nargs = [{mark}]\n'
 def chat(tmp_path: Path) -> Iterator[Terminal]:
     stage(tmp_path, {"say": "Hello."}, {"say": "Hello again."})
     with Terminal("chat", "--trust", cwd=tmp_path) as terminal:
-        terminal.wait("tokens in")
+        terminal.wait("/help")
         terminal.wait(lambda text: bool(re.search(r"^>", text, re.MULTILINE)))
         yield terminal
 
