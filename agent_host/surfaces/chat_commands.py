@@ -10,6 +10,7 @@ another run, offer a text for editing) is their `outcome`.
 from collections.abc import Awaitable, Callable
 
 from agent_host.core.events import UserSaid
+from agent_host.core.text import clean_line
 from agent_host.surfaces.chat_around import Around, Login, Reload, Rules
 from agent_host.surfaces.chat_host import Asker, Host
 from agent_host.surfaces.commands_look import LookCommands
@@ -19,13 +20,15 @@ from agent_host.surfaces.commands_prompts import PromptCommands
 from agent_host.surfaces.commands_runs import RunCommands
 from agent_host.surfaces.commands_servers import ServersCommands
 from agent_host.surfaces.commands_settings import SettingsCommands, unknown
-from agent_host.surfaces.commands_table import COMMANDS
+from agent_host.surfaces.commands_table import COMMANDS, TABLE
 from agent_host.surfaces.invocations import invocation
 from agent_host.surfaces.outlet import Outlet
 
 __all__ = ["COMMANDS", "Around", "Commands", "Login", "Reload", "Rules"]
 
 _Work = Callable[[str], Awaitable[UserSaid | None]]
+_ALONE = frozenset(c.name for c in TABLE if not c.arguments) - {"/quit"}
+"""Commands that take no words: one that is given some may be meant otherwise."""
 
 
 class Commands:
@@ -54,6 +57,9 @@ class Commands:
         """Do what a line says; return what the user says by it, if anything."""
         name, _, rest = line.partition(" ")
         work = self._works.get(name)
+        if rest.strip() and name in _ALONE:
+            self._page.item(f"{name} stands alone; {clean_line(rest, 40)!r} means nothing to it")
+            return None
         if work is not None:
             return await work(rest.strip())
         called = invocation(line)

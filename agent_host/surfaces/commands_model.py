@@ -4,6 +4,8 @@ Theory of operation: what fills the context is the session's own estimate, by wh
 to compact, so that what is shown here is what happens.
 """
 
+from collections.abc import Iterator
+
 from agent_host.core.errors import AgentHostError
 from agent_host.core.filling import Filling, Kind, Part
 from agent_host.core.text import clean_line
@@ -35,13 +37,14 @@ class ModelCommands:
         if not rest:
             self._say_model()
             known = {one.name: one for one in self._facts()}
-            for name in self._host.models():
-                self._listed(name, known.get(name))
+            self._page.rows(self._listed(name, known.get(name)) for name in self._host.models())
+            self._page.item("any other: /model PROVIDER:MODEL")
             return
         try:
             await self._host.change_model(rest)
         except AgentHostError as error:
-            self._page.item(clean_line(str(error), 500))
+            text = str(error).removeprefix("/model: ").replace("use --model ", "use /model ")
+            self._page.item(clean_line(text, 500))
             return
         self._say_model()
 
@@ -54,19 +57,19 @@ class ModelCommands:
             self._page.item(clean_line(str(error), 500))
             return ()
 
-    def _listed(self, name: str, facts: ModelFacts | None) -> None:
+    def _listed(self, name: str, facts: ModelFacts | None) -> tuple[str, str]:
         parts = []
         if facts is not None:
             parts += [f"{facts.window:,} tokens"] if facts.window else []
             parts += [facts.price, facts.key]
-        self._page.item(
-            "  ".join(["", *filter(None, parts)]), bold=f"/model {clean_line(name, 80)}"
-        )
+        return f"/model {clean_line(name, 80)}", "  ".join(filter(None, parts))
 
     def _say_model(self) -> None:
-        current = self._host.session.conversation.origin
-        who = f"{clean_line(current.provider, 60)} {clean_line(current.model, 60)}"
-        self._page.item(f"now: {who} ({clean_line(current.adapter, 40)})")
+        conversation = self._host.session.conversation
+        current = conversation.origin
+        names = dict.fromkeys(clean_line(n, 60) for n in (current.provider, current.model) if n)
+        how = "no AI" if conversation.simulated else clean_line(current.adapter, 40)
+        self._page.item(f"now: {' '.join(names)} ({how})")
 
     # -- context ---------------------------------------------------------------------------
 
@@ -83,7 +86,13 @@ class ModelCommands:
         if filling.window:
             free = max(0, filling.window - filling.used)
             self._page.share("free", free, whole)
+        self._page.items(self._not_counted())
         self._page.item(self._when(filling))
+
+    def _not_counted(self) -> Iterator[str]:
+        for server in self._host.pool.health():
+            if server.state == "starting" and not server.tools:
+                yield f"{clean_line(server.name, 64)} is connecting: its tools are not counted yet"
 
     def _when(self, filling: Filling) -> str:
         c = self._host.session.conversation

@@ -5,7 +5,8 @@ and never wider than the screen; what a server or model said stands behind a bar
 command works on; `Outcome` is what the chat does once a command is done.
 """
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent_host.core.text import clean, clean_line
@@ -47,6 +48,24 @@ class Page:
         if bold and first.startswith(bold):
             first = self._screen.paint(bold, "bold") + first.removeprefix(bold)
         self.say("\n".join([f"  {first}", *(f"    {other}" for other in others)]))
+
+    def row(self, name: str, text: str, column: int) -> None:
+        """Write a clean row of two columns, the first one bold and `column` cells wide. On a narrow
+        screen, or where the name is longer, the text follows the name."""
+        if self.width < _WIDE or width_of(name) > column:
+            self.item(f"  {text}", bold=name)
+            return
+        first, *others = wrap_words(text, self.width - column - 5) or [""]
+        gap = " " * (column - width_of(name) + 2)
+        lines = [f"  {self._screen.paint(name, 'bold')}{gap}{first}".rstrip()]
+        self.say("\n".join([*lines, *(" " * (column + 4) + other for other in others)]))
+
+    def rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write several, with one column as wide as the longest name, within reason."""
+        held = list(rows)
+        column = max((width_of(name) for name, _ in held), default=0)
+        for name, text in held:
+            self.row(name, text, min(column, self.width // 3))
 
     def indented(self, line: str) -> None:
         """Write a clean line of ours that stands in columns: broken between words, with what
@@ -114,6 +133,19 @@ class Ground:
 def _padded(text: str, width: int) -> str:
     shown = fit(text, width)
     return shown + " " * (width - width_of(shown))
+
+
+def no_server(name: str, known: Sequence[str]) -> str:
+    """Return what to say of a server that there is not. Uncleaned names."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean {clean_line(near[0], 64)}?" if near else "there is "
+    names = "" if near else ", ".join(clean_line(one, 64) for one in known) or "none"
+    return f"there is no server {clean_line(name, 40)!r}; {hint}{names}"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: `1 tool`, `2 tools`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def first_line(text: str, limit: int = 100) -> str:

@@ -12,9 +12,11 @@ from agent_host.core.text import clean_line
 from agent_host.core.types import Message
 from agent_host.surfaces.cards import title
 from agent_host.surfaces.chat_host import PromptInfo
-from agent_host.surfaces.commands_page import Ground
+from agent_host.surfaces.commands_page import Ground, no_server
 from agent_host.surfaces.invocations import Invocation, arguments_of, shown_turn, turn_of, usage
 from agent_host.surfaces.mentions import PROMPT, labels_seen
+
+_LISTED = 50
 
 
 class PromptCommands:
@@ -30,8 +32,15 @@ class PromptCommands:
         prompt, _, arguments = more.strip().partition(" ")
         if not prompt:
             self._page.item("as in /prompt SERVER NAME; /prompts lists them")
+            await self._of(server)
             return None
         return await self.invoke(Invocation(server, prompt, arguments.strip()))
+
+    async def _of(self, server: str) -> None:
+        """List the prompts of a server, if it is one."""
+        if server in {health.name for health in self._host.pool.health()}:
+            prompts, _ = await self._host.pool.prompts(server)
+            self._page.items(usage(prompt) for prompt in prompts[:_LISTED])
 
     async def invoke(self, called: Invocation) -> UserSaid | None:
         """Return the message that a prompt makes, once the user has seen it."""
@@ -61,10 +70,7 @@ class PromptCommands:
     async def _find(self, called: Invocation) -> PromptInfo | None:
         servers = [health.name for health in self._host.pool.health()]
         if called.server not in servers:
-            known = ", ".join(clean_line(name, 64) for name in servers) or "none"
-            self._page.item(
-                f"there is no server {clean_line(called.server, 40)!r}; there is {known}"
-            )
+            self._page.item(no_server(called.server, servers))
             return None
         prompts, problems = await self._host.pool.prompts(called.server)
         for prompt in prompts:

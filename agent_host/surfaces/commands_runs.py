@@ -189,7 +189,7 @@ class RunCommands:
             ):
                 self._page.item("nothing was written")
                 return
-            self._page.item(clean_line(await export.write(form, path), 1000))
+            self._page.item(f"written: {clean_line(await export.write(form, path), 1000)}")
         except AgentHostError as error:
             self._page.item(clean_line(str(error), 500))
 

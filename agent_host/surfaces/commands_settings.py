@@ -10,7 +10,7 @@ import difflib
 from agent_host.core.errors import AgentHostError
 from agent_host.core.text import clean_line
 from agent_host.surfaces.commands_page import Ground
-from agent_host.surfaces.commands_table import BY_NAME, GROUPS, KEYS, TABLE, Command
+from agent_host.surfaces.commands_table import BY_NAME, GROUPS, KEYS, TABLE
 
 MODES: dict[str, str] = {
     "ask": "you are asked about each call that policy wants a human for",
@@ -21,6 +21,7 @@ MODES: dict[str, str] = {
 """The modes of `--approve` that a chat has, and what they mean."""
 
 _CONFIRM = "all"
+_COLUMN = max(len(command.name) for command in TABLE)
 
 
 class SettingsCommands:
@@ -39,8 +40,7 @@ class SettingsCommands:
             self._page.heading(title)
             for command in TABLE:
                 if command.group == group:
-                    gap = " " * max(1, 14 - len(command.name))
-                    self._page.item(f"{gap}{command.about}", bold=command.name)
+                    self._page.row(command.name, command.about, _COLUMN)
         self._page.item("/help COMMAND tells all about one")
         self._page.item(KEYS)
 
@@ -54,14 +54,9 @@ class SettingsCommands:
         self._page.item(f"{command.about}. {command.more}".strip())
         if command.while_working:
             self._page.item("It may be used while the model works.")
-        for line, what in command.examples:
-            self._page.item(f"  {what}", bold=line)
-        self._also(command)
-
-    def _also(self, command: Command) -> None:
+        self._page.rows(command.examples)
         if command.name == "/approve-mode":
-            for mode, text in MODES.items():
-                self._page.item(f"  {text}", bold=mode)
+            self._page.rows(MODES.items())
 
     # -- approving -------------------------------------------------------------------------
 
@@ -73,13 +68,12 @@ class SettingsCommands:
             return
         wanted = rest.strip().lower()
         if not wanted:
-            self._page.item(f"  {MODES.get(approving.mode, '')}", bold=f"now: {approving.mode}")
-            for mode, text in MODES.items():
-                if mode != approving.mode:
-                    self._page.item(f"  {text}", bold=f"/approve-mode {mode}")
+            others = {m: text for m, text in MODES.items() if m != approving.mode}
+            now = (f"now: {approving.mode}", MODES.get(approving.mode, ""))
+            self._page.rows([now, *((f"/approve-mode {m}", t) for m, t in others.items())])
         elif wanted not in MODES:
-            others = [mode for mode in MODES if mode != _CONFIRM]
-            near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.5)
+            harmless = [mode for mode in MODES if mode != _CONFIRM]
+            near = difflib.get_close_matches(wanted, harmless, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             known = ", ".join(MODES)
             self._page.item(f"there is no mode {clean_line(wanted, 20)!r}{hint} ({known})")
@@ -132,8 +126,10 @@ class SettingsCommands:
             self._page.item(
                 f" = {clean_line(one.value, 300)}  ({origin})", bold=clean_line(one.key, 120)
             )
-        if not shown:
-            self._page.item("nothing differs from the defaults" if not word else "no key has that")
+        if not shown and word:
+            self._page.item(f"no key has {clean_line(word, 40)!r} in it")
+        elif not shown:
+            self._page.item("nothing differs from the defaults")
         elif not word:
             left = len(values) - len(shown)
             self._page.item(f"{left} more at their defaults; /config WORD shows those with a word")

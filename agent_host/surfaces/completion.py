@@ -1,7 +1,8 @@
 """What may stand at the cursor: commands, prompts and their arguments, resources, files.
 
 Theory of operation: names come from what the servers listed last, asked for once a message at
-most; values of arguments and of a template's variables come from the server (MCP,
+most, and a slow server holds up nothing that is typed. What takes more words is completed with a
+blank behind it. Values of arguments and of a template's variables come from the server (MCP,
 server/utilities/completion), and only when the user presses Tab: a server is not told what is
 being typed. A candidate that a line cannot hold as it is, or that hides something, is left out.
 """
@@ -15,13 +16,17 @@ from typing import Protocol, TypeVar
 
 from agent_host.core.text import clean, clean_line
 from agent_host.surfaces.chat_host import PromptInfo, ResourceInfo, Servers
+from agent_host.surfaces.commands_table import BY_NAME
 from agent_host.surfaces.mentions import Mention
 
 PATIENCE = 3.0
 """Seconds that a list or a completion may take before there is none."""
+GLANCE = 0.4
+"""The same for a list, while a person types and has not pressed Tab."""
 _MOST = 100
 _LONGEST = 4096
 _T = TypeVar("_T")
+_U = TypeVar("_U")
 _AT = re.compile(r"(?<![^\s(\[\"'])@(\S*)\Z")
 _VARIABLE = re.compile(r"\{([A-Za-z0-9_.]+)\}")
 
@@ -47,19 +52,20 @@ class Offers:
         """Ask again the next time."""
         self._prompts = self._resources = None
 
-    async def prompts(self) -> Sequence[PromptInfo]:
-        """The prompts of all servers."""
+    async def prompts(self, *, wait: bool = True) -> Sequence[PromptInfo]:
+        """The prompts of all servers; none, and asked for again the next time, if that takes too
+        long. `wait`: also for a server that is slow."""
         if self._prompts is None:
-            found = await _in_time(self._servers.prompts(), ((), ()))
-            self._prompts = found[0]
-        return self._prompts
+            told = await _in_time(self._servers.prompts(), None, PATIENCE if wait else GLANCE)
+            self._prompts = None if told is None else told[0]
+        return self._prompts or ()
 
-    async def resources(self) -> Sequence[ResourceInfo]:
-        """The resources and templates of all servers."""
+    async def resources(self, *, wait: bool = True) -> Sequence[ResourceInfo]:
+        """The resources and templates of all servers, in the same way."""
         if self._resources is None:
-            found = await _in_time(self._servers.resources(), ((), ()))
-            self._resources = found[0]
-        return self._resources
+            told = await _in_time(self._servers.resources(), None, PATIENCE if wait else GLANCE)
+            self._resources = None if told is None else told[0]
+        return self._resources or ()
 
     async def known(self) -> set[Mention]:
         """The resources that can be mentioned as they are listed."""
@@ -69,12 +75,12 @@ class Offers:
         self, ref: PromptInfo | ResourceInfo, name: str, value: str, others: Mapping[str, str]
     ) -> tuple[str, ...]:
         """What its server says that an argument may be."""
-        return await _in_time(self._servers.complete(ref, name, value, others), ())
+        return await _in_time(self._servers.complete(ref, name, value, others), (), PATIENCE)
 
 
-async def _in_time(asked: Awaitable[_T], otherwise: _T) -> _T:
+async def _in_time(asked: Awaitable[_T], otherwise: _U, seconds: float) -> _T | _U:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             return await asked
     except TimeoutError:
         return otherwise
@@ -115,23 +121,47 @@ class Completion:
     async def _after_slash(self, text: str, *, tab: bool) -> list[Candidate]:
         name, blank, rest = text.partition(" ")
         if not blank:
-            commands = [Candidate(c, len(name), about) for c, about in self._commands]
+            commands = [
+                Candidate(_followed(c, more=_takes_words(c)), len(name), about)
+                for c, about in self._commands
+            ]
             prompts = [
-                Candidate(f"/{p.server}:{p.name}", len(name), _about(p))
-                for p in await self._offers.prompts()
+                Candidate(
+                    _followed(f"/{p.server}:{p.name}", more=bool(p.arguments)), len(name), _about(p)
+                )
+                for p in await self._offers.prompts(wait=tab)
                 if " " not in p.name
             ]
             return [c for c in (*commands, *prompts) if c.text.startswith(name)]
         if ":" in name:
             return await self._arguments(name, rest, tab=tab)
-        if " " in rest:
-            return []
-        return [Candidate(w, len(rest)) for w in self._words(name) if w.startswith(rest)]
+        if name == "/prompt":
+            return await self._prompt(rest, tab=tab)
+        given, _, last = rest.rpartition(" ")
+        words = self._words(f"{name} {given}".rstrip())
+        return [Candidate(w, len(last)) for w in words if w.startswith(last)]
+
+    async def _prompt(self, rest: str, *, tab: bool) -> list[Candidate]:
+        """What may follow /prompt: a server, one of its prompts, that one's arguments."""
+        server, blank, more = rest.partition(" ")
+        if not blank:
+            servers = (_followed(word, more=True) for word in self._words("/prompt"))
+            return [Candidate(w, len(rest)) for w in servers if w.startswith(rest)]
+        name, blank, arguments = more.partition(" ")
+        if blank:
+            return await self._arguments(f"/{server}:{name}", arguments, tab=tab)
+        return [
+            Candidate(_followed(p.name, more=bool(p.arguments)), len(name), _about(p))
+            for p in await self._offers.prompts(wait=tab)
+            if p.server == server and p.name.startswith(name) and " " not in p.name
+        ]
 
     async def _arguments(self, name: str, rest: str, *, tab: bool) -> list[Candidate]:
         """The names of a prompt's arguments, and with Tab the values of one."""
+        prompts = await self._offers.prompts(wait=tab)
         prompt = next(
-            (p for p in await self._offers.prompts() if f"/{p.server}:{p.name}" == name), None
+            (p for p in prompts if f"/{p.server}:{p.name}" == name),
+            None,
         )
         if prompt is None:
             return []
@@ -152,7 +182,7 @@ class Completion:
 
     async def _after_at(self, typed: str, *, tab: bool) -> list[Candidate]:
         found: list[Candidate] = []
-        for resource in await self._offers.resources():
+        for resource in await self._offers.resources(wait=tab):
             whole = f"{resource.server}:{resource.uri}"
             if not resource.template:
                 if whole.startswith(typed):
@@ -195,6 +225,16 @@ def variable_at(template: str, typed: str) -> tuple[str, str, dict[str, str]] | 
         given[name] = value
         rest = rest[len(value) :]
     return None
+
+
+def _takes_words(command: str) -> bool:
+    known = BY_NAME.get(command)
+    return known is not None and bool(known.arguments)
+
+
+def _followed(text: str, *, more: bool) -> str:
+    """A candidate, with a blank behind it if something is to follow."""
+    return f"{text} " if more else text
 
 
 def _about(offer: PromptInfo | ResourceInfo) -> str:

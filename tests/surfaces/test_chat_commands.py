@@ -2,8 +2,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from agent_host.core.events import UserSaid
 from agent_host.core.types import Annotations, LabelSeen
+from agent_host.surfaces import commands_servers
 from agent_host.surfaces.chat_commands import COMMANDS, Around, Commands
 from tests.fakes import rooms
 from tests.fakes.offers import (
@@ -147,7 +150,7 @@ def test_a_server_that_needs_a_login_says_how() -> None:
         ]
     )
     _, screen = take("/servers", pool)
-    assert "crm 1.0  needs_login: 401  5 tools" in screen
+    assert "crm 1.0  needs a login: 401  5 tools, as known before" in screen
     assert "/login crm" in screen
     assert "w 1.0  connected  5 tools  MCP 2025-11-25  up after 0.50 s  restarted 2" in screen
     assert "agent-host servers login crm" in take("/login crm", pool)[1]
@@ -304,3 +307,71 @@ def test_nothing_hostile_gets_onto_the_screen() -> None:
             )
         )
         assert not set(FORBIDDEN) & set(shown + "".join(asker.asked))
+
+
+class Connecting(Servers):
+    """Servers of which `slow` is not there yet."""
+
+    healths: Sequence[Health] = (Health("w"), Health("slow", "starting", version="", tools=0))
+
+    async def ready(self) -> None:
+        await asyncio.Event().wait()
+
+    async def prompts(self, server: str | None = None) -> tuple[Sequence[Prompt], Sequence[str]]:
+        assert server is not None, "asking all waits for the slow one"
+        return await super().prompts(server)
+
+
+def test_a_server_that_is_still_connecting_says_so_and_hides_nothing_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands_servers, "_SHORT", 0.01)
+    monkeypatch.setattr(commands_servers, "_PATIENCE", 0.02)
+    pool = Connecting(healths=Connecting.healths, prompt_list=[SUM])
+    _, screen = take("/servers", pool)
+    assert "  slow  still connecting\n" in screen
+    assert "0 tools" not in screen
+    _, screen = take("/prompts", pool)
+    assert "/w:sum" in screen
+    assert "slow is still connecting; /prompts shows more then" in screen
+    _, screen = take("/resources", pool)
+    assert "slow is still connecting; /resources shows more then" in screen
+    assert "no resources" not in screen
+    _, screen = take("/tools", pool)
+    assert "slow is still connecting; /tools shows more then" in screen
+    _, screen = take("/prompts slow", pool)
+    assert "waiting for slow (Ctrl-C gives up)" in screen
+    _, screen = take("/context", pool)
+    assert "slow is connecting: its tools are not counted yet" in screen
+
+
+def test_a_server_that_there_is_not_is_said_in_the_same_words_everywhere() -> None:
+    for line in ("/servers crn", "/prompts crn", "/resources crn", "/skills crn", "/login crn"):
+        pool = Servers(healths=[Health("crm"), Health("w")])
+        _, screen = take(line, pool)
+        assert screen == "  there is no server 'crn'; did you mean crm?\n"
+    _, screen = take("/servers zz", Servers(healths=[Health("crm"), Health("w")]))
+    assert screen == "  there is no server 'zz'; there is crm, w\n"
+
+
+def test_a_server_that_offers_none_is_named() -> None:
+    _, screen = take("/resources w", Servers())
+    assert screen == "  w offers no resources\n"
+
+
+def test_a_prompt_without_its_name_lists_those_of_the_server() -> None:
+    _, screen = take("/prompt w", Servers(prompt_list=[SUM]))
+    assert "as in /prompt SERVER NAME" in screen
+    assert "/w:sum topic=… [length=…]" in screen
+
+
+def test_a_command_that_takes_no_words_does_nothing_when_it_is_given_some() -> None:
+    _, screen = take("/clear the screen", Servers())
+    assert screen == "  /clear stands alone; 'the screen' means nothing to it\n"
+
+
+def test_a_program_has_no_login() -> None:
+    pool = Servers(healths=[Health("w", sandbox="unsandboxed")])
+    _, screen = take("/login w", pool, login=["w"])
+    assert "w is a program on this machine, which has no login" in screen
+    assert "logged in" not in screen

@@ -222,7 +222,7 @@ def test_models_are_listed_with_what_is_known_of_them() -> None:
         ModelFacts(name="offline", key="no AI"),
     ]
     seen = command(desk(), "/model", around=Around(models=lambda: facts))
-    assert "/model claude  200,000 tokens  $3 in, $15 out a million tokens" in seen.screen
+    assert "/model claude   200,000 tokens  $3 in, $15 out a million tokens" in seen.screen
     assert "/model offline  no AI" in seen.screen
 
 

@@ -181,7 +181,7 @@ def test_the_config_shows_what_was_said_and_by_a_word_also_the_defaults() -> Non
     assert "2 more at their defaults" in screen
     screen = command(desk(), "/config TURNS", "/config zebra", around=around).screen
     assert "limits.max_turns = 50  (default)" in screen
-    assert "no key has that" in screen
+    assert "no key has 'zebra' in it" in screen
     assert "nothing differs" in command(desk(), "/config", around=Around(config=lambda: ())).screen
 
 

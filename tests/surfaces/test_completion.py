@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -33,9 +34,9 @@ def complete(text: str, *, tab: bool = False, pool: Servers | None = None) -> li
 
 
 def test_commands_prompts_and_their_words_are_completed_and_nothing_else() -> None:
-    assert complete("/") == ["/help", "/model", "/w:sum"]
-    assert complete("/mo") == ["/model"]
-    assert complete("/w:") == ["/w:sum"]
+    assert complete("/") == ["/help ", "/model ", "/w:sum "]
+    assert complete("/mo") == ["/model "]
+    assert complete("/w:") == ["/w:sum "]
     assert complete("/model cl") == ["/model claude"]
     assert complete("/model claude x") == []
     assert complete("/help ") == []
@@ -114,8 +115,10 @@ def test_a_server_that_does_not_answer_offers_nothing(monkeypatch: pytest.Monkey
             await asyncio.Event().wait()
             raise AssertionError
 
+    monkeypatch.setattr(completion, "GLANCE", 0.01)
+    assert complete("/", pool=Silent()) == ["/help ", "/model "]
     monkeypatch.setattr(completion, "PATIENCE", 0.01)
-    assert complete("/", pool=Silent()) == ["/help", "/model"]
+    assert complete("/", pool=Silent(), tab=True) == ["/help ", "/model "]
 
 
 def test_what_a_line_cannot_hold_or_nobody_can_see_is_not_offered() -> None:
@@ -141,3 +144,52 @@ def test_a_name_without_end_is_not_offered() -> None:
     offers = Offers(Servers(resource_list=(Offered("x://" + "a" * 5000, "shop"),)))
     made = Completion([], lambda _: (), offers)
     assert asyncio.run(made.candidates("@shop", tab=False)) == []
+
+
+def test_what_was_not_told_in_time_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that connects while a person types has its prompts as soon as it is there."""
+
+    class Late(Servers):
+        there = False
+
+        async def prompts(
+            self, server: str | None = None
+        ) -> tuple[Sequence[Prompt], Sequence[str]]:
+            if not self.there:
+                await asyncio.Event().wait()
+            return [Prompt("late")], ()
+
+    monkeypatch.setattr(completion, "GLANCE", 0.01)
+    pool = Late()
+    offers = Offers(pool)
+
+    async def run() -> None:
+        assert await offers.prompts(wait=False) == ()
+        pool.there = True
+        assert [p.name for p in await offers.prompts(wait=False)] == ["late"]
+
+    asyncio.run(run())
+
+
+def test_the_long_form_of_a_prompt_is_completed_step_by_step() -> None:
+    pool = servers(values=("Berlin",))
+    made = Completion(COMMANDS, lambda _: ("w", "crm"), Offers(pool))
+
+    def complete(text: str, *, tab: bool = False) -> list[str]:
+        return [c.text for c in asyncio.run(made.candidates(text, tab=tab))]
+
+    assert complete("/prompt ") == ["w ", "crm "]
+    assert complete("/prompt w s") == ["sum "]
+    assert complete("/prompt crm s") == []
+    assert complete("/prompt w sum f") == ["from="]
+    assert complete("/prompt w sum from=B", tab=True) == ["Berlin"]
+
+
+def test_a_command_of_two_words_is_completed_by_what_the_first_one_says() -> None:
+    def words(line: str) -> tuple[str, ...]:
+        return {"/tools": ("crm",), "/tools crm": ("find", "fix")}.get(line, ())
+
+    made = Completion((("/tools", ""),), words, Offers(servers()))
+    found = asyncio.run(made.candidates("/tools crm fi", tab=False))
+    assert found == [Candidate("find", 2), Candidate("fix", 2)]
+    assert asyncio.run(made.candidates("/tools crm find x", tab=False)) == []
