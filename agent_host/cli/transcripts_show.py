@@ -2,12 +2,13 @@
 
 Theory of operation: text for people; `--json` prints one document for programs, `--raw` the lines
 of the file. Whatever was recorded is cleaned before it is printed. A transcript that is damaged is
-shown up to the damage.
+shown up to the damage. One record is in memory at a time, however long the run is.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from agent_host.cli.transcripts_text import UNDER_WAY, as_it_stands, count, write
@@ -15,8 +16,9 @@ from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean, clean_line
-from agent_host.records.reader import Summary, as_json, find, raw_lines, salvage, summary
+from agent_host.records.reader import Summary, as_json, find, raw_lines
 from agent_host.records.show import Show, tokens
+from agent_host.records.walk import Walk
 
 _NEEDS_WORDS = frozenset({"done", "refused", "waiting for the user"})
 """Outcomes of runs that go on only once the user says something; others go on by themselves."""
@@ -41,21 +43,27 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _show(path: Path, options: argparse.Namespace) -> int:
-    reading = salvage(path)
-    found = as_it_stands(summary(path, reading))
+    walk = Walk(path)
     if options.json:
-        write(as_json(found, reading, str(path)))
+        found = as_it_stands(walk.finish())
+        write(as_json(found, walk, walk.torn, str(path)))
     else:
-        write([f"run {found.run_id} in {clean_line(str(path), 500)}"])
-        show = Show(full=options.full)
-        for record in reading.records:
-            write(show.lines(record))
+        write(_lines(walk, full=options.full))
+        found = as_it_stands(walk.found)
         if not found.broken:
             write(["", _total(found)])
-    for problem in filter(None, (reading.torn, found.broken)):
+    for problem in filter(None, (walk.torn, found.broken or walk.damaged)):
         sys.stdout.flush()
         sys.stderr.write(f"agent-host: {clean_line(problem, 1000)}\n")
-    return ExitStatus.FAILED if found.broken else ExitStatus.DONE
+    return ExitStatus.FAILED if found.broken or walk.damaged else ExitStatus.DONE
+
+
+def _lines(walk: Walk, *, full: bool) -> Iterator[str]:
+    show = Show(full=full)
+    for number, record in enumerate(walk):
+        if not number:
+            yield f"run {walk.found.run_id} in {clean_line(str(walk.path), 500)}"
+        yield from show.lines(record)
 
 
 def _total(found: Summary) -> str:

@@ -9,7 +9,7 @@ recorded; a conversation that went back).
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import overload
+from typing import Self, overload
 
 from agent_host.core.types import Message
 
@@ -32,11 +32,11 @@ class Log(Sequence[Message]):
         """Return the messages as a log."""
         return messages if isinstance(messages, Log) else cls(messages)
 
-    def then(self, message: Message) -> "Log":
-        """Return the log with one more message."""
+    def then(self, message: Message) -> Self:
+        """Return the log with one more message, of the same kind."""
         items = self._items if len(self._items) == self._size else self._items[: self._size]
         items.append(message)
-        return Log(shared=items)
+        return type(self)(shared=items)
 
     def __len__(self) -> int:
         return self._size

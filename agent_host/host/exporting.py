@@ -126,7 +126,10 @@ def _html(run: Exported) -> Iterator[str]:
 
 
 def _json(run: Exported) -> Iterator[str]:
-    return (f"{line}\n" for line in as_json(run.found, run.reading, run.path.name))
+    return (
+        f"{line}\n"
+        for line in as_json(run.found, run.reading.records, run.reading.torn, run.path.name)
+    )
 
 
 def _messages(run: Exported) -> tuple[str, tuple[Message, ...], Origin]:

@@ -12,17 +12,19 @@ import contextlib
 import difflib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from agent_host.core.conversation import Conversation, apply
 from agent_host.core.errors import ExitStatus, RecordError, UsageError
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
+from agent_host.core.log import Log
+from agent_host.core.replacing import replace
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject, Text, ToolCall, Usage
+from agent_host.core.types import JsonObject, Message, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE, encode, encode_value, members
 from agent_host.records.lines import BUFFER, Whole, scan
 from agent_host.records.tally import OUTCOMES
@@ -98,7 +100,7 @@ def salvage(path: Path) -> Reading:
 
     with opened(path) as file:
         try:
-            torn = _torn(name, scan(file, name, take))
+            torn = torn_end(name, scan(file, name, take))
         except RecordError as error:
             if not records:
                 raise
@@ -115,24 +117,32 @@ def conversation(path: Path) -> Conversation:
 def _fold(path: Path, records: tuple[Record, ...]) -> Conversation:
     state = Conversation()
     for number, record in enumerate(records, start=1):
-        try:
-            state = apply(state, record.event)
-        except UsageError as error:
-            raise RecordError(
-                f"{clean_line(str(path), 500)}:{number}: no legal conversation: "
-                f"{clean_line(str(error))}; the run can be shown, but not resumed"
-            ) from None
+        state = _applied(state, record, path, number)
     return state
 
 
-def as_json(found: Summary, reading: Reading, path: str) -> Iterator[str]:
+def _applied(state: Conversation, record: Record, path: Path, number: int) -> Conversation:
+    try:
+        return apply(state, record.event)
+    except UsageError as error:
+        raise RecordError(
+            f"{clean_line(str(path), 500)}:{number}: no legal conversation: "
+            f"{clean_line(str(error))}; the run can be shown, but not resumed"
+        ) from None
+
+
+def as_json(found: Summary, records: Iterable[Record], torn: str, path: str) -> Iterator[str]:
     """Yield the lines of one JSON document, without line ends: what a list says of a run, and all
-    its records. `path`: what it says of its place."""
-    head = encode_value({**members(found), "path": path, "torn": reading.torn}).decode()
+    its records. `torn`: as in Reading; `path`: what it says of its place."""
+    head = encode_value({**members(found), "path": path, "torn": torn}).decode()
     yield f'{head[:-1]},"records":['
-    last = len(reading.records) - 1
-    for number, record in enumerate(reading.records):
-        yield encode(record).decode() + ("," if number < last else "")
+    line = ""
+    for record in records:
+        if line:
+            yield f"{line},"
+        line = encode(record).decode()
+    if line:
+        yield line
     yield "]}"
 
 
@@ -165,7 +175,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         ) from None
 
 
-def _torn(name: str, whole: Whole) -> str:
+def torn_end(name: str, whole: Whole) -> str:
+    """Return for people what follows the whole records of a file; empty: nothing."""
     if not whole.torn:
         return ""
     return (
@@ -238,27 +249,78 @@ def summary(path: Path, reading: Reading | None = None) -> Summary:
 
 
 def _summarize(path: Path, reading: Reading) -> Summary:
-    records = reading.records
-    state = _fold(path, records)
-    started = next(r.event for r in records if isinstance(r.event, RunStarted))
-    answers = [r.event for r in records if isinstance(r.event, ModelResponded)]
-    return Summary(
-        run_id=path.name.removesuffix(".jsonl"),
-        path=path,
-        started_at=records[0].at,
-        last_at=records[-1].at,
-        user=started.principal.id,
-        parent=started.parent or "",
-        model=f"{started.provider}:{started.model}",
-        simulated=started.simulated,
-        words=_first_words(records),
-        turns=len(answers),
-        calls=sum(isinstance(block, ToolCall) for a in answers for block in a.message.content),
-        usage=state.usage,
-        cost=state.cost,
-        outcome=outcome(state),
-        broken=reading.damaged,
+    counting = Counting(path)
+    for number, record in enumerate(reading.records, start=1):
+        counting.take(record, number)
+    return counting.summary(reading.damaged)
+
+
+class Counting:
+    """What a list says of a run, counted record by record, of whose words nothing is held."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state = Conversation(messages=_Roles())
+        self._started: RunStarted | None = None
+        self._first = self._last = self._words = ""
+        self._turns = self._calls = 0
+
+    def take(self, record: Record, number: int) -> None:
+        """Count one record; `number`: of its line. RecordError if it is not legal there."""
+        self._state = state = _applied(self._state, record, self._path, number)
+        if not isinstance(state.messages, _Roles):  # somebody went back
+            self._state = replace(state, messages=_Roles(state.messages))
+        self._first, self._last = self._first or record.at, record.at
+        match record.event:
+            case RunStarted() as event:
+                self._started = event
+            case UserSaid() as event:
+                self._words = self._words or _first_words(event)
+            case ModelResponded() as event:
+                self._turns += 1
+                self._calls += sum(isinstance(block, ToolCall) for block in event.message.content)
+            case _:
+                pass
+
+    def summary(self, damaged: str = "") -> Summary:
+        """Return what was counted so far; `damaged`: as in Reading."""
+        run, state = self._started, self._state
+        if run is None:
+            raise AssertionError("unreachable")  # the first record of all files
+        return Summary(
+            run_id=self._path.name.removesuffix(".jsonl"),
+            path=self._path,
+            started_at=self._first,
+            last_at=self._last,
+            user=run.principal.id,
+            parent=run.parent or "",
+            model=f"{run.provider}:{run.model}",
+            simulated=run.simulated,
+            words=self._words,
+            turns=self._turns,
+            calls=self._calls,
+            usage=state.usage,
+            cost=state.cost,
+            outcome=outcome(state),
+            broken=damaged,
+        )
+
+
+class _Roles(Log):
+    """Messages of which nothing is held but whose they are: enough for what may follow."""
+
+    def then(self, message: Message) -> Self:
+        return super().then(_ROLES[message.role])
+
+
+_ROLES = {
+    message.role: message
+    for message in (
+        Message(role="user", content=()),
+        Message(role="assistant", content=()),
+        Message(role="tool", content=()),
     )
+}
 
 
 def outcome(state: Conversation) -> str:
@@ -268,7 +330,6 @@ def outcome(state: Conversation) -> str:
     return OUTCOMES.get(state.awaiting, state.awaiting)
 
 
-def _first_words(records: tuple[Record, ...]) -> str:
-    said = next((r.event for r in records if isinstance(r.event, UserSaid)), None)
-    text = next((b.text for b in said.message.content if isinstance(b, Text)), "") if said else ""
+def _first_words(said: UserSaid) -> str:
+    text = next((b.text for b in said.message.content if isinstance(b, Text)), "")
     return clean_line(text, 200)
