@@ -12,6 +12,8 @@ import signal
 import sys
 from importlib import import_module
 
+import coverage
+
 from tests.faults import faulty
 
 WARM = (
@@ -50,6 +52,9 @@ def main():
     faulty.install()
     for name in WARM:
         import_module(name)
+    measured = coverage.Coverage.current()
+    if measured is not None:
+        measured.save()  # once: what the imports ran would be written by each program again
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()
