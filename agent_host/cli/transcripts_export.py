@@ -55,7 +55,7 @@ def execute(options: argparse.Namespace) -> int:
     if run.problem:
         sys.stdout.flush()
         sys.stderr.write(f"agent-host: {clean_line(run.problem, 1000)}\n")
-    return ExitStatus.FAILED if run.reading.damaged else ExitStatus.DONE
+    return ExitStatus.FAILED if run.damaged else ExitStatus.DONE
 
 
 def _by_name(file: str) -> str:

@@ -31,11 +31,11 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~!&$^])")
 
 def lines(story: Story, cleaner: Cleaner = clean) -> Iterator[str]:
     """Yield the lines of a Markdown document, without line ends. `cleaner`: for free text."""
-    yield f"# {plain(story.title or 'A run')}"
+    yield f"# {plain(story.facts.title or 'A run')}"
     yield ""
     yield "| | |"
     yield "|---|---|"
-    for name, text in story.facts:
+    for name, text in story.facts.lines:
         yield f"| {name} | {plain(text, 300)} |"
     for part in story.parts:
         yield ""

@@ -20,6 +20,7 @@ from importlib.resources import files
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import Block, Image, Reasoning, Resource, Text, ToolCall
+from agent_host.exports.facts import shown_time
 from agent_host.exports.happened import Detail, Step, as_json
 from agent_host.exports.prose import block, to_html
 from agent_host.exports.story import (
@@ -29,8 +30,6 @@ from agent_host.exports.story import (
     Story,
     shown_clock,
     shown_seconds,
-    shown_time,
-    words_of,
 )
 from agent_host.exports.texts import (
     MEDIA_LIMIT,
@@ -92,14 +91,14 @@ def _chips(labels: tuple[str, ...]) -> str:
 
 class _Page:
     def __init__(self, story: Story, cleaner: Cleaner) -> None:
-        self._story = story
+        self._facts = story.facts
         self._cleaner = cleaner
         self._embedded = 0
 
     def head(self) -> str:
-        title = _line(self._story.title or f"Run {self._story.run_id}", 120)
+        title = _line(self._facts.title or f"Run {self._facts.run_id}", 120)
         facts = "".join(
-            f"<div><dt>{name}</dt><dd>{_line(text)}</dd></div>" for name, text in self._story.facts
+            f"<div><dt>{name}</dt><dd>{_line(text)}</dd></div>" for name, text in self._facts.lines
         )
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -116,17 +115,11 @@ class _Page:
         )
 
     def index(self) -> str:
-        rows = []
-        for part in self._story.parts:
-            if isinstance(part, Answer):
-                words = " ".join(words_of(part.event.message.content)).split("\n")[0]
-                called = ", ".join(c.tool or c.call.name for c in part.calls)
-                text = called or words or part.event.stop_reason
-                bad = any(c.result is not None and c.result.error for c in part.calls)
-                rows.append(
-                    f'<li><a href="#turn-{part.turn}"><b>{part.turn}</b> {_line(text, 60)}'
-                    f"{'<i class=bad> error</i>' if bad else ''}</a></li>"
-                )
+        rows = [
+            f'<li><a href="#turn-{turn.number}"><b>{turn.number}</b> {_line(turn.text, 60)}'
+            f"{'<i class=bad> error</i>' if turn.failed else ''}</a></li>"
+            for turn in self._facts.turns
+        ]
         turns = f"<ol>{''.join(rows)}</ol>" if rows else "<p>No answers.</p>"
         return (
             '<nav class="turns" aria-label="Turns"><details><summary>Turns</summary>'

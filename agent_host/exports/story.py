@@ -1,18 +1,22 @@
 """Records as a reader looks for them: turns, their calls, and notes between them.
 
-Theory of operation: one pass over the records, linear. A call gathers, by its id, what happened to
-it in whatever order it came: what policy said, whom it was put to, when it ran, what it gave. A
-turn is one answer of a model with its calls, counted from 1 over the whole run. All strings are as
-recorded and untrusted: whoever writes them out cleans and escapes them.
+Theory of operation: a call gathers, by its id, what happened to it in whatever order it came: what
+policy said, whom it was put to, when it ran, what it gave. A turn is one answer of a model with its
+calls, counted from 1 over the whole run. A run may be longer than memory, so there are two passes
+over the records, both linear: one finds what a header and a list of turns say (`facts`), and which
+calls something is said of after all calls of their turn have results; the other makes the parts and
+holds a turn only until nothing more is said of it. All strings are as recorded and untrusted:
+whoever writes them out cleans and escapes them.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent_host.core.events import ApprovalGiven, ModelResponded, Record, RunStarted, UserSaid
-from agent_host.core.money import shown_cost
-from agent_host.core.types import Block, JsonObject, Message, ToolCall, ToolResult, Usage
+from agent_host.core.types import JsonObject, Message, ToolCall, ToolResult
+from agent_host.exports.facts import Facts, Late, moment
 from agent_host.exports.happened import Detail, Step, about_call, diff, in_general
 
 
@@ -75,116 +79,98 @@ class Note:
 Part = Said | Answer | Note
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Story:
-    """A run. `outcome` and `problem` (what is wrong with its file) are the caller's."""
+    """A run: what a header says of it, and its parts in order, each time `parts` is iterated."""
 
-    run_id: str
-    outcome: str = ""
-    problem: str = ""
-    started: RunStarted | None = None
-    first: str = ""
-    last: str = ""
-    parts: list[Part] = field(default_factory=list)
-    usage: Usage = Usage()
-    cost: float = 0.0
-    unpriced: int = 0
-    answers: int = 0
-    calls: int = 0
-    records: int = 0
-    labels: list[str] = field(default_factory=list)
-
-    @property
-    def title(self) -> str:
-        """The user's first words, on one line."""
-        for part in self.parts:
-            if isinstance(part, Said):
-                return " ".join(" ".join(words_of(part.message.content)).split())[:120]
-        return ""
-
-    @property
-    def facts(self) -> list[tuple[str, str]]:
-        """What a header says, as name and text."""
-        run = self.started
-        found = [("Run", self.run_id)]
-        if run is not None:
-            model = f"{run.provider}:{run.model} ({run.adapter})"
-            found.append(("Model", f"{model}, which is no AI" if run.simulated else model))
-            found.append(("User", f"{run.principal.id} ({run.principal.authenticated_by})"))
-            if run.parent:
-                found.append(("After run", run.parent))
-        cached = self.usage.cache_read_tokens
-        said = f" ({cached:,} cached)" if cached else ""
-        used = f"{self.usage.input_tokens:,} tokens in{said}, {self.usage.output_tokens:,} out"
-        found += [
-            ("From", shown_time(self.first)),
-            ("To", shown_time(self.last)),
-            ("Turns", f"{self.answers:,}"),
-            ("Calls", f"{self.calls:,}"),
-            ("Usage", used),
-            ("Cost", shown_cost(self.cost, self.unpriced, max(self.answers, 1))),
-            ("Labels", ", ".join(self.labels)),
-            ("Outcome", self.outcome),
-            ("Problem", self.problem),
-        ]
-        return [(name, text) for name, text in found if text]
+    facts: Facts
+    parts: Iterable[Part]
 
 
 def tell(records: Iterable[Record], *, outcome: str = "", problem: str = "") -> Story:
-    """Return the story of a run's records. `outcome`: how it ended; `problem`: what is wrong with
-    its file. Never raises: records that make no legal run are told as they stand."""
-    teller = _Teller(Story(run_id="", outcome=outcome, problem=problem))
-    for record in records:
-        teller.take(record)
-    return teller.story
+    """Return the story of a run's records, which can be iterated more than once. `outcome`: how it
+    ended; `problem`: what is wrong with its file. Never raises of itself: records that make no
+    legal run are told as they stand."""
+    facts = Facts(outcome=outcome, problem=problem)
+    late = facts.take_all(records)
+    return Story(facts=facts, parts=_Parts(records, late))
+
+
+class _Parts:
+    def __init__(self, records: Iterable[Record], late: Late) -> None:
+        self._records = records
+        self._late = late
+
+    def __iter__(self) -> Iterator[Part]:
+        teller = _Teller(self._late)
+        for place, record in enumerate(self._records):
+            yield from teller.take(place, record)
+        yield from teller.rest()
 
 
 class _Teller:
-    def __init__(self, story: Story) -> None:
-        self.story = story
+    """Makes parts of records. `late`: of calls that are over early, by their number, the place of
+    the last record that says something of them."""
+
+    def __init__(self, late: Late) -> None:
+        self._late = late
+        self._parts: deque[Part] = deque()
         self._calls: dict[str, Call] = {}
         self._asked: dict[str, datetime | None] = {}
         self._inputs: dict[str, str] = {}
+        self._answers = self._count = 0
 
-    def take(self, record: Record) -> None:
-        story, event = self.story, record.event
-        story.records += 1
-        story.last = record.at
-        if not story.first:
-            story.run_id, story.first = record.run_id, record.at
+    def take(self, place: int, record: Record) -> Iterator[Part]:
+        """Take the next record; yield the parts of which nothing more is said."""
+        event = record.event
         match event:
             case RunStarted():
-                story.started = story.started or event
                 if event.system:
                     details = (Detail(label="System prompt", text=event.system),)
                     self._note(record.at, Step(title="Instructions of the host", details=details))
             case UserSaid():
                 labels = tuple(one.label for one in event.labels)
-                self._labelled(labels)
-                story.parts.append(Said(at=record.at, message=event.message, labels=labels))
+                self._parts.append(Said(at=record.at, message=event.message, labels=labels))
             case ModelResponded():
                 self._answered(record, event)
             case _:
                 self._happened(record)
+        while self._parts and self._over(self._parts[0], place):
+            yield self._let_go(self._parts.popleft())
+
+    def rest(self) -> Iterator[Part]:
+        """Yield the parts that were waited for in vain."""
+        while self._parts:
+            yield self._parts.popleft()
+
+    def _over(self, part: Part, place: int) -> bool:
+        if not isinstance(part, Answer):
+            return True
+        return all(
+            call.result is not None and self._late.get(call.number, -1) <= place
+            for call in part.calls
+        )
+
+    def _let_go(self, part: Part) -> Part:
+        for call in part.calls if isinstance(part, Answer) else ():
+            if self._calls.get(call.call.id) is call:
+                del self._calls[call.call.id]
+        return part
 
     def _answered(self, record: Record, event: ModelResponded) -> None:
-        story = self.story
-        story.answers += 1
-        story.usage += event.usage
-        story.cost += event.cost or 0.0
-        story.unpriced += int(event.cost is None)
+        self._answers += 1
         calls = []
         for block in event.message.content:
             if isinstance(block, ToolCall):
-                story.calls += 1
+                self._count += 1
                 server, _, tool = block.name.partition("__")
-                call = Call(number=story.calls, call=block, server=server, tool=tool)
+                call = Call(number=self._count, call=block, server=server, tool=tool)
                 call.arguments = block.arguments
                 self._calls[block.id] = call
                 calls.append(call)
         took = seconds(self._asked.pop(event.request_id, None), moment(record.at))
-        story.parts.append(
-            Answer(turn=story.answers, at=record.at, event=event, calls=calls, took=took)
+        self._parts.append(
+            Answer(turn=self._answers, at=record.at, event=event, calls=calls, took=took)
         )
 
     def _happened(self, record: Record) -> None:
@@ -202,7 +188,6 @@ class _Teller:
         if found.result is not None:
             call.result = found.result
             call.took = seconds(call.started, moment(record.at))
-            self._labelled(found.result.labels)
         if found.step is not None:
             found.step.at = record.at
             call.steps.append(found.step)
@@ -211,32 +196,9 @@ class _Teller:
             one = Detail(label="Edited", text=changed, kind="diff")
             call.steps[-1].details += (one,)
 
-    def _labelled(self, labels: Iterable[str]) -> None:
-        self.story.labels += [one for one in labels if one not in self.story.labels]
-
     def _note(self, at: str, step: Step) -> None:
         step.at = at
-        self.story.parts.append(Note(at=at, step=step))
-
-
-def words_of(content: Iterable[Block]) -> list[str]:
-    """Return the texts of blocks."""
-    return [text for block in content if (text := getattr(block, "text", "") or "")]
-
-
-def moment(at: str) -> datetime | None:
-    """Return the time of a record (UTC), or None if it says none."""
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def shown_time(at: str) -> str:
-    """Return a record's time for people, or what it says instead of one."""
-    found = moment(at)
-    return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else at[:40]
+        self._parts.append(Note(at=at, step=step))
 
 
 def shown_clock(at: str) -> str:

@@ -4,26 +4,26 @@ Theory of operation: a form yields pieces of text. Markdown and HTML tell the ru
 for it (`exports`); JSON is every record; the two message formats are the whole conversation as the
 adapters of those APIs would send it, with the model's own calls and results in place, so that it
 can be asked again or used elsewhere. A transcript that is damaged is exported up to the damage, and
-says so. A file is made beside its place, for its owner alone, and moved there when it is whole; one
+says so. No form holds the run in memory: what it writes first is found in a pass of its own. A file
+is made beside its place, for its owner alone, and moved there when it is whole; one
 that is there is only replaced on demand.
 """
 
 import contextlib
-import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_host.core.conversation import Conversation, apply
-from agent_host.core.errors import ConfigError, UsageError
-from agent_host.core.events import RunStarted
-from agent_host.core.handoff import legal
+from agent_host.core.errors import ConfigError, RecordError, UsageError
 from agent_host.core.text import clean_line
-from agent_host.core.types import JsonObject, Message, Origin
-from agent_host.records.reader import Reading, Summary, as_json, salvage, summary
+from agent_host.core.types import Message, Origin
+from agent_host.host.exporting_messages import document
+from agent_host.records.fold import Fold, IllegalRunError
+from agent_host.records.lines import Scan
+from agent_host.records.reader import Summary, as_json, opened, torn_end
+from agent_host.records.walk import Walk
 
 if TYPE_CHECKING:
     from agent_host.exports.story import Story
@@ -31,24 +31,29 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Exported", "as_text", "read", "write"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A transcript that was read to be exported; `found`: what a list says of it."""
+    """A transcript that is exported. Once a document was made of it, `problem` is what is wrong
+    with the file, for people (empty: nothing), and `damaged` what is so wrong that something is
+    missing."""
 
-    path: Path
-    reading: Reading
-    found: Summary
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.walk = Walk(path)
+        self.problem = ""
+        self.damaged = ""
 
-    @property
-    def problem(self) -> str:
-        """What is wrong with the file, for people; empty: nothing."""
-        return self.found.broken or self.reading.torn
+    def found(self) -> Summary:
+        """Pass over the file, and return what a list says of it."""
+        found = self.walk.finish()
+        self.problem, self.damaged = self.walk.problem, self.walk.damaged
+        return found
 
 
 def read(path: Path) -> Exported:
     """Read a transcript. Raises RecordError if there is nothing in it that can be exported."""
-    reading = salvage(path)
-    return Exported(path=path, reading=reading, found=summary(path, reading))
+    run = Exported(path)
+    next(iter(run.walk))
+    return run
 
 
 def as_text(run: Exported, form: str) -> Iterator[str]:
@@ -110,42 +115,46 @@ def _beside(path: Path) -> Iterator[Path]:
 def _story(run: Exported) -> "Story":
     from agent_host.exports.story import tell
 
-    return tell(run.reading.records, outcome=run.found.outcome, problem=run.problem)
+    story = tell(run.walk)
+    story.facts.outcome, story.facts.problem = run.found().outcome, run.problem
+    return story
 
 
 def _markdown(run: Exported) -> Iterator[str]:
     from agent_host.exports.markdown import lines
 
-    return (f"{line}\n" for line in lines(_story(run)))
+    yield from (f"{line}\n" for line in lines(_story(run)))
+    run.found()
 
 
 def _html(run: Exported) -> Iterator[str]:
     from agent_host.exports.page import pieces
 
-    return pieces(_story(run))
+    yield from pieces(_story(run))
+    run.found()
 
 
 def _json(run: Exported) -> Iterator[str]:
-    return (
-        f"{line}\n"
-        for line in as_json(run.found, run.reading.records, run.reading.torn, run.path.name)
-    )
+    found = run.found()
+    lines = as_json(found, run.walk, run.walk.torn, run.path.name)
+    yield from (f"{line}\n" for line in lines)
+    run.found()
 
 
-def _messages(run: Exported) -> tuple[str, tuple[Message, ...], Origin]:
-    """The system prompt, the whole conversation, and who began it."""
-    state = Conversation()
-    system, origin = "", Origin(provider="", model="", adapter="")
-    for record in run.reading.records:
+def _conversation(run: Exported) -> tuple[Sequence[Message], str, Origin]:
+    """The whole conversation, as far as it is one, its system prompt, and who began it."""
+    fold, name = Fold(run.path), str(run.path)
+    with opened(run.path) as file:
+        scan = Scan(file, name)
         try:
-            state = apply(state, record.event)
-        except UsageError:
-            break  # `problem` says so: what stands before is still a conversation
-        if isinstance(record.event, RunStarted):
-            event = record.event
-            system = event.system
-            origin = Origin(provider=event.provider, model=event.model, adapter=event.adapter)
-    return system, legal(tuple(state.messages)), origin
+            fold.walk(scan)
+        except IllegalRunError as error:  # what stands before is still a conversation
+            run.problem = str(error)
+        except RecordError as error:
+            run.problem = run.damaged = str(error)
+        else:
+            run.problem = torn_end(name, scan.whole)
+    return fold.state.messages, fold.state.system, fold.began_by
 
 
 def _own(origin: Origin, adapter: str) -> Origin:
@@ -157,25 +166,28 @@ def _openai(run: Exported) -> Iterator[str]:
     from agent_host.models.chat_messages import ChatEncoder
     from agent_host.profiles.table import built_in
 
-    system, messages, origin = _messages(run)
-    encoder = ChatEncoder(_own(origin, "openai-chat"), built_in().of("openai", "", "openai-chat"))
-    body, _ = encoder.messages(system, messages)
-    yield _document({"model": origin.model}, body)
+    messages, system, origin = _conversation(run)
+    profile = built_in().of("openai", "", "openai-chat")
+
+    def encoded(part: tuple[Message, ...], first: bool) -> bytes:
+        encoder = ChatEncoder(_own(origin, "openai-chat"), profile)
+        return encoder.messages(system if first else "", part)[0]
+
+    return document({"model": origin.model}, messages, encoded)
 
 
 def _anthropic(run: Exported) -> Iterator[str]:
     from agent_host.models.anthropic_messages import TurnEncoder
     from agent_host.profiles.table import built_in
 
-    system, messages, origin = _messages(run)
-    encoder = TurnEncoder(_own(origin, "anthropic"), built_in().of("anthropic", "", "anthropic"))
-    body, _ = encoder.messages(messages)
-    yield _document({"model": origin.model, **({"system": system} if system else {})}, body)
+    messages, system, origin = _conversation(run)
+    profile = built_in().of("anthropic", "", "anthropic")
 
+    def encoded(part: tuple[Message, ...], _first: bool) -> bytes:
+        return TurnEncoder(_own(origin, "anthropic"), profile).messages(part)[0]
 
-def _document(head: JsonObject, messages: bytes) -> str:
-    """ASCII alone: nothing that is hidden or turns text around stands in it as it is."""
-    return json.dumps({**head, "messages": json.loads(messages)}, indent=1) + "\n"
+    head = {"model": origin.model, **({"system": system} if system else {})}
+    return document(head, messages, encoded)
 
 
 FORMATS: dict[str, tuple[Callable[[Exported], Iterator[str]], str, str]] = {

@@ -24,11 +24,16 @@ from agent_host.records.kept import LONG, KeptResult, Place, reading
 from agent_host.records.lines import Scan
 
 
+class IllegalRunError(RecordError):
+    """Records that are sound, and make no legal conversation."""
+
+
 class Fold:
-    """`state` is the conversation of the records so far."""
+    """`state` is the conversation of the records so far, `began_by` what model it began with."""
 
     def __init__(self, path: Path) -> None:
         self.state = Conversation()
+        self.began_by = self.state.origin
         self._path = path
         self._name = str(path)
         self._read: Callable[[int, int], bytes] | None = None
@@ -63,10 +68,12 @@ class Fold:
         try:
             self.state = apply(self.state, event)
         except UsageError as error:
-            raise RecordError(
+            raise IllegalRunError(
                 f"{clean_line(self._name, 500)}:{number}: no legal conversation: "
                 f"{clean_line(str(error))}; the run can be shown, but not resumed"
             ) from None
+        if event.type == "run_started":
+            self.began_by = self.state.origin
 
     def _follow(self) -> None:
         """Forget the results that a user went back behind, and let those go that the model is no
