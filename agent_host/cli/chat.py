@@ -18,6 +18,7 @@ from typing import Any
 from agent_host.cli.chat_around import Surroundings, arguments_of, go_on
 from agent_host.cli.chat_exports import ChatExports
 from agent_host.cli.chat_keyboard import Keyboard, TurnAsker, shown, stands
+from agent_host.cli.chat_picking import chosen, picker
 from agent_host.cli.chat_runs import ChatRuns
 from agent_host.cli.live import enabled
 from agent_host.cli.policy_chat import RulesInForce
@@ -66,7 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what happens to calls that policy wants a human for: ask here (the default), leave "
         "it to policy or none (refused), all (allowed)",
     )
-    parser.add_argument("--resume", metavar="ID", help="go on with a run (`last`: the newest)")
+    parser.add_argument(
+        "--resume",
+        metavar="ID",
+        nargs="?",
+        const="",
+        help="go on with a run (`last`: the newest; without an id you choose from a list)",
+    )
     parser.add_argument("--max-turns", metavar="N", help="at most N answers to one message")
     parser.add_argument("--max-tool-calls", metavar="N", help="at most N tool calls to one message")
     parser.add_argument("--max-tokens", metavar="N", help="at most N tokens, in and out")
@@ -87,6 +94,10 @@ def execute(options: argparse.Namespace) -> int:
     onward: list[str] = []
     screen = Outlet(sys.stdout, os.environ)
     wishes = TerminalPreferences(**read_terminal(user_terminal_file()))
+    if options.resume == "":
+        options.resume = chosen(loaded.transcripts, screen, wishes)
+        if options.resume is None:
+            return ExitStatus.DONE
     with typed_unseen(sys.stdin) if stands(screen, wishes) else nullcontext():
         result = asyncio.run(_chat(options, loaded, only, onward, _Seat(screen, wishes)))
     if onward:
@@ -161,9 +172,7 @@ async def _chat(
             by=user,
             asker=TurnAsker(keyboard.answers, turns),
             cancel=people.cancel,
-            around=_around(
-                options, loaded, host, approving, rules=rules, turns=turns, wishes=wishes
-            ),
+            around=_around(options, loaded, host, approving, rules=rules, turns=turns, seat=seat),
             offers=offers,
             turns=turns,
         )
@@ -220,10 +229,10 @@ def _around(
     *,
     rules: RulesInForce,
     turns: Turns,
-    wishes: TerminalPreferences,
+    seat: _Seat,
 ) -> Around:
     """What the commands of the chat need beside its session."""
-    here = Surroundings(loaded, host)
+    here, runs = Surroundings(loaded, host), ChatRuns.beside(host.transcript_path)
     return Around(
         login=_login(loaded, host, turns, trusted=options.trust),
         reload=Reload(options, loaded, host),
@@ -235,9 +244,10 @@ def _around(
         artifact=here.artifact,
         folder=Path.cwd(),
         images=lambda: host.choice.profile.images,
-        runs=ChatRuns(host.transcript_path),
+        runs=runs,
+        pick=picker(seat.screen, seat.wishes, runs, turns),
         export=ChatExports(host.transcript_path),
-        palette=palette(wishes.theme, os.environ),
+        palette=palette(seat.wishes.theme, os.environ),
     )
 
 

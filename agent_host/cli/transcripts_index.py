@@ -30,8 +30,7 @@ _CLEAR = "\r\x1b[K"
 @contextlib.contextmanager
 def index_of(folder: Path, *, newest: int | None = None) -> Iterator[Index]:
     """Give the index of a folder, up to date with its files (of the `newest` ones alone)."""
-    name = hashlib.sha256(os.path.realpath(folder).encode("utf-8", "surrogateescape")).hexdigest()
-    index = Index(folder, state_file(os.environ).with_name("indexes") / f"{name[:24]}.db")
+    index = Index(folder, place_of(folder))
     try:
         known = _say(index, "")
         with _progress() as tell:
@@ -40,6 +39,12 @@ def index_of(folder: Path, *, newest: int | None = None) -> Iterator[Index]:
         yield index
     finally:
         index.close()
+
+
+def place_of(folder: Path) -> Path:
+    """Return the file in which the index of a folder is kept."""
+    name = hashlib.sha256(os.path.realpath(folder).encode("utf-8", "surrogateescape")).hexdigest()
+    return state_file(os.environ).with_name("indexes") / f"{name[:24]}.db"
 
 
 def _say(index: Index, known: str) -> str:

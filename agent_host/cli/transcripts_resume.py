@@ -18,12 +18,21 @@ from agent_host.records.reader import find
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the action."""
-    parser.add_argument("id", metavar="ID", help="a run's id, a beginning of it, or `last`")
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        nargs="?",
+        help="a run's id, a beginning of it, or `last`; without one you choose from a list",
+    )
     parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="say this, without a chat")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run the action; return only if it fails."""
+    config = ["--config", options.config] if options.config else []
+    if options.id is None:
+        go_on([*config, "chat", "--resume"])
+        return ExitStatus.FAILED
     path = find(locate_transcripts(options.config, os.environ, working_folder()), options.id)
     run_id = path.name.removesuffix(".jsonl")
     who = holder(path)
@@ -31,7 +40,6 @@ def execute(options: argparse.Namespace) -> int:
         raise RecordError(
             f"{clean_line(run_id, 100)}: the run is under way in {who}; end that first"
         )
-    config = ["--config", options.config] if options.config else []
     if options.prompt is None:
         go_on([*config, "chat", "--resume", run_id])
     else:

@@ -15,6 +15,9 @@ from typing import Protocol
 from agent_host.core.events import Record
 from agent_host.surfaces.palette import Palette
 
+Pick = Callable[[str], Awaitable["RunInfo | None"]]
+"""Lets the user choose a run, beginning with these words; None: they stay."""
+
 Login = Callable[[str], Awaitable[str]]
 """Logs in to a server; returns what to tell the user. Never raises for the world's faults."""
 
@@ -68,12 +71,14 @@ class ConfigValue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """A run of the same folder. `when` is its beginning (RFC 3339), `title` the first words of its
-    user, `about` what else is known of it, in words; uncleaned."""
+    user, `about` what else is known of it, in words, `found` a place where it says what was looked
+    for; uncleaned."""
 
     run_id: str
     when: str = ""
     title: str = ""
     about: str = ""
+    found: str = ""
 
 
 class Runs(Protocol):
@@ -84,7 +89,8 @@ class Runs(Protocol):
         """The id of the run of this chat."""
 
     async def find(self, words: str, limit: int) -> tuple[Sequence[RunInfo], int]:
-        """Return the newest runs that hold these words (all, for none), and how many there are."""
+        """Return the newest runs that hold these words (all, for none), and how many there are.
+        Raises AgentHostError."""
 
     async def check(self, run_id: str) -> None:
         """Raise AgentHostError if nobody could go on with that run now, before anything is left
@@ -121,7 +127,7 @@ class Around:
     `artifact` reads what was kept whole beside the transcript (None: it is gone); `config` are the
     values in force, `models` what is known of the models; a message names files from `folder` on,
     and `images` says whether the model that answers now takes pictures; `palette` are the colours
-    in which an answer is shown again."""
+    in which an answer is shown again; `pick` is there where a list can be drawn."""
 
     login: Login | None = None
     reload: Reload | None = None
@@ -130,6 +136,7 @@ class Around:
     config: Callable[[], Sequence[ConfigValue]] | None = None
     models: Callable[[], Sequence[ModelFacts]] | None = None
     runs: Runs | None = None
+    pick: Pick | None = None
     export: Export | None = None
     records: Callable[[], Iterable[Record]] | None = None
     artifact: Callable[[str], str | None] | None = None

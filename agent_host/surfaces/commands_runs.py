@@ -114,6 +114,13 @@ class RunCommands:
         if runs is None:
             self._page.item("leave, then: agent-host chat --resume ID")
             return
+        if self._around.pick is not None:
+            picked = await self._around.pick(rest)
+            if picked is None:
+                self._page.item("the chat goes on here")
+            else:
+                await self._choose(picked, runs)
+            return
         words = rest
         while True:
             try:
@@ -125,7 +132,7 @@ class RunCommands:
             self._list(others, total - (len(others) != len(found)), words)
             if self._page.asker is None or (not others and not words):
                 return
-            typed = await self._page.ask("number, words to search, or Enter to stay: ")
+            typed = await self._page.ask("number, words or Enter: ")
             if not typed:
                 self._page.item("the chat goes on here")
                 return
@@ -135,10 +142,14 @@ class RunCommands:
             words = typed
 
     def _list(self, runs: Sequence[RunInfo], total: int, words: str) -> None:
+        if runs and self._page.asker is not None:
+            self._page.item("a number goes on with a run, words search them, Enter stays here:")
         for number, run in enumerate(runs, 1):
             when = clean_line(run.when, 40).replace("T", " ")[:16]
             about = f"  {clean_line(run.about, 80)}" if run.about else ""
             self._page.item(f"  {when}  {first_line(run.title, 60)}{about}", bold=f"{number:>2}")
+            if run.found:
+                self._page.item(f"    {clean_line(run.found, 120)}")
         if not runs:
             which = f"that speaks of {clean_line(words, 40)!r}" if words else "in this folder"
             self._page.item(f"there is no other run {which}")

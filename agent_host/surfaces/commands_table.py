@@ -236,7 +236,9 @@ TABLE: tuple[Command, ...] = (
         arguments="[WORDS]",
         about="choose another run of this folder and go on with it",
         group="runs",
-        more="Words search what was said; a number chooses. This run is recorded and ends; the "
+        more="What is typed searches all that was said in every run, by users, models and tools: "
+        'words that must all be there, "several words" in a row, -without. Arrows and Enter '
+        "choose; on a terminal without a list, a number does. This run is recorded and ends; the "
         "chat starts again with the other one and the same options.",
         examples=(("/resume refund", "the runs that speak of a refund"),),
     ),

@@ -170,3 +170,23 @@ def test_nothing_hostile_of_other_runs_gets_onto_a_narrow_screen() -> None:
             shown = screen.getvalue()
         assert not set(FORBIDDEN) & set(shown)
         assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_a_run_is_picked_from_a_list_where_one_can_be_drawn() -> None:
+    asked = []
+
+    async def pick(words: str) -> RunInfo | None:
+        asked.append(words)
+        return RUNS[0] if words else None
+
+    around = Around(runs=Runs(RUNS), pick=pick)
+    seen = command(desk(), "/resume", around=around)
+    assert "the chat goes on here" in seen.screen
+    assert not seen.commands.leaving
+    seen = command(desk(), "/resume refund", around=around)
+    assert seen.commands.outcome.onward == ("--resume", RUNS[0].run_id)
+    assert asked == ["", "refund"]
+    around = Around(runs=Runs(RUNS, in_use=[RUNS[0].run_id]), pick=pick)
+    seen = command(desk(), "/resume refund", around=around)
+    assert "is in use" in seen.screen
+    assert not seen.commands.leaving
