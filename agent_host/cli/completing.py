@@ -9,24 +9,31 @@ for errors. No server is started and no model asked.
 
 import argparse
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import argcomplete
 from argcomplete.completers import FilesCompleter, SuppressCompleter
 
 from agent_host.cli.actions import configure_now
+from agent_host.cli.transcripts_index import place_of
 from agent_host.config.choose import available
 from agent_host.config.file import locate_transcripts
 from agent_host.config.load import Loaded, load
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import AgentHostError
 from agent_host.core.text import clean_line
+from agent_host.records.index import Index
+from agent_host.records.index_search import newest
 from agent_host.records.reader import LAST, run_ids
 
 _T = TypeVar("_T")
 
 _RUNS = 200
+_TITLED = 30
+"""Runs of which is said what they are about."""
 _FILES = frozenset({"FILE", "PATH", "APP|FILE", "ID|FILE"})
 
 
@@ -80,12 +87,25 @@ def _completer(action: argparse.Action) -> object | None:
     return None
 
 
-def _runs(parsed_args: argparse.Namespace, **_: object) -> list[str]:
+def _runs(parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
     folder = _quietly(
         lambda: locate_transcripts(_config(parsed_args), os.environ, working_folder())
     )
     known = [] if folder is None else _quietly(lambda: run_ids(folder)) or []
-    return [*known[: -_RUNS - 1 : -1], LAST]
+    titles = {} if folder is None or not known else _titles(folder)
+    return {name: titles.get(name, "") for name in [*known[: -_RUNS - 1 : -1], LAST]}
+
+
+def _titles(folder: Path) -> dict[str, str]:
+    """What the newest runs are about, as far as the index can tell at once."""
+    index = Index(folder, place_of(folder), patience=0.0)
+    try:
+        index.refresh(newest=_TITLED)
+        return {run.run_id: clean_line(run.words, 60) for run in newest(index, _TITLED)[0]}
+    except (AgentHostError, OSError, sqlite3.Error):
+        return {}
+    finally:
+        index.close()
 
 
 def _models(parsed_args: argparse.Namespace, **_: object) -> list[str]:

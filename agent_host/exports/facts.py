@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.money import shown_cost
+from agent_host.core.titles import titled
 from agent_host.core.types import Block, ToolCall, Usage
 from agent_host.exports.happened import AboutCall, about_call
 
@@ -58,7 +59,7 @@ class _Known:
 @dataclass(slots=True, kw_only=True)
 class Facts:
     """A run in numbers. `outcome` and `problem` (what is wrong with its file) are the caller's.
-    `title`: the user's first words, on one line."""
+    `title`: the user's first words that say something, on one line."""
 
     run_id: str = ""
     outcome: str = ""
@@ -117,7 +118,6 @@ class _Finding:
         self._facts = facts
         self._calls: dict[str, _Known] = {}
         self._inputs: dict[str, str] = {}
-        self._titled = False
 
     def take(self, record: Record) -> None:
         facts, event = self._facts, record.event
@@ -130,10 +130,8 @@ class _Finding:
                 facts.started = facts.started or event
             case UserSaid():
                 self._labelled(one.label for one in event.labels)
-                if not self._titled:
-                    self._titled = True
-                    words = " ".join(words_of(event.message.content))
-                    facts.title = " ".join(words.split())[:_TITLE]
+                words = " ".join(words_of(event.message.content))
+                facts.title = titled(facts.title, " ".join(words.split())[:_TITLE])
             case ModelResponded():
                 self._answered(event)
             case _:

@@ -34,7 +34,7 @@ from agent_host.records.tally import Tally
 from agent_host.state.folders import private_folder
 from agent_host.state.locks import holder_of
 
-VERSION = 5
+VERSION = 6
 """Of the tables and of how files are read into them; another one is made anew."""
 
 SHIFT = 24

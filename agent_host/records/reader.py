@@ -24,6 +24,7 @@ from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
 from agent_host.core.log import Log
 from agent_host.core.replacing import replace
 from agent_host.core.text import clean_line
+from agent_host.core.titles import titled
 from agent_host.core.types import JsonObject, Message, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE, encode, encode_value, members
 from agent_host.records.lines import BUFFER, Whole, scan
@@ -275,7 +276,7 @@ class Counting:
             case RunStarted() as event:
                 self._started = event
             case UserSaid() as event:
-                self._words = self._words or _first_words(event)
+                self._words = titled(self._words, _first_words(event))
             case ModelResponded() as event:
                 self._turns += 1
                 self._calls += sum(isinstance(block, ToolCall) for block in event.message.content)

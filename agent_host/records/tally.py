@@ -16,6 +16,7 @@ from agent_host.core.approvals import Yes, counted, digest, lacking
 from agent_host.core.conversation import LEGAL
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
+from agent_host.core.titles import titled
 from agent_host.core.types import ApprovalTerms, JsonObject, RolesNeeded
 from agent_host.records.codec import KEEP_A_COPY
 
@@ -215,7 +216,7 @@ def _user_said(t: Tally, event: JsonObject) -> None:
         raise _IllegalError("the model is being asked")
     blocks = event["message"]["content"]
     text = next((_text(b["text"]) for b in blocks if b["type"] == "text"), "")
-    t.words = t.words or clean_line(text, _WORDS)
+    t.words = titled(t.words, clean_line(text, _WORDS))
     t.phase, t.stopped, t.rewound, t.last_role = "model", False, False, "user"
 
 

@@ -149,13 +149,13 @@ def test_a_wrong_answer_is_asked_again_and_forty_columns_are_enough(
         terminal.wait("Which model answers?")
 
 
-def complete(cli: Run, line: str, tmp_path: Path) -> list[str]:
+def complete(cli: Run, line: str, tmp_path: Path, shell: str = "bash") -> list[str]:
     """What the Tab key offers after `line`; the shell's file descriptor 8 is a file here."""
     out = tmp_path / "offered"
     done = cli(
         _ARGCOMPLETE="1",
         _ARGCOMPLETE_IFS="\n",
-        _ARGCOMPLETE_SHELL="bash",
+        _ARGCOMPLETE_SHELL=shell,
         _ARGCOMPLETE_STDOUT_FILENAME=str(out),
         COMP_LINE=line,
         COMP_POINT=str(len(line)),
@@ -194,6 +194,19 @@ def test_the_tab_key_is_silent_where_the_config_is_wrong(
 ) -> None:
     (project / "servers.toml").write_text("broken = [")
     assert complete(cli, "agent-host servers test o", tmp_path) == []
+
+
+def test_a_shell_that_can_shows_what_a_run_is_about(
+    cli: Run, project: Path, tmp_path: Path
+) -> None:
+    (project / "servers.toml").write_text('model = "offline"\n')
+    cli("run", "y")
+    cli("run", "--resume", "last", "Where is my order: the green one?")
+    (run,) = (project / "transcripts").glob("*.jsonl")
+    offered = complete(cli, "agent-host transcripts show ", tmp_path, "zsh")
+    assert f"{run.stem}:Where is my order: the green one?" in offered
+    offered = complete(cli, "agent-host transcripts show ", tmp_path)
+    assert run.stem in offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,16 +1,19 @@
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent_host.cli.transcripts_list import table
 from agent_host.core.errors import ExitStatus
+from agent_host.core.types import Text
 from agent_host.records.codec import encode
 from agent_host.records.reader import Summary
-from tests.records.samples import LEGAL, finished, records
+from tests.records.samples import LEGAL, START, finished, records, requested, responded, user
 
 OLD = "01KAP4AAAA0000000000000001"
 NEW = "01KAP5ZZZZ0000000000000003"
@@ -258,3 +261,24 @@ def test_a_narrow_screen_gets_two_lines_for_a_run_and_both_fit():
         assert len(second) <= width
     [line] = table(runs, 72)
     assert ":40  : www" in line
+
+
+def test_a_run_is_called_after_the_first_message_that_says_something(folder):
+    stray = (START, user("y"), requested("r1"), responded("r1", Text(text="Yes?")))
+    put(folder, OLD, *stray)
+    put(folder, NEW, *stray, user("Where is the green parcel?"))
+    new, old = command(folder, "list").stdout.splitlines()
+    assert "Where is the green parcel? (1 turn" in new
+    assert "waiting for the user: y (1 turn" in old
+
+
+def test_an_index_of_an_older_program_is_made_anew_with_its_titles(folder):
+    stray = (START, user("y"), requested("r1"), responded("r1", Text(text="Yes?")))
+    put(folder, NEW, *stray, user("Where is the green parcel?"))
+    command(folder, "list")
+    (place,) = (folder.parent / "state").glob("**/indexes/*.db")
+    with closing(sqlite3.connect(place)) as db:
+        db.execute("UPDATE runs SET tally = replace(tally, 'Where is', 'Who has')")
+        db.execute("PRAGMA user_version = 5")
+        db.commit()
+    assert "Where is the green parcel?" in command(folder, "list").stdout
