@@ -62,8 +62,8 @@ CREATE TABLE traits (
     PRIMARY KEY (kind, value, run)) WITHOUT ROWID;
 CREATE INDEX traits_of_run ON traits (run);
 CREATE VIRTUAL TABLE said USING fts5(
-    text, turn UNINDEXED, kind UNINDEXED, tokenize = "unicode61 remove_diacritics 2",
-    prefix = "2 3");
+    text, turn UNINDEXED, kind UNINDEXED, prefix = "2 3",
+    tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co S*' separators '$+<=>^`|~'");
 """
 
 

@@ -2,9 +2,10 @@
 
 Theory of operation: words, all of which a run must hold; "several words" in quotation marks, which
 must follow each other; `word*`, which finds all that begin so; `-word`, which the run must not
-hold. Everything else is text: each term goes to the index as one quoted phrase (SQLite, FTS5,
-section 3.1), so nothing that is typed is ever a mistake in a query language. Case and accents do
-not count.
+hold. Everything else is text, `--word` as well: each term goes to the index as one quoted phrase
+(SQLite, FTS5, section 3.1), so nothing that is typed is ever a mistake in a query language, and
+`foo_bar()`, a path or an address finds the words of it where they follow each other. Case and
+accents do not count.
 """
 
 import re
@@ -12,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent_host.core.errors import UsageError
-from agent_host.records.said import searchable
+from agent_host.records.said import has_words, searchable
 
 MOST_TERMS = 30
 
-_TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))(\*?)')
+_TERM = re.compile(r'((?:-(?!-))?)(?:"([^"]*)"?|([^\s"]+))(\*?)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ def looked_for(words: Sequence[str]) -> LookedFor:
             (unwanted if minus else wanted).append(phrase)
     if not wanted:
         raise UsageError(
-            'write at least one word to look for, as: transcripts search "late" refund'
+            "write at least one word to look for (letters, digits or an emoji), as: transcripts "
+            'search "late" refund'
         )
     if len(wanted) + len(unwanted) > MOST_TERMS:
         raise UsageError(f"at most {MOST_TERMS} words can be looked for at once")
@@ -60,6 +62,6 @@ def looked_for(words: Sequence[str]) -> LookedFor:
 
 def _phrase(text: str, *, prefix: bool) -> str:
     text = searchable(text[:500]).replace('"', " ")
-    if not any(character.isalnum() for character in text):
+    if not has_words(text):
         return ""
     return f'"{text}"{" *" if prefix else ""}'

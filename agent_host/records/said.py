@@ -4,8 +4,10 @@ Theory of operation: plain JSON in, so that nothing of a record need be built fo
 and models say is searched whole, what goes to tools and comes back in its beginning (it is most
 of a transcript; a search in artifacts is the model's tool, not this). Control characters become
 spaces, and letters that are written in two ways one (NFC). The index takes a run of letters as
-one word, and Chinese, Japanese and Thai write without spaces: there each character is made a word
-of its own, by a mark that is taken out again before people see it.
+one word, and Chinese, Japanese and Thai write without spaces, Korean without one before what is
+added to a word: there each character is made a word of its own, by a mark that is taken out again
+before people see it. So is each emoji and other symbol, wherever it stands; lines that are drawn
+with characters are none.
 """
 
 import json
@@ -28,11 +30,14 @@ MARK = "\u200b"
 HIT, END = "\x02", "\x03"
 """Stand around a hit in a snippet; no text that is searched holds them."""
 
-_CONTROL = re.compile("[\x00-\x1f\x7f\u200b]+")
+_NOTHING = re.compile("[\x00-\x1f\x7f\u200b\u2500-\u259f\u2800-\u28ff]+")
+"""Control characters, the mark, and what is drawn with: boxes, bars, dots."""
+
 _UNSPACED = re.compile(
-    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\uff66-\uff9f\U00020000-\U0003ffff])"
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff])"
 )
+_NO_WORD = re.compile(r"[^\x00-\x7f\w\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,11 +57,21 @@ def said(event: JsonObject) -> tuple[str, str]:
 
 def searchable(text: str) -> str:
     """Return a text as it is indexed, and as what is looked for has to be."""
-    text = _CONTROL.sub(" ", text)
+    text = _NOTHING.sub(" ", text)
     if text.isascii():
         return text.strip()
-    text = unicodedata.normalize("NFC", text)
-    return _UNSPACED.sub(rf"{MARK}\1{MARK}", _SURROGATE.sub("\ufffd", text)).strip()
+    text = _SURROGATE.sub("?", unicodedata.normalize("NFC", text))
+    return _NO_WORD.sub(_symbol, _UNSPACED.sub(rf"{MARK}\1{MARK}", text)).strip()
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything in a text, as `searchable` returns it, that is indexed."""
+    return MARK in text or any(map(str.isalnum, text))
+
+
+def _symbol(found: re.Match[str]) -> str:
+    one = found[0]
+    return f"{MARK}{one}{MARK}" if unicodedata.category(one)[0] == "S" else one
 
 
 _KINDS = {
@@ -110,4 +125,12 @@ def _block(block: JsonObject) -> Iterator[Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:MOST] if value else ""
+    """JSON in which a line end parts words, as it does in the text."""
+    return _ESCAPE.sub(_unescaped, json.dumps(value, ensure_ascii=False)[:MOST]) if value else ""
+
+
+_ESCAPE = re.compile(r"\\(u[0-9a-f]{4}|.)")
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return found[1] if found[1] in {"\\", '"'} else " "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_host.core.errors import UsageError
 from agent_host.core.types import Text, ToolCall
 from agent_host.records.codec import encode
 from agent_host.records.index import Index
@@ -95,6 +96,63 @@ def test_long_answers_are_searched_whole_and_letters_in_either_form(folder):
     put(folder, NEW, START, user(unicodedata.normalize("NFD", "\ud55c\uad6d\uc5b4 caf\u00e9")))
     assert find(folder, "farend") == [OLD]
     assert find(folder, "\ud55c\uad6d*", "caf\u00e9") == [NEW]
+
+
+WRITTEN = {
+    "Done\U0001f389 and \U0001f44d\U0001f3fd from \U0001f468\u200d\U0001f469\u200d\U0001f467": (
+        "\U0001f389 \U0001f44d \U0001f44d\U0001f3fd done\U0001f389 \U0001f469 DONE",
+        "\U0001f388 -\U0001f389",
+    ),
+    "\u2764\ufe0f at 20\u00b0C, 5\u20ac \u2192 \u221e": (
+        "\u2764 \u2764\ufe0f 20\u00b0C \u20ac 5\u20ac \u2192 \u221e c",
+        "\u00a3 -5",
+    ),
+    "\u4eca\u5929\u9000\u6b3e\u4e86\uff0c\u30c6\u30b9\u30c8\u3067\u3059": (
+        "\u9000\u6b3e \u9000 \u30c6\u30b9\u30c8 \u4eca\u5929",
+        "\u6b3e\u9000 \u30b9\u30c6",
+    ),
+    "\uc11c\uc6b8\uc5d0\uc11c \uc654\ub2e4": (
+        "\uc11c\uc6b8 \uc11c\uc6b8\uc5d0\uc11c",
+        "\uc6b8\uc11c",
+    ),
+    "Z\u00fcrich caf\u00e9 NA\u00cfVE \u041c\u043e\u0441\u043a\u0432\u0430": (
+        "zurich Z\u00dcRICH cafe cafe\u0301 naive \u043c\u043e\u0441\u043a\u0432\u0430",
+        "caf",
+    ),
+    "call foo_bar(x) in /etc/app/main.py; mail ana.b@example.com --dry-run a=b c|d $HOME": (
+        "foo_bar() foo_bar foo /etc/app/main.py main.py app/main* example.com --dry-run a=b d home",
+        "bar_foo() /etc/main.py b@ana -foo_bar()",
+    ),
+    "\u250c\u2500\u2500\u2510\n\u2502ok\u2502\n\u2514\u2500\u2500\u2518": ("ok", ""),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN, ids=range(len(WRITTEN)))
+def test_what_people_type_finds_what_stands_there(folder, text):
+    put(folder, OLD, START, user(text))
+    put(folder, NEW, START, user("Something else"))
+    found, not_found = WRITTEN[text]
+    for words in found.split():
+        assert find(folder, words) == [OLD], words
+    for words in not_found.split():
+        assert OLD not in find(folder, *([words] if words[0] != "-" else ["something*", words]))
+    call = started("c1", "write", {"text": f"before\n{text}\tafter", "path": "C:\\new\\table"})
+    asked = responded("r1", ToolCall(id="c1", name="x", arguments={}), stop="tool_use")
+    put(folder, "01KAP4ZZZZ0000000000000009", *ASKED, asked, call)
+    for words in (*found.split(), "before", "after", "new\\table", "table"):
+        assert find(folder, words)[0] == "01KAP4ZZZZ0000000000000009", words
+
+
+def test_lines_and_half_characters_are_no_words(folder, place):
+    put(folder, OLD, START, user("\u2500" * 50 + " \ud83d \u28ff ok"))
+    index = Index(folder, place)
+    index.refresh()
+    index.db.execute("CREATE VIRTUAL TABLE words USING fts5vocab(said, row)")
+    terms = {term for (term,) in index.db.execute("SELECT term FROM words")}
+    index.close()
+    assert {one for one in terms if not one.isalnum()} == set()
+    with pytest.raises(UsageError, match="an emoji"):
+        looked_for(["\u2500\u2500", "=>", "..."])
 
 
 def test_a_place_says_its_turn_and_who_speaks(folder, place):
