@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from agent_host.core.errors import RecordError
 from agent_host.core.text import clean_line
@@ -67,12 +66,8 @@ CREATE VIRTUAL TABLE said USING fts5(
 """
 
 
-class _Known(NamedTuple):
-    """What the index holds of a file."""
-
-    row: int
-    mark: str
-    ended: int
+_Known = tuple[str, int, str, int]
+"""What the index holds of a file: its name, row, mark, and how many bytes were read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,16 +123,12 @@ class Index:
 
     def _refresh(self, tell: Tell, newest: int | None) -> None:
         names = run_ids(self.folder)
-        known = {
-            name: _Known(row, mark, ended)
-            for row, name, mark, ended in self.db.execute(
-                "SELECT id, name, mark, ended FROM runs INDEXED BY marks"
-            )
-        }
+        sql = "SELECT name, id, mark, ended FROM runs INDEXED BY marks"
+        known: dict[str, _Known] = {row[0]: row for row in self.db.execute(sql)}
         gone = known.keys() - set(names)
         with _transaction(self.db):
             for name in gone:
-                self._forget(known[name].row)
+                self._forget(known[name][1])
         changed = list(self._changed(names[::-1][:newest], known))
         todo = sum(size for _, _, size in changed)
         done = 0
@@ -158,20 +149,25 @@ class Index:
         self, names: Sequence[str], known: dict[str, _Known]
     ) -> Iterator[tuple[str, _Known | None, int]]:
         """The files to read, with how many bytes that takes."""
-        folder = str(self.folder)
-        for name in names:
-            found = known.get(name)
-            try:
-                status = os.stat(f"{folder}/{name}.jsonl")  # noqa: PTH116  # of ten thousand files
-            except OSError:
-                yield name, found, 0
-                continue
-            if found is None or found.mark != _mark(status):
-                yield name, found, max(status.st_size - (found.ended if found else 0), 0)
+        if not names:
+            return
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in names:
+                found = known.get(name)
+                try:
+                    status = os.stat(f"{name}.jsonl", dir_fd=folder)
+                except OSError:
+                    yield name, found, 0
+                    continue
+                if found is None or found[2] != _mark(status):
+                    yield name, found, max(status.st_size - (found[3] if found else 0), 0)
+        finally:
+            os.close(folder)
 
     def _read(self, name: str, known: _Known | None, tell: Callable[[int], None]) -> None:
         path = self.folder / f"{name}.jsonl"
-        row = known.row if known else self._new_row()
+        row = known[1] if known else self._new_row()
         try:
             with opened(path) as file:
                 state = _State(name=name, mark=_mark(os.fstat(file.fileno())))
