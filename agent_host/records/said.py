@@ -30,6 +30,7 @@ MARK = "\u200b"
 HIT, END = "\x02", "\x03"
 """Stand around a hit in a snippet; no text that is searched holds them."""
 
+_CONTROL = dict.fromkeys((*range(0x20), 0x7F), " ")
 _NOTHING = re.compile("[\x00-\x1f\x7f\u200b\u2500-\u259f\u2800-\u28ff]+")
 """Control characters, the mark, and what is drawn with: boxes, bars, dots."""
 
@@ -57,9 +58,9 @@ def said(event: JsonObject) -> tuple[str, str]:
 
 def searchable(text: str) -> str:
     """Return a text as it is indexed, and as what is looked for has to be."""
-    text = _NOTHING.sub(" ", text)
     if text.isascii():
-        return text.strip()
+        return text.translate(_CONTROL).strip()
+    text = _NOTHING.sub(" ", text)
     text = _SURROGATE.sub("?", unicodedata.normalize("NFC", text))
     return _NO_WORD.sub(_symbol, _UNSPACED.sub(rf"{MARK}\1{MARK}", text)).strip()
 
