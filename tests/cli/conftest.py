@@ -1,9 +1,8 @@
-"""The command line in a folder of its own: `cli` as a process, as a user runs it; `here` in
-this process, where the SDK is imported once for all tests."""
+"""The command line in a folder of its own: `cli` as a process, as a user runs it (from a nursery
+where that makes no difference: see `tests.fakes.starts`); `here` in this process."""
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,16 +31,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def cli(project: Path, environment: dict[str, str]) -> Run:
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "agent_host", *arguments],
-            cwd=project,
-            env=environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return programs.completed(*arguments, cwd=project, env=environment | variables)
 
     return run
 

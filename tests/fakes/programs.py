@@ -1,13 +1,17 @@
-"""`python -m agent_host` as a process of its own: what its environment is, and how it is run."""
+"""`python -m agent_host` as a process of its own: what its environment is, and how it is run.
+
+It comes from a nursery, at once, where that makes no difference: see `starts`."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.fakes import starts
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +64,33 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "agent_host", *arguments]
 
 
+def completed(
+    *arguments: str, cwd: Path, env: Mapping[str, str], stdin: bytes | int = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end; the environment is `env`. `stdin`: bytes for a pipe, or a file
+    descriptor."""
+    if starts.can_start(env):
+        done = starts.run(arguments, cwd=cwd, env=env, stdin=stdin)
+    else:
+        done = _run(command(*arguments), cwd, env, stdin)
+    out, err = (text.decode().replace("\r\n", "\n") for text in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(arguments, done.returncode, out, err)
+
+
+def _run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes | int
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        words,
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        **({"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}),
+    )
+
+
 def agent_host(
     *arguments: str,
     folder: Path,
@@ -69,14 +100,12 @@ def agent_host(
     **more: str,
 ) -> Ended:
     """Run the program to its end, in `folder`, which is the home as well. `stdin`: bytes for a
-    pipe, or a file descriptor. `before`: words before the command. `more`: variables."""
-    done = subprocess.run(
-        [*before, sys.executable, *python, *command(*arguments)[1:]],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        timeout=60,
-        check=False,
-        **({"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}),
-    )
+    pipe, or a file descriptor. `python`: options of the interpreter. `before`: words before the
+    command. `more`: variables."""
+    env = environment(folder, **more)
+    if before or python or not starts.can_start(env):
+        words = [*before, sys.executable, *python, *command(*arguments)[1:]]
+        done = _run(words, folder, env, stdin)
+    else:
+        done = starts.run(arguments, cwd=folder, env=env, stdin=stdin)
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())

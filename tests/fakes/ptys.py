@@ -1,4 +1,6 @@
-"""A real terminal with our program in it: keys in, a screen and the raw bytes out, deadlines."""
+"""A real terminal with our program in it: keys in, a screen and the raw bytes out, deadlines.
+
+The program comes from a nursery, at once, where that makes no difference: see `starts`."""
 
 import fcntl
 import os
@@ -17,6 +19,7 @@ from typing import Self
 import pyte
 from pyte.screens import Char
 
+from tests.fakes import starts
 from tests.fakes.programs import environment
 
 _SHIM = (
@@ -24,6 +27,7 @@ _SHIM = (
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 _DEADLINE = 20.0
+PROGRAM = (sys.executable, "-m", "agent_host")
 
 
 class _Screen(pyte.HistoryScreen):
@@ -39,7 +43,8 @@ class _Screen(pyte.HistoryScreen):
 class Terminal:
     """Runs `python -m agent_host ...` with a controlling terminal of its own.
 
-    `stdin` and `stdout` may be other files than the terminal.
+    `stdin` and `stdout` may be other files than the terminal. `program`: started instead, such as
+    `PROGRAM`, ours by a start of Python.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class Terminal:
         lines: int = 24,
         stdin: int | None = None,
         stdout: int | None = None,
-        program: Sequence[str] = (sys.executable, "-m", "agent_host"),
+        program: Sequence[str] | None = None,
     ) -> None:
         self.raw = bytearray()
         self._screen = _Screen(columns, lines, history=5000, ratio=0.5)
@@ -60,22 +65,30 @@ class Terminal:
         self._fd, child = os.openpty()
         self.resize(columns, lines, child)
         home = str(cwd)
-        self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-c", _SHIM, *program, *arguments],
-            stdin=child if stdin is None else stdin,
-            stdout=child if stdout is None else stdout,
-            stderr=child,
-            cwd=cwd,
-            env={
-                **environment(cwd),
-                "XDG_DATA_HOME": f"{home}/data",
-                "XDG_CONFIG_HOME": f"{home}/config",
-                "TERM": "xterm-256color",
-                "LANG": "C.UTF-8",
-                **(environ or {}),
-            },
-            start_new_session=True,
-        )
+        env = {
+            **environment(cwd),
+            "XDG_DATA_HOME": f"{home}/data",
+            "XDG_CONFIG_HOME": f"{home}/config",
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            **(environ or {}),
+        }
+        streams = (child if stdin is None else stdin, child if stdout is None else stdout, child)
+        self._process: starts.Program | subprocess.Popen[bytes]
+        if program is None and starts.can_start(env):
+            self._process = starts.Program(
+                arguments, cwd=cwd, env=env, streams=streams, terminal=True
+            )
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-E", "-c", _SHIM, *(program or PROGRAM), *arguments],
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=child,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+            )
         os.close(child)
 
     def __enter__(self) -> Self:
