@@ -1,4 +1,5 @@
-"""How long a run of a gigabyte takes to be listed, shown and gone on with, and in how much memory.
+"""How long a run of a gigabyte takes to be listed, searched, shown, exported and gone on with, and
+in how much memory.
 
 Theory of operation: the transcript is what a run of many weeks leaves: rounds in which the user
 asks, the model calls a tool whose result is long, and the model answers; every so often the
@@ -160,7 +161,13 @@ def measure(folder: Path, *arguments: str) -> Measured:
 COMMANDS = (
     ("transcripts", "list"),
     ("transcripts", "list"),
+    ("transcripts", "search", "monday"),
     ("transcripts", "show", "last"),
+    ("transcripts", "show", "last", "--json"),
+    *(
+        ("transcripts", "export", "last", "--format", form, "-o", "exported", "--force")
+        for form in ("md", "html", "json", "openai", "anthropic")
+    ),
     ("run", "--resume", "last", "Where are we?"),
 )
 
@@ -173,7 +180,7 @@ def main() -> None:
         for command in COMMANDS:
             done = measure(Path(folder), *command)
             words = " ".join(command)
-            print(f"{words:40} {done.seconds:7.2f} s {done.megabytes:8,.0f} MB", end="")
+            print(f"{words[:50]:50} {done.seconds:7.2f} s {done.megabytes:8,.0f} MB", end="")
             print("" if done.status == 0 else f"  exit status {done.status}: {done.said[-300:]}")
 
 
