@@ -2,11 +2,12 @@
 
 Theory of operation: while a question waits, the terminal hands over each key at once (not "raw":
 Ctrl-C is still a signal) and echoes nothing; afterwards, and whatever happens, it is as it was
-before. What comes in one piece is one press: a single character answers, an Enter behind it is
-part of it, and so is an Enter that comes a moment later, by habit. Several characters at once are
-a word (`all`), or a paste, which is never taken for the key that it begins or ends with: it is
-read until nothing more comes, and hardly any of it is kept. A key that is held down answers one
-question, not the next one too. Keys of the terminal (arrows) are told apart from Esc by what
+before. A new question hears nothing, and shows no prompt, until it has stood there for a moment in
+which nobody typed: who writes something else, or holds a key down, answers nothing. What comes in
+one piece is one press: a single character answers, an Enter behind it is part of it, and so is an
+Enter that comes a moment later, by habit. Several characters at once are a word (`all`), or a
+paste, which is never taken for the key that it begins or ends with: it is read until nothing more
+comes, and hardly any of it is kept. Keys of the terminal (arrows) are told apart from Esc by what
 follows at once.
 """
 
@@ -33,11 +34,15 @@ _PASTE_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
 """How often it is looked whether the screen has another size."""
 _HABIT_SECONDS = 0.4
+_UNHEARD_SECONDS = 0.4
+"""How long a new question stands, without a key, before it hears one."""
+_GLANCE_SECONDS = 0.05
 _KEYS = {"[C": ">", "OC": ">", "[D": "<", "OD": "<", "[6~": "m", "[B": "m", "OB": "m"}
 """Arrows and Page Down, by what follows the Esc."""
 _REPEATED = frozenset("m ?")
 """Keys that may come twice in one piece and mean no answer."""
-_HARMLESS = _REPEATED | {"<", ">", ""}
+_MOVES = frozenset("<>")
+"""Keys that go to another question: whoever pressed one may press the next at once."""
 _PASTE = re.compile("\x1b\\[20[01]~")
 _PASTE_BEGINS, _PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
 _KEPT = 64
@@ -108,36 +113,55 @@ class Keys:
         self._pressed_at = float("-inf")
         self._kept = ""
         self._last: str | None = None
-        self._new = False
+        self._unheard = False
 
     def forget(self) -> None:
-        """Forget what was typed before a question was shown: it is a new one."""
+        """Forget what was typed before a question was shown, and what is typed before anybody can
+        have read it: it is a new one."""
         self._kept = ""
-        self._new = True
+        self._unheard = True
         with suppress(termios.error, OSError, ValueError):
             termios.tcflush(self._fd(), termios.TCIFLUSH)
 
     async def press(self, prompt: str) -> str | None:
         """See `KeyReader`."""
-        self._write(prompt)
         shown_at = self._size()
         with self._at_once():
-            while True:
+            said = await self._settle()
+            self._write(prompt)
+            if said is None:
                 said = await self._next(shown_at)
-                if not self.habit() or not (said == "" or self._held(said)):
-                    break
+                while said == "" and self.habit():
+                    said = await self._next(shown_at)
         self._write("\n" if said in {None, RESIZED} else f"{_name(said or '')}\n")
         if said != RESIZED:
-            self._pressed_at, self._last, self._new = self._now(), said, False
+            self._pressed_at, self._last = self._now(), said
         return said
 
-    def _held(self, said: str | None) -> bool:
-        """Whether this is still the key that answered the question before, held down or pressed
-        twice."""
-        if not self._new or said != self._last or said in _HARMLESS:
-            return False
-        self._pressed_at = self._now()
-        return True
+    async def settled(self) -> None:
+        """Return once a new question hears what is typed; see the module."""
+        if self._unheard:
+            with self._at_once():
+                await self._settle()
+
+    async def _settle(self) -> str | None:
+        """Let go of what is typed until nothing comes for a while; return a move to another
+        question behind such a move, which ends it at once."""
+        until = self._now() + _UNHEARD_SECONDS
+        while self._unheard and (left := until - self._now()) > 0:
+            piece = await self._read(min(left, _GLANCE_SECONDS))
+            if piece is None:
+                continue
+            if not piece:
+                break  # the end; whoever reads next is told so as well
+            text = (await self._rest_of(piece)).decode("utf-8", "replace")
+            move = _KEYS.get(text[1:], "") if text[0] == ESC else text
+            if move in _MOVES and self._last in _MOVES:
+                self._unheard = False
+                return move
+            until = self._now() + _UNHEARD_SECONDS
+        self._unheard = False
+        return None
 
     def habit(self) -> bool:
         """Whether an Enter now only belongs to the key before it."""
@@ -175,12 +199,16 @@ class Keys:
             if self._lost():
                 return RESIZED
             piece = await self._read(_LOOK_SECONDS)
-        while piece and (seconds := _more_in(piece)):
+        return (await self._rest_of(piece)).decode("utf-8", "replace") if piece else None
+
+    async def _rest_of(self, piece: bytes) -> bytes:
+        """A piece with what belongs to it and comes a little later."""
+        while seconds := _more_in(piece):
             more = await self._read(seconds)
             if not more:
                 break
             piece = _ends_of(piece + more)
-        return piece.decode("utf-8", "replace") if piece else None
+        return piece
 
     async def _read(self, seconds: float) -> bytes | None:
         """What is there to read; empty at the end; None if nothing came in time."""
@@ -214,6 +242,7 @@ class Keys:
             yield  # no terminal, or it is gone; the next read says so
             return
         quiet = [*before[:3], before[3] & ~(termios.ECHO | termios.ICANON), *before[4:]]
+        quiet[0] &= ~termios.IXON  # Ctrl-S stops nothing
         quiet[3] |= termios.ISIG
         quiet[6] = list(before[6])
         quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
@@ -245,6 +274,7 @@ class KeyedLines:
 
     async def ask(self, prompt: str) -> str | None:
         """Return one line; an Enter that belongs to the key before is none."""
+        await self._keys.settled()
         line = await self._lines.ask(prompt)
         while line == "" and self._keys.habit():
             line = await self._lines.ask(prompt)
@@ -256,6 +286,7 @@ class KeyedLines:
 
     async def type_in(self, prompt: str, *, text: str = "", hidden: bool = False) -> str | None:
         """See `Lines`; an Enter that belongs to the key before is none."""
+        await self._keys.settled()
         line = await self._lines.type_in(prompt, text=text, hidden=hidden)
         while line == text and self._keys.habit():
             line = await self._lines.type_in(prompt, text=text, hidden=hidden)

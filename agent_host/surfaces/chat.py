@@ -166,13 +166,25 @@ class Chat:
         again = self._now() - self._given_up_at < _AGAIN_SECONDS
         if not again and self._give_up():
             return True
+        if not self._stop():
+            return again and self._give_up()
+        self._hold()
+        return True
+
+    def _stop(self) -> bool:
+        """Stop a command or the step under way; False if there is none, or it stops already."""
         if self._doing is not None and not self._doing.done():
             return self._doing.cancel()
         session = self._host.session
         if not self._working or session.conversation.interrupted:
-            return again and self._give_up()
+            return False
         session.tell(Interrupted(by=self._by))
         return True
+
+    def _hold(self) -> None:
+        """Keep back what was sent meanwhile: it was meant for an answer that will not come."""
+        if isinstance(self._messages, _Queued):
+            self._messages.hold()
 
     def _give_up(self) -> bool:
         """Give up the question that is open; False if none is."""
@@ -304,8 +316,8 @@ class Chat:
             conversation = await self._host.session.run()
         finally:
             self._working = False
-        if conversation.failure is not None and isinstance(self._messages, _Queued):
-            self._messages.hold()
+        if conversation.failure is not None:
+            self._hold()
 
     def _say(self, text: str) -> None:
         self._screen.end_line()

@@ -33,7 +33,8 @@ def test_messages_that_are_sent_while_it_works_are_said_one_after_the_other(chat
     text = terminal.wait("2 queued")
     assert "left of max_turns" not in text
     say(terminal, "/cost")
-    text = terminal.wait("left of max_turns")
+    terminal.wait("left of max_turns")
+    text = terminal.wait("queued three")  # the foot is drawn below it
     assert text.index("queued two") < text.index("queued three") < text.rindex("\n>")
     terminal.keys("\x1b")
     terminal.wait("> three")

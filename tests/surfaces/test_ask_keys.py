@@ -16,6 +16,8 @@ from tests.fakes.screens import Screen, outlet
 from tests.fakes.typists import typist
 
 PASTE = "\x1b[200~{}\x1b[201~"
+HEARD = "the prompt is there"
+"""In place of a piece: half a second goes by, and the prompt of a new question comes."""
 
 
 @dataclass
@@ -51,7 +53,11 @@ class Desk:
         for piece in pieces:
             while termios.tcgetattr(self.terminal)[3] & termios.ICANON or self._unread():
                 await asyncio.sleep(0.005)
-            if piece == "":
+            if piece == HEARD:
+                self.clock[0] += 0.5
+                while not self.screen.getvalue().endswith("? "):
+                    await asyncio.sleep(0.005)
+            elif piece == "":
                 await asyncio.sleep(0.1)  # so that what follows is another key
             elif isinstance(piece, str):
                 self.type(piece)
@@ -83,7 +89,7 @@ def desk() -> Iterator[Desk]:
 def test_a_key_answers_at_once_and_the_terminal_is_as_it_was(desk: Desk) -> None:
     before = desk.mode()
     assert desk.press("y") == ["y"]
-    assert desk.screen.getvalue().startswith("? ")
+    assert desk.screen.getvalue().startswith("\x1b[?2004h? ")
     assert "y\n" in desk.screen.getvalue()
     assert desk.mode() == before
 
@@ -198,23 +204,71 @@ def test_a_reason_is_not_empty_because_of_an_enter_by_habit(desk: Desk) -> None:
 def test_a_key_that_is_held_down_does_not_answer_the_next_question_too(desk: Desk) -> None:
     assert desk.press("y") == ["y"]
     desk.reader.discard_typed_ahead()  # the next question
-    assert desk.press("y", "", "y", "", "y", "", "n") == ["n"]
-    desk.reader.discard_typed_ahead()
-    desk.clock[0] += 1
-    assert desk.press("n") == ["n"]
-    # Pages and other questions may be gone through as quickly as one likes.
+    assert desk.press("y", "", "y", "", "y", "", HEARD, "n") == ["n"]
+
+
+def test_other_questions_may_be_gone_through_as_quickly_as_one_likes(desk: Desk) -> None:
     assert desk.press(">") == [">"]
     desk.reader.discard_typed_ahead()
     assert desk.press(">") == [">"]
+    desk.reader.discard_typed_ahead()
+    assert desk.press("\x1b[D") == ["<"]
+    desk.reader.discard_typed_ahead()
+    assert desk.press("y", "", ">") == [">"]
+    desk.reader.discard_typed_ahead()
+    assert desk.press("y", "", HEARD, "n") == ["n"]
 
 
 def test_what_was_typed_before_a_question_is_thrown_away(desk: Desk) -> None:
     desk.type("y\nyy")
     desk.reader.discard_typed_ahead()
-    assert desk.press("n") == ["n"]
+    assert desk.press(HEARD, "n") == ["n"]
     assert desk.press("mm", times=1) == ["m"]
     desk.reader.discard_typed_ahead()
-    assert desk.press("n") == ["n"]
+    assert desk.press(HEARD, "n") == ["n"]
+
+
+@pytest.mark.parametrize(
+    "draft", ["y", "yes please", "\r", "\x1b", "\x04", PASTE.format("y"), "\x1b[200~y"]
+)
+def test_a_new_question_hears_nothing_before_anybody_can_have_read_it(
+    desk: Desk, draft: str
+) -> None:
+    desk.reader.discard_typed_ahead()
+    assert desk.press(draft, "", "y\x1b[201~", "", HEARD, "n") == ["n"]
+    assert desk.screen.getvalue().count("? ") == 1
+    assert "y" not in desk.screen.getvalue()
+
+
+def test_who_goes_on_typing_is_not_heard_until_they_pause(desk: Desk) -> None:
+    desk.reader.discard_typed_ahead()
+
+    def later() -> None:
+        assert "? " not in desk.screen.getvalue()
+        desk.clock[0] += 0.3
+
+    assert desk.press("y", "", later, "y", "", later, "y", "", later, "", HEARD, "n") == ["n"]
+
+
+def test_half_a_second_after_a_question_came_a_key_answers_it(desk: Desk) -> None:
+    desk.reader.discard_typed_ahead()
+    assert desk.press(HEARD, "y") == ["y"]
+
+
+def test_a_field_of_a_new_form_takes_no_draft_either(desk: Desk) -> None:
+    async def typed() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(desk.reader.type_in("? "))
+            await desk._feed("my draft\r", "", HEARD)
+            desk.type("Ann\n")
+        return asking.result()
+
+    desk.reader.discard_typed_ahead()
+    assert asyncio.run(asyncio.wait_for(typed(), 10)) == "Ann"
+
+
+def test_the_terminal_is_not_stopped_by_control_s_while_a_question_waits(desk: Desk) -> None:
+    assert desk.press("\x13") == ["\x13"]
 
 
 def test_another_size_of_the_screen_is_told_once_it_rests(desk: Desk) -> None:

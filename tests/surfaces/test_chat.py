@@ -326,6 +326,31 @@ def test_control_c_first_gives_up_what_a_server_asks_for() -> None:
     assert not talk.interrupt()
 
 
+def test_what_was_queued_for_a_step_that_is_stopped_is_kept_back() -> None:
+    class Queue(Typed):
+        held = 0
+
+        def hold(self) -> None:
+            self.held += 1
+
+    async def run() -> int:
+        model = rooms.PlannedModel([[]])
+        host = desk(model=model)
+        model.hold = asyncio.Event()
+        typed = Queue("one")
+        talk = Chat(host, messages=typed, screen=outlet(tty=True)[0], by="tester")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(talk.run())
+            await model.reached.wait()
+            assert talk.interrupt()
+            assert not talk.interrupt()
+            held = typed.held
+            model.hold.set()
+        return held
+
+    assert asyncio.run(run()) == 1
+
+
 def test_control_c_soon_after_a_question_was_given_up_stops_the_step_that_asks_again() -> None:
     async def pressed(pause: float) -> tuple[int, bool]:
         model = rooms.PlannedModel([[]])
