@@ -6,7 +6,6 @@ the disk; a run without a terminal has nobody to say yes.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import programs
 from tests.fakes.attack_servers import SECRET
 from tests.journeys.stage import _table
 
@@ -68,17 +68,11 @@ class Attack:
                 f"{LABELS.get(role, '')}\n"
             )
         (self.folder / "servers.toml").write_text(config + policy)
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(self.home)}
-        return subprocess.run(
-            [sys.executable, "-m", "agent_host", "run", "Hello", "--trust", *options],
-            cwd=self.folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        return self.run("Hello", "--trust", *options)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        env = programs.environment(self.home)
+        return programs.completed("run", *arguments, cwd=self.folder, env=env)
 
     def received(self, role: str | None = None) -> list[list[Any]]:
         if not self.received_file.exists():
@@ -137,16 +131,7 @@ def test_labels_outlive_the_process_that_saw_the_data(attack: Attack) -> None:
     script.write_text(
         script.read_text() + f"[[turn]]\n{_table(_called(*SEND))}\n" + '[[turn]]\nsay = "Sent."\n'
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "agent_host", "run", "Go on", "--resume", "last", "--trust"],
-        cwd=attack.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(attack.home)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    done = attack.run("Go on", "--resume", "last", "--trust")
     assert attack.received("mail") == []
     assert done.returncode == 4
 

@@ -13,6 +13,7 @@ from agent_host.core.errors import ExitStatus
 from agent_host.core.types import Text
 from agent_host.records.codec import encode
 from agent_host.records.reader import Summary
+from tests.fakes import programs
 from tests.records.samples import LEGAL, START, finished, records, requested, responded, user
 
 OLD = "01KAP4AAAA0000000000000001"
@@ -36,21 +37,9 @@ def folder(tmp_path):
 
 
 def command(folder, *arguments, **environment):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("AGENT_HOST")}
-    return subprocess.run(
-        [sys.executable, "-m", "agent_host", "transcripts", *arguments],
-        cwd=folder.parent,
-        env={
-            **kept,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONIOENCODING": "utf-8",
-            "AGENT_HOST_STATE": str(folder.parent / "state"),
-            **environment,
-        },
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    state = str(folder.parent / "state")
+    env = programs.environment(folder.parent, AGENT_HOST_STATE=state, **environment)
+    return programs.completed("transcripts", *arguments, cwd=folder.parent, env=env)
 
 
 def test_the_list_names_each_run_newest_first(folder):
