@@ -72,7 +72,9 @@ def fenced(text: str, language: str = "", cleaner: Cleaner = clean) -> Iterator[
 
 
 def _longest(text: str) -> int:
-    return max((len(found[0]) for found in _TICKS.finditer(text)), default=0)
+    if "`" not in text:
+        return 0
+    return max(len(found[0]) for found in _TICKS.finditer(text))
 
 
 def _said(part: Said, cleaner: Cleaner) -> Iterator[str]:

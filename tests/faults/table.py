@@ -35,9 +35,9 @@ a chain in which every byte counts.
 | `transcripts show`; with `--json` | 9; 12 | 48 |
 | `transcripts export`: json; openai, anthropic; html, md | 13; 15; 28 to 31 | 37 to 77 |
 
-A run that is gone on with holds what the model is sent, and of the rest the words of users and models;
-results that a compaction left out are read again when somebody looks for them. A run that was never
-compacted is in memory as a whole, since the model is sent the whole of it.
+A run that is gone on with holds what the model is sent, and of the rest the words of users and
+models; results that a compaction left out are read again when somebody looks for them. A run that
+was never compacted is in memory as a whole, since the model is sent the whole of it.
 
 | # | fault | injected | what you see |
 |---|---|---|---|
