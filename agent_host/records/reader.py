@@ -257,20 +257,21 @@ def _summarize(path: Path, reading: Reading) -> Summary:
 
 
 class Counting:
-    """What a list says of a run, counted record by record, of whose words nothing is held."""
+    """What a list says of a run, counted record by record, of whose words nothing is held. `state`:
+    its conversation, of whose messages there are only the roles."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = Conversation(messages=_Roles())
+        self.state = Conversation(messages=_Roles())
         self._started: RunStarted | None = None
         self._first = self._last = self._words = ""
         self._turns = self._calls = 0
 
     def take(self, record: Record, number: int) -> None:
         """Count one record; `number`: of its line. RecordError if it is not legal there."""
-        self._state = state = _applied(self._state, record, self._path, number)
+        self.state = state = _applied(self.state, record, self._path, number)
         if not isinstance(state.messages, _Roles):  # somebody went back
-            self._state = replace(state, messages=_Roles(state.messages))
+            self.state = replace(state, messages=_Roles(state.messages))
         self._first, self._last = self._first or record.at, record.at
         match record.event:
             case RunStarted() as event:
@@ -285,7 +286,7 @@ class Counting:
 
     def summary(self, damaged: str = "") -> Summary:
         """Return what was counted so far; `damaged`: as in Reading."""
-        run, state = self._started, self._state
+        run, state = self._started, self.state
         if run is None:
             raise AssertionError("unreachable")  # the first record of all files
         return Summary(

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from agent_host.core import events as e
@@ -122,3 +124,30 @@ def test_a_run_that_is_over_is_forked_as_well(tmp_path):
 def test_a_run_that_is_not_there_is_no_fork(tmp_path):
     with pytest.raises(RecordError, match="there is no such run"):
         fork(tmp_path / f"{RUN}.jsonl")
+
+
+def test_what_is_damaged_or_no_legal_run_is_not_forked_and_leaves_nothing(tmp_path):
+    path = put(tmp_path, *ONE, START)
+    with pytest.raises(RecordError, match=r":5: no legal conversation"):
+        fork(path)
+    path.write_bytes(path.read_bytes().replace(b'"type":"model_requested"', b'"type":"model_re"'))
+    with pytest.raises(RecordError, match=r":3: unknown event type"):
+        fork(path)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_fork_takes_the_memory_of_a_record(tmp_path):
+    text = "long " * 20_000
+    rounds = [
+        (user(text), requested(f"r{n}"), responded(f"r{n}", Text(text="x"))) for n in range(60)
+    ]
+    path = put(tmp_path, START, *(event for events in rounds for event in events))
+    fork(path, turn=1)  # what is made once
+    tracemalloc.start()
+    try:
+        made = fork(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 15 * len(text)
+    assert len(read(tmp_path / f"{made}.jsonl")) == 181
