@@ -65,9 +65,12 @@ class Keyboard:
         self._wishes = wishes
         self._live = live
         self._lines: TerminalLines | None = None
+        self._writer: Any = None
         if stands(screen, wishes):
             made: Any = import_module("agent_host.surfaces.prompt_lines")
-            self.answers: FieldReader = made.PromptLines(interrupt=interrupt)
+            steady: Any = import_module("agent_host.surfaces.steady")
+            self._writer = steady.TerminalWriter(sys.stdout)
+            self.answers: FieldReader = made.PromptLines(interrupt=interrupt, writer=self._writer)
             return
         self._lines = open_terminal(screen)
         if self._lines is None:
@@ -101,6 +104,7 @@ class Keyboard:
             live=self._live,
             signals=_signals(self._screen, self._wishes),
             style=self._wishes.keys,
+            writer=self._writer,
         )
         turns.noticed = made.notice
         turns.aside = made.aside

@@ -199,6 +199,7 @@ class Dialogue:
         if word == "e":
             await self._edit(self._reader.edit)
         elif word == "v" and self._desk.editor is not None:
+            await self._screen.drain()
             await self._edit(self._desk.editor)
         elif word in {"m", "s", "all"}:
             self._show_more(everything=word in {"s", "all"})

@@ -5,8 +5,9 @@ goes above it, into the terminal's own scrollback, and is never touched again: t
 the text written, and the foot drawn below, as one picture (`steady`). Text without an end of line
 waits for one. When the window changes its width, most terminals break the lines that are there
 anew, so it is counted how many rows the foot has become before it is erased, also where something
-is to be drawn before the signal of another size has come. While somebody else
-has the terminal (`aside`: a question, an editor), nothing is drawn, and writes go straight out.
+is to be drawn before the signal of another size has come. While somebody else has the terminal
+(`aside`: a question, an editor), nothing is drawn, and what is written comes as it is, by the same
+way that never waits.
 """
 
 import asyncio
@@ -17,14 +18,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from prompt_toolkit.application import Application, in_terminal
-from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.key_processor import KeyPress
 
 from agent_host.surfaces.long_pastes import take_long_pastes
 from agent_host.surfaces.outlet import Outlet
-from agent_host.surfaces.steady import SteadyOutput, TerminalWriter
+from agent_host.surfaces.steady import SteadyOutput, TerminalWriter, size_of
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
@@ -39,22 +39,10 @@ _SECOND_KEY_SECONDS = 0.3
 _AHEAD = 65536
 
 
-def size_of(stream: TextIO) -> Callable[[], Size]:
-    """Return what measures the terminal of a stream: 80 by 24 where there is none."""
-
-    def size() -> Size:
-        try:
-            columns, rows = os.get_terminal_size(stream.fileno())
-        except (OSError, ValueError):
-            columns, rows = 0, 0
-        return Size(rows=rows or 24, columns=columns or 80)
-
-    return size
-
-
 class Foot(Application[None]):
     """See the module. `outlet` is everybody's way to this screen, and `stream` what it writes to;
-    `keys` is where keys come from (None: the standard input). `lost` is called when no key can come
+    `keys` is where keys come from (None: the standard input). `writer` is who writes to the
+    terminal, and is closed at the end (None: one of its own). `lost` is called when no key can come
     any more. The rest is as for Application."""
 
     def __init__(
@@ -64,10 +52,11 @@ class Foot(Application[None]):
         environ: Mapping[str, str],
         *,
         keys: "Input | None" = None,
+        writer: TerminalWriter | None = None,
         **more: Any,
     ) -> None:
         self._outlet = outlet
-        self._writer = TerminalWriter(stream)
+        self._writer = writer or TerminalWriter(stream)
         self._steady = SteadyOutput(self._writer, stream, size_of(stream))
         self._waiting: list[str] = []
         self._part = ""
@@ -110,6 +99,7 @@ class Foot(Application[None]):
                     self.exit()
         finally:
             self._leave()
+            self._outlet.writer = None
             self._writer.close()
         if failed is not None:
             raise failed
@@ -242,7 +232,7 @@ class Foot(Application[None]):
         self._outlet.above = self._above
 
     def _leave(self) -> None:
-        self._outlet.above = self._outlet.writer = None
+        self._outlet.above = None
         if self._part:
             part, self._part = self._part, ""
             self._outlet.at_line_start = True

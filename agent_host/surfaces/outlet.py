@@ -45,6 +45,9 @@ class Writer(Protocol):
     def write(self, text: str) -> None:
         """Write what it takes now; the rest follows."""
 
+    async def drain(self) -> None:
+        """Return once it has taken everything; can be cancelled."""
+
 
 class Outlet:
     """A stream to write to. `tty`: people read it; `styled`: colours are welcome; `movable`: the
@@ -74,8 +77,11 @@ class Outlet:
         self._pipe = _pipe_behind(stream)
 
     async def drain(self) -> None:
-        """Return once a pipe has taken everything; can be cancelled. At once for all else."""
-        if self._pipe is not None:
+        """Return once a pipe, or a terminal that is not waited for, has taken everything; can be
+        cancelled. At once for all else."""
+        if self.writer is not None:
+            await self.writer.drain()
+        elif self._pipe is not None:
             await self._pipe.drain()
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ caller's.
 """
 
 import asyncio
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +17,12 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings
-from prompt_toolkit.output import create_output
+from prompt_toolkit.output import Output, create_output
 
 from agent_host.surfaces.ask_keys import ESC
 from agent_host.surfaces.long_pastes import take_long_pastes
 from agent_host.surfaces.prompt_keys import bindings
+from agent_host.surfaces.steady import SteadyOutput, TerminalWriter, size_of
 
 
 def _discard_typed_ahead(session: PromptSession[str]) -> None:
@@ -31,13 +33,26 @@ def _discard_typed_ahead(session: PromptSession[str]) -> None:
         return  # no terminal: nothing was typed
 
 
+def _output(screen: TextIO | None, writer: TerminalWriter | None) -> Output | None:
+    """What to draw on; None is the standard output, and waits for it."""
+    if writer is not None:
+        return SteadyOutput(writer, sys.stdout, size_of(sys.stdout))
+    return None if screen is None else create_output(stdout=screen)
+
+
 class PromptLines:
     """LineReader and FieldReader of the chat. `interrupt` is what Ctrl-C does; it has `grace`
     seconds to withdraw the question that it came in. `screen`: where to write, and keys then come
-    from the controlling terminal; else both are the standard streams."""
+    from the controlling terminal; else both are the standard streams. `writer`: who writes to
+    standard output, without waiting for it."""
 
     def __init__(
-        self, *, interrupt: Callable[[], object], grace: float = 5.0, screen: TextIO | None = None
+        self,
+        *,
+        interrupt: Callable[[], object],
+        grace: float = 5.0,
+        screen: TextIO | None = None,
+        writer: TerminalWriter | None = None,
     ) -> None:
         self._interrupt = interrupt
         self._grace = grace
@@ -51,7 +66,7 @@ class PromptLines:
             include_default_pygments_style=False,
             enable_history_search=False,
             input=None if screen is None else create_input(Path("/dev/tty").open()),  # noqa: SIM115 - for the life of the process
-            output=None if screen is None else create_output(stdout=screen),
+            output=_output(screen, writer),
         )
 
         take_long_pastes(self._session.app.input)

@@ -37,6 +37,7 @@ from agent_host.surfaces.resent import Resent
 from agent_host.surfaces.screen_keys import screen_keys
 from agent_host.surfaces.screen_layout import Fragments, fragments, layout_of, style_of
 from agent_host.surfaces.signals import Signals
+from agent_host.surfaces.steady import TerminalWriter
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
@@ -84,7 +85,8 @@ class ChatScreen:
     """Reads the user's messages, and shows what happens meanwhile. `outlet` is everybody's way to
     this screen and `stream` what it writes to; `status` returns the status line for a width and so
     many messages that wait; `live` is what is under way; `style` the editing keys; `now` in seconds
-    of a clock that never goes back; `keys` where keys come from (None: the standard input)."""
+    of a clock that never goes back; `keys` where keys come from (None: the standard input);
+    `writer` who writes to the terminal, if others do so through it as well."""
 
     def __init__(
         self,
@@ -100,6 +102,7 @@ class ChatScreen:
         style: KeyStyle = "emacs",
         now: Callable[[], float] = time.monotonic,
         keys: "Input | None" = None,
+        writer: TerminalWriter | None = None,
     ) -> None:
         self._outlet = outlet
         self._environ = environ
@@ -126,6 +129,7 @@ class ChatScreen:
             stream,
             environ,
             keys=keys,
+            writer=writer,
             layout=layout_of(self.buffer, self._prompt, lambda: self._lines, self._status_now),
             key_bindings=screen_keys(self),
             style=style_of(styled=outlet.styled),

@@ -23,6 +23,19 @@ _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 _CHUNK = 16384
 
 
+def size_of(stream: TextIO) -> Callable[[], Size]:
+    """Return what measures the terminal of a stream: 80 by 24 where there is none."""
+
+    def size() -> Size:
+        try:
+            columns, rows = os.get_terminal_size(stream.fileno())
+        except (OSError, ValueError):
+            columns, rows = 0, 0
+        return Size(rows=rows or 24, columns=columns or 80)
+
+    return size
+
+
 class TerminalWriter:
     """The writing end of a terminal. `broken`: it is gone, and writes do nothing; `drained` is
     called when everything was taken."""

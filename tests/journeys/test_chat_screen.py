@@ -253,3 +253,21 @@ def test_a_terminal_that_is_not_read_does_not_hold_the_work_up(chat: Open, tmp_p
     terminal.keys("\x04")
     assert terminal.exit_status() == 0
     assert "paragraph 799 word" in terminal.text
+
+
+def test_a_question_that_is_not_read_does_not_hold_the_work_up(chat: Open, tmp_path: Path) -> None:
+    long = {"say": "I pay.", "call": call("refund", order="word " * 20_000, amount=5)}
+    terminal = chat(long, {"say": "The end."})
+    say(terminal, "go")
+    terminal.wait("[m/n/r/e]")
+    (record,) = (tmp_path / "transcripts").glob("*.jsonl")
+    terminal.keys("s")  # all of it, which is more than a terminal keeps for who does not look
+    time.sleep(0.3)  # so that what follows is another key
+    terminal.keys("n")
+    deadline = time.monotonic() + 20
+    while "The end." not in record.read_text():
+        assert time.monotonic() < deadline
+    text = terminal.wait("The end.")
+    assert text.index("that was all of it") < text.index("refund  refused by")
+    terminal.keys("\x04")
+    assert terminal.exit_status() == 0

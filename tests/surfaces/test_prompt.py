@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import os
 import stat
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from agent_host.surfaces.completion import Completion, Offers
 from agent_host.surfaces.prompt import LineCompleter, history_at
 from agent_host.surfaces.prompt_lines import PromptLines
+from agent_host.surfaces.steady import TerminalWriter
 from tests.fakes.offers import Servers
 
 COMPLETER = LineCompleter(
@@ -32,7 +35,7 @@ def test_what_the_completion_knows_is_offered_in_the_line() -> None:
         found = COMPLETER.get_completions_async(Document(text), CompleteEvent())
         return [(c.text, c.start_position) async for c in found]
 
-    assert asyncio.run(complete("/mo")) == [("/model", -3)]
+    assert asyncio.run(complete("/mo")) == [("/model ", -3)]
     assert list(COMPLETER.get_completions(Document("/mo"), CompleteEvent())) == []
 
 
@@ -114,3 +117,24 @@ def test_control_c_in_a_field_gives_up_even_what_is_typed() -> None:
         keys.send_text("half\x03")
         assert asyncio.run(lines.type_in("name: ")) is None
     assert interrupted == [True]
+
+
+def test_a_field_is_typed_at_a_terminal_that_does_not_read_and_is_drawn_later() -> None:
+    async def run() -> tuple[str | None, bytes]:
+        controller, ours = os.openpty()
+        tty.setraw(ours)
+        writer = TerminalWriter(os.fdopen(ours, "w", encoding="utf-8"))
+        writer.write("x" * 200_000)
+        keys.send_text("Ann\r")
+        said = await PromptLines(interrupt=lambda: None, writer=writer).type_in("name: ")
+        got, read = b"", asyncio.get_running_loop().run_in_executor
+        while b"name: " not in got:
+            got += await read(None, os.read, controller, 65536)
+        writer.close()
+        os.close(controller)
+        return said, got
+
+    with typing() as keys:
+        said, got = asyncio.run(asyncio.wait_for(run(), 10))
+    assert said == "Ann"
+    assert got.startswith(b"x" * 200_000)

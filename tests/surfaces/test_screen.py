@@ -414,7 +414,7 @@ def test_what_the_completion_knows_is_offered_under_the_line() -> None:
             here.type("/m")
             await here.until("which answers")
             here.type("\t\r")
-            assert await here.screen.read() == "/model"
+            assert await here.screen.read() == "/model "
 
     asyncio.run(run())
 
