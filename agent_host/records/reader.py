@@ -27,7 +27,7 @@ from agent_host.core.text import clean_line
 from agent_host.core.titles import titled
 from agent_host.core.types import JsonObject, Message, Text, ToolCall, Usage
 from agent_host.records.codec import MAX_LINE, encode, encode_value, members
-from agent_host.records.lines import BUFFER, Whole, scan
+from agent_host.records.lines import BUFFER, Scan, Whole, scan
 from agent_host.records.tally import OUTCOMES
 
 LAST = "last"
@@ -112,13 +112,10 @@ def salvage(path: Path) -> Reading:
 def conversation(path: Path) -> Conversation:
     """Return the conversation that a transcript makes, to go on with it. RecordError, naming the
     line, if the file is damaged or its events are no legal run."""
-    return _fold(path, inspect(path).records)
-
-
-def _fold(path: Path, records: tuple[Record, ...]) -> Conversation:
-    state = Conversation()
-    for number, record in enumerate(records, start=1):
-        state = _applied(state, record, path, number)
+    fold = import_module("agent_host.records.fold").Fold(path)  # late, as in `salvage`
+    with opened(path) as file:
+        fold.walk(Scan(file, str(path)))
+    state: Conversation = fold.state
     return state
 
 
@@ -243,10 +240,14 @@ def summary(path: Path, reading: Reading | None = None) -> Summary:
     """Return what a list says of one run, which may have been read already. Never raises: a
     transcript that cannot be read, or makes no legal conversation, says so in `broken`."""
     try:
-        return _summarize(path, reading or salvage(path))
+        if reading is not None:
+            return _summarize(path, reading)
+        walk = import_module("agent_host.records.walk").Walk(path)  # late, as in `salvage`
+        found: Summary = walk.finish()
     except RecordError as error:
         run_id = path.name.removesuffix(".jsonl")
         return Summary(run_id=run_id, path=path, broken=str(error))
+    return found
 
 
 def _summarize(path: Path, reading: Reading) -> Summary:

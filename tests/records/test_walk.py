@@ -55,7 +55,7 @@ def test_it_finds_what_reading_the_whole_file_finds(path):
     for _ in range(2):
         assert tuple(walk) == reading.records
         assert (walk.torn, walk.damaged) == (reading.torn, reading.damaged)
-        assert walk.found == summary(path, reading)
+        assert walk.found == summary(path, reading) == summary(path)
         assert walk.problem == (walk.found.broken or reading.torn)
 
 
@@ -121,6 +121,7 @@ def test_one_record_is_held_at_a_time(tmp_path):
     tracemalloc.start()
     try:
         assert Walk(transcript.path).finish().turns == 60
+        assert summary(transcript.path).turns == 60
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
