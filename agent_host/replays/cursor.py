@@ -123,6 +123,8 @@ class Cursor:
         """Return once the answer with this key is due: True, or False if nobody is to answer."""
         future: asyncio.Future[bool] = self.loop.create_future()
         self._waiting[key] = future
+        if self._awaited() is future:  # it was due before anybody waited
+            self._soon()
         try:
             answered: bool = await future
         finally:
@@ -132,7 +134,8 @@ class Cursor:
 
     async def linger(self, key: Key) -> None:
         """Return once the end is due of work that was cancelled; if none is recorded, once the
-        engine has heard of the stop."""
+        engine has heard of the stop. A call or a request that has no end had none before its
+        process died, and has none here."""
         start = self.place
         end = self.recording.segment(start).stop
         ahead = (cause(self.recording.events[place]) for place in range(start, end))
@@ -140,6 +143,8 @@ class Cursor:
             return
         if key in islice(ahead, _LINGER):
             await self.reach(key)
+        elif key[0] in {"call", "model"}:
+            await self.reach(("nothing", key[1]))
         else:
             await asyncio.sleep(0)
 

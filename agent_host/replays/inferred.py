@@ -37,8 +37,10 @@ class RecordedIds:
 
 
 def limits(recording: Recording, segment: range) -> Limits:
-    """The limits that were reached; whether others were set is not known."""
+    """The limits that were reached; whether others were set is not known. Where the process ended
+    before that was recorded, it is what was refused because of them that tells."""
     found: dict[str, Any] = {}
+    refused: dict[str, int] = {}
     for place in segment:
         event = recording.events[place]
         if isinstance(event, LimitReached):
@@ -47,7 +49,11 @@ def limits(recording: Recording, segment: range) -> Limits:
             asks = _ASKS.fullmatch(words_of(event.result))
             if asks is not None:
                 found.setdefault("max_asks", int(asks[1]))
-    return Limits(**{"max_turns": None, "max_tool_calls": None, **found})
+        elif isinstance(event, ToolFinished) and event.result.error == "limit":
+            number = recording.numbers[place]
+            if number is not None:
+                refused["max_tool_calls"] = min(refused.get("max_tool_calls", number), number)
+    return Limits(**{"max_turns": None, "max_tool_calls": None, **refused, **found})
 
 
 def sampling(recording: Recording, segment: range) -> Sampling:

@@ -66,6 +66,8 @@ class Recording:
         self.raw = raw
         self.calls: list[ToolCall | None] = []
         """For each event about a call: the call."""
+        self.numbers: list[int | None] = []
+        """For each event about a call: how many were asked for before it since the user's words."""
         self._outcomes: dict[str, list[int]] = defaultdict(list)
         self._turns: list[int] = []
         self._answered: list[int] = []
@@ -77,6 +79,7 @@ class Recording:
     def _index(self) -> None:
         turn, answers = 0, 0
         names: dict[str, ToolCall] = {}
+        numbering = _Numbering()
         for place, event in enumerate(self.events):
             self._answered.append(answers)
             if isinstance(event, ModelRequested):
@@ -95,6 +98,7 @@ class Recording:
                 self._asked[answers, event.call_id].append(place)
             call = names.get(call_of(event))
             self.calls.append(call)
+            self.numbers.append(numbering.of(event))
             if call is not None:
                 self._of_call[answers, call.id].append(place)
 
@@ -175,6 +179,34 @@ class Recording:
         """Return the paths of what an older program did not record of an event, which is `whole`
         as this one reads it."""
         return [] if self.raw is None else list(_missing(whole, self.raw[place]))
+
+
+class _Numbering:
+    """Counts the calls that a limit counts: those since the user's words, and for whoever takes a
+    run over, from the calls of the turn that is open."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._open: set[str] = set()
+        self._asked = 0
+
+    def of(self, event: Event) -> int | None:
+        """Take the next event, and return the number of the call that it is about."""
+        match event:
+            case ModelResponded():
+                names = [b.id for b in event.message.content if isinstance(b, ToolCall)]
+                self._numbers = {name: self._asked + n for n, name in enumerate(names)}
+                self._asked += len(names)
+                self._open = set(names)
+            case UserSaid():
+                self._asked = 0
+            case RunResumed():
+                names = list(self._numbers) if self._open else []
+                self._numbers = {name: number for number, name in enumerate(names)}
+                self._asked = len(names)
+            case ToolFinished():
+                self._open.discard(event.result.call_id)
+        return self._numbers.get(call_of(event))
 
 
 def _id_of(event: Event) -> str:

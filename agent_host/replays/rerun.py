@@ -52,6 +52,7 @@ from agent_host.engine.session import Session
 from agent_host.replays.cursor import Cursor, CursorJournal, DivergedError, Encode
 from agent_host.replays.difference import Divergence
 from agent_host.replays.inferred import RecordedIds, limits, sampling, seconds
+from agent_host.replays.limited import LimitedSession
 from agent_host.replays.recording import Recording
 from agent_host.replays.rooms import (
     RecordedFallback,
@@ -73,7 +74,11 @@ _SHORTENING = SummaryRequested | SummaryFinished | ContextCompacted
 _AT_ONCE = loop.CheckPolicy | loop.Refuse | loop.ReachLimit
 _UNSOUND = re.compile(r"(a message of )?the request for the model |the host offers no tools")
 _GAVE_UP = "the server gave up"
+_STOPPED = "stopped"
+"""Who refuses a request for the model that nobody had allowed when the run was stopped."""
 _EVER = 10**9
+_TRIES = 20
+"""Steps of the loop in which the engine has begun all that it decided on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +122,9 @@ class _Player:
         self._folded: tuple[int, Conversation] = (0, Conversation())
         self._stuck = 0
         self._telling = False
-        turnstile = Turnstile(cursor)
+        turnstile = self._turnstile = Turnstile(cursor)
         cursor.begin, timeless.behind = turnstile.turn, turnstile.behind
+        timeless.instead = turnstile.unsent
         cursor.outside, cursor.hurry = self._due, self._acts_at_once
         timeless.idle = self._idle
 
@@ -155,7 +161,8 @@ class _Player:
             next_seq=opening,
         )
         segment = cursor.recording.segment(opening)
-        self._session = Session(
+        self._session = LimitedSession(
+            cursor,
             conversation=conversation,
             feed=feed,
             rooms=Rooms(
@@ -271,7 +278,7 @@ class _Player:
                 return event.by == _GAVE_UP
             case SamplingFinished():
                 stopped = event.error == "stopped" and event.sampling_id in self._served
-                return stopped or self._unsound(event.sampling_id)
+                return stopped or event.by == _STOPPED or self._unsound(event.sampling_id)
             case _:
                 return isinstance(event, _FACTS | _SHORTENING)
 
@@ -303,10 +310,13 @@ class _Player:
         )
         return not (as_it_is or same)
 
-    def _bring(self, place: int) -> None:
-        """Bring in what is due, if it still is."""
+    def _bring(self, place: int, tries: int = _TRIES) -> None:
+        """Bring in what is due, if it still is: a stop once what it stopped has begun."""
         session, event = self._session, self._cursor.event
         if session is None or event is None or self._ended() or self._cursor.place != place:
+            return
+        if isinstance(event, Interrupted) and not self._turnstile.ready(place) and tries:
+            self._loop.call_soon(self._bring, place, tries - 1)
             return
         self._do(session, event)
 
@@ -338,7 +348,7 @@ class _Player:
                 session.end(event.reason, event.detail)
             case InputRequested():
                 self._ask_input(session, event)
-            case SamplingRequested() if not self._unsound(event.sampling_id):
+            case SamplingRequested() if not (session.stopping or self._unsound(event.sampling_id)):
                 request = ServerRequest(method="sampling/createMessage", params=event.params)
                 self._serve(event.sampling_id, session, event.server, request, event.call_id)
             case InputGiven() if event.by == _GAVE_UP:
@@ -387,6 +397,7 @@ class _Player:
             with self._loop.at_the_front():
                 # The first step records nothing yet: it starts the work that does.
                 asking = self._loop.create_task(session.answer(server, request, call_id))
+                self._loop.urgent.add(asking)
             await asking
 
         self._served[name] = self._start(ask())

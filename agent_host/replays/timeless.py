@@ -3,13 +3,15 @@
 Theory of operation: a replay waits for nothing outside of the process, so its clock stands still.
 What has to come before anything else (the recorded answer that is due) is put at the front of the
 loop's queue. When nothing is left to do, `idle` is asked what now: it may give somebody an answer,
-let the clock jump to the next timer, or end it all. Work for threads is done at once, in place.
+let the clock jump to the next timer, or end it all. Work for threads is done at once, in place, but
+for what a stop had come before the end of.
 """
 
 import asyncio
 import contextlib
 import selectors
-from collections.abc import Callable, Coroutine, Iterator
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
@@ -24,6 +26,9 @@ class TimelessLoop(asyncio.SelectorEventLoop):
         self.now = 0.0
         self.idle: Callable[[bool], bool] = lambda timers: timers
         self.behind: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]] = _at_once
+        self.instead: Callable[[], Coroutine[Any, Any, Any] | None] = _nothing
+        self.urgent: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        """Tasks of which all that they schedule comes at the front, too."""
         self._front = False
         self._timers: list[tuple[asyncio.TimerHandle, Callable[..., object], tuple[Any, ...]]] = []
         super().__init__(_Waitless(self))
@@ -49,7 +54,7 @@ class TimelessLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Handle:
         """See `asyncio.AbstractEventLoop`."""
         handle = super().call_soon(callback, *args, context=context)
-        if self._front:
+        if self._front or (self.urgent and _current(self) in self.urgent):
             self._ready: Any
             self._ready.rotate(1)
         return handle
@@ -90,16 +95,27 @@ class TimelessLoop(asyncio.SelectorEventLoop):
         with self.at_the_front():
             callback(*args)
 
-    def run_in_executor(  # type: ignore[override]  # a future that is done is one
+    def run_in_executor(  # type: ignore[override]  # what is awaited there may be any of these
         self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> asyncio.Future[Any]:
-        """Do the work at once."""
+    ) -> Awaitable[Any]:
+        """Do the work at once, or what is to be waited for instead."""
+        other = self.instead()
+        if other is not None:
+            return other
         done = self.create_future()
         try:
             done.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 - it is raised where the work is awaited
             done.set_exception(error)
         return done
+
+
+def _nothing() -> None:
+    """All work is done at once."""
+
+
+def _current(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+    return asyncio.current_task(loop) if loop.is_running() else None
 
 
 def _at_once(work: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import pairwise
+from typing import TypeGuard
 
 from agent_host.core.events import (
     ApprovalRequested,
@@ -42,6 +43,7 @@ _NOT_REPEATED = "Not repeated: "
 _REPLACED = "not executed: the definition of the tool changed after a human approved it"
 _NO_TOOL = re.compile(r"not executed: there is no tool [^;]*(?:; there is (?P<near>.+))?")
 _HARMLESS = "cancelled; it has changed nothing"
+"""Of a call that only reads, or was stopped before it was sent."""
 
 
 def words_of(result: ToolResult) -> str:
@@ -159,6 +161,7 @@ def _tables(recording: Recording) -> tuple[dict[str, Tool], list[_Change]]:
     mentions: dict[str, dict[int, Tool | None]] = {}
     defined: dict[str, Tool] = {}
     unknown: list[tuple[int, str, list[str]]] = []
+    told = _told_by_stops(recording)
     for call, places in recording.groups():
         known = _definition(recording, call, places)
         if known is not None:
@@ -170,7 +173,8 @@ def _tables(recording: Recording) -> tuple[dict[str, Tool], list[_Change]]:
             near = _nearest(recording, place)
             if near is not None:
                 unknown.append((place, call.name, near))
-            tool = None if near is not None else _at(recording, place, known)
+            said = _also(known, told.get((recording.segment(place).start, call.name)))
+            tool = None if near is not None else _at(recording, place, said)
             mentions.setdefault(call.name, {})[place] = tool
     for place, name, near in unknown:
         for other in near:
@@ -214,6 +218,37 @@ def _at_once(recording: Recording, place: int) -> bool:
     return isinstance(event, PolicyDecided)
 
 
+def _told_by_stops(recording: Recording) -> dict[tuple[int, str], Tool]:
+    """What only results that a stop made tell of tools, by process and name: their labels, and that
+    they only read. That holds for all calls of the process: they may have run at the same time."""
+    found: dict[tuple[int, str], Tool] = {}
+    for call, places in recording.groups():
+        event = recording.events[places[-1]]
+        if not _stopped(event):
+            continue
+        key = recording.segment(places[-1]).start, call.name
+        known = found.get(key) or _plain(call.name)
+        # What has labels was sent, and so was what only a trusted tool may do: to be repeated.
+        sent = bool(event.result.labels) or _repeated(recording, places)
+        reads = known.read_only or (sent and _is_harmless(event))
+        found[key] = replace(
+            known,
+            labels=event.result.labels or known.labels,
+            annotations=Annotations(read_only=reads or None),
+            trusted=reads,
+        )
+    return found
+
+
+def _also(tool: Tool, told: Tool | None) -> Tool:
+    """A tool with what stops tell of it."""
+    if told is None:
+        return tool
+    hints = replace(tool.annotations, read_only=told.annotations.read_only)
+    trusted = hints != Annotations()
+    return replace(tool, labels=told.labels, annotations=hints, trusted=trusted)
+
+
 def _definition(recording: Recording, call: ToolCall, places: Sequence[int]) -> Tool | None:
     """The tool of a call, as far as its events say what it was."""
     server = own = fingerprint = ""
@@ -224,10 +259,28 @@ def _definition(recording: Recording, call: ToolCall, places: Sequence[int]) -> 
     if not fingerprint:
         return None
     tool = replace(_plain(call.name), server=server, tool=own, fingerprint=fingerprint)
-    last = recording.events[places[-1]]
-    harmless = isinstance(last, ToolFinished) and words_of(last.result) == _HARMLESS
-    hints = Annotations(read_only=harmless or None, idempotent=_repeated(recording, places) or None)
+    hints = Annotations(idempotent=_repeated(recording, places) or None)
     return replace(tool, annotations=hints, trusted=hints != Annotations())
+
+
+def _stopped(event: Event) -> TypeGuard[ToolFinished]:
+    """Whether a call ended by a stop, whose result the tool did not make."""
+    return isinstance(event, ToolFinished) and event.result.error == "cancelled"
+
+
+def _is_harmless(event: Event) -> bool:
+    return isinstance(event, ToolFinished) and words_of(event.result) == _HARMLESS
+
+
+def unsent(recording: Recording, place: int, call_id: str) -> bool:
+    """Whether a stop came, from `place` on, before a call that had started was sent."""
+    for at in recording.next_of_call(place, call_id):
+        event = recording.events[at]
+        if at >= recording.segment(place).stop or isinstance(event, ToolStarted | ToolPaused):
+            break
+        if isinstance(event, ToolFinished):
+            return _is_harmless(event) and not event.result.labels
+    return False
 
 
 def _repeated(recording: Recording, places: Sequence[int]) -> bool:
