@@ -52,10 +52,15 @@ _ECHOED = 20
 """Lines of a message that are shown when it is sent."""
 _SHOWN = 200
 """Characters of a message that waits."""
+_MOST_QUEUED = 20
+_MOST_QUEUED_SIZE = 1_000_000
+"""Messages that wait at most, and their characters together; one alone may be longer."""
 _REMEMBERED = 20_000
 """Characters of a message that the history keeps whole; else it keeps the placeholders."""
 
 _Abort = Literal["abort"]
+_ABORTS = 2
+"""So often Ctrl-C in an empty line means something."""
 
 
 class Talk(Protocol):
@@ -119,7 +124,7 @@ class ChatScreen:
         self._lines: Fragments = []
         self._tick: asyncio.TimerHandle | None = None
         self._typed_at = self._back_at = float("-inf")
-        self._habit = False
+        self._habit = self._told_full = False
         self.editing = False
         self.buffer = Buffer(
             history=history, completer=completer, complete_while_typing=True, multiline=True
@@ -242,11 +247,14 @@ class ChatScreen:
             if self._reading:
                 self._put("")
             return
+        now = self.busy and self._talk is not None and self._talk.runs_now(text)
+        if not now and self._full(text):
+            return
         short = len(text) <= _REMEMBERED
         self.buffer.history.append_string(text if short else self.buffer.text)
         editing = self.editing
         self.clear()
-        if self.busy and self._talk is not None and self._talk.runs_now(text):
+        if now and self._talk is not None:
             self._echo(text)
             self._foot.create_background_task(self._talk.run_now(text))
             return
@@ -289,11 +297,13 @@ class ChatScreen:
 
     def abort(self) -> None:
         """Ctrl-C in an empty line, with nothing under way."""
-        self._put("abort")
+        if self._sent.count("abort") < _ABORTS:
+            self._put("abort")
 
     def end(self) -> None:
         """The end of input: the chat ends once it has read what was sent."""
-        self._put(None)
+        if None not in self._sent:
+            self._put(None)
 
     def edit_last(self) -> None:
         """Put the last message into the line, to be said in its place."""
@@ -350,13 +360,31 @@ class ChatScreen:
         self.buffer.set_document(Document(text, len(text) if cursor is None else cursor))
 
     def _put(self, sent: str | _Abort | None) -> None:
-        self._sent.append(sent)
+        if sent is not None and self._sent and self._sent[-1] is None:
+            self._sent.insert(len(self._sent) - 1, sent)  # what is sent is said before the end
+        else:
+            self._sent.append(sent)
         self._arrived.set()
         if not self._reading:
             self._show_queue()
 
+    def _full(self, text: str) -> bool:
+        """Whether so much waits that this has to stay in the line, which is then said, once."""
+        waiting = [] if self._reading else [sent for sent in self._sent if sent]
+        size = sum(map(len, waiting)) + len(text)
+        if not waiting or (len(waiting) < _MOST_QUEUED and size <= _MOST_QUEUED_SIZE):
+            return False
+        if not self._told_full:
+            self._told_full = True
+            count = f"{len(waiting)} message{'s' if len(waiting) > 1 else ''}"
+            what = f"{count} of {size - len(text):,} characters wait already"
+            room = "Enter sends it when there is room again; Esc takes back what was queued last"
+            self._say(f"{what}; this one stays in your line: {room}")
+        return True
+
     def _show_queue(self) -> None:
-        waiting = [clean_line(s or "", _SHOWN) for s in self._sent if s != "abort"]
+        self._told_full = False
+        waiting = [clean_line((s or "")[: 2 * _SHOWN], _SHOWN) for s in self._sent if s != "abort"]
         self._live.queue([text or "(leave)" for text in waiting])
 
     def _echo(self, text: str) -> None:

@@ -287,6 +287,62 @@ def test_what_is_sent_while_it_works_waits_is_shown_and_can_be_taken_back() -> N
     asyncio.run(run())
 
 
+def test_so_many_messages_wait_and_no_more_and_nothing_that_was_typed_is_lost() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.talk.busy = True
+            for number in range(20):
+                here.type(f"number {number}\r")
+            await here.until("status 20")
+            here.type("one too many\r\r")
+            shown = await here.until("20 messages of 170 characters wait already")
+            assert shown.count("wait already") == 1
+            assert here.screen.buffer.text == "one too many"
+            here.type("\x15/cost\r")
+            await here.until(lambda: here.talk.did == ["/cost"])
+            here.type("one too many")
+            assert await here.screen.read() == "number 0"
+            here.type("\r")
+            await here.until("status 20")
+            assert [await here.screen.read() for _ in range(20)][-1] == "one too many"
+
+    asyncio.run(run())
+
+
+def test_what_waits_may_be_so_large_together_and_one_alone_as_large_as_it_is() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.talk.busy = True
+            here.screen.paste("x" * 1_200_000)
+            here.type("\r")
+            await here.until("status 1")
+            here.type("more\r")
+            await here.until("1 message of 1,200,000 characters wait")
+            assert here.screen.buffer.text == "more"
+            here.type("\x15\x1b")
+            await here.until("status 0")
+            assert len(await sent(here)) == 1_200_000
+
+    async def sent(here: Desk) -> str:
+        here.type("\r")
+        text = await here.screen.read()
+        assert text is not None
+        return text
+
+    asyncio.run(run())
+
+
+def test_what_is_sent_after_the_end_was_asked_for_is_said_before_it() -> None:
+    async def run() -> list[str | None]:
+        async with desk() as here:
+            here.talk.busy = True
+            here.type("\x04\x04and this\r")
+            await here.until("queued and this")
+            return [await here.screen.read(), await here.screen.read()]
+
+    assert asyncio.run(run()) == ["and this", None]
+
+
 def test_a_command_that_only_shows_something_does_not_wait() -> None:
     async def run() -> None:
         async with desk() as here:
