@@ -8,8 +8,10 @@ wrong with the transcript is said on stderr, and what could be read is exported.
 import argparse
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from agent_host.cli.progress import Say, progress
 from agent_host.cli.transcripts_text import written
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
@@ -17,6 +19,9 @@ from agent_host.core.errors import ExitStatus, UsageError
 from agent_host.core.text import clean_line
 from agent_host.host.exporting import FORMATS, as_text, read, write
 from agent_host.records.reader import find
+
+_OFTEN = 1_000_000
+"""Characters between two words about how far an export is."""
 
 _KINDS = "; ".join(f"{name}: {what}" for name, (_, _, what) in FORMATS.items())
 
@@ -50,12 +55,26 @@ def execute(options: argparse.Namespace) -> int:
         target = Path(options.output)
         if target.is_dir():
             target /= path.name.removesuffix(".jsonl") + FORMATS[form][1]
-        size = write(pieces, target, force=options.force)
+        with progress(f"exporting {run.path.stem}") as say:
+            size = write(
+                _counted(pieces, f"exporting {run.path.stem}", say), target, force=options.force
+            )
         sys.stderr.write(f"{clean_line(str(target), 500)}: {size:,} bytes\n")
     if run.problem:
         sys.stdout.flush()
         sys.stderr.write(f"agent-host: {clean_line(run.problem, 1000)}\n")
     return ExitStatus.FAILED if run.damaged else ExitStatus.DONE
+
+
+def _counted(pieces: Iterable[str], what: str, say: Say) -> Iterator[str]:
+    """The pieces, and how much they are said on the way."""
+    size = shown = 0
+    for piece in pieces:
+        size += len(piece)
+        if size - shown >= _OFTEN:
+            shown = size
+            say(f"{what}: {size / 1e6:,.0f} MB")
+        yield piece
 
 
 def _by_name(file: str) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent_host.cli.progress import progress
 from agent_host.cli.transcripts_text import UNDER_WAY, as_it_stands, count, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
@@ -45,7 +46,8 @@ def execute(options: argparse.Namespace) -> int:
 def _show(path: Path, options: argparse.Namespace) -> int:
     walk = Walk(path)
     if options.json:
-        found = as_it_stands(walk.finish())
+        with progress(f"reading {path.stem}"):
+            found = as_it_stands(walk.finish())
         write(as_json(found, walk, walk.torn, str(path)))
     else:
         write(_lines(walk, full=options.full))

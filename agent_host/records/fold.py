@@ -40,16 +40,12 @@ class Fold:
         self._long: deque[tuple[int, KeptResult]] = deque()
 
     def walk(self, scan: Scan) -> None:
-        """Go on with all records of an open file. RecordError as iterating it, or as `take`."""
+        """Go on with all records of an open file. RecordError as iterating it, or naming file and
+        line if one is damaged, or not legal there (IllegalRunError)."""
         self._read = reading(self._path, scan.file.fileno())
         with _uncollected():
             for data, number in scan:
                 self._take(data, number, scan)
-
-    def take(self, data: JsonObject, number: int) -> None:
-        """Go on with the envelope of a record, and the number of its line (from 1). RecordError,
-        naming both, if it is damaged or not legal here."""
-        self._apply(typed(data, self._name, number).event, number)
 
     def _take(self, data: JsonObject, number: int, scan: Scan) -> None:
         event = typed(data, self._name, number).event
