@@ -36,10 +36,10 @@ def can_start(environment: Mapping[str, str]) -> bool:
 
 
 @functools.cache
-def _nursery() -> socket.socket:
-    """One for all tests of this process."""
+def _nursery(measured: bool) -> socket.socket:
+    """One for all tests of this process, and one for those without coverage."""
     ours, theirs = socket.socketpair()
-    kept = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+    kept = {name: text for name, text in os.environ.items() if _measures(name)} if measured else {}
     with theirs:
         subprocess.run(
             [sys.executable, "-m", "tests.fakes.nursery"],
@@ -51,6 +51,10 @@ def _nursery() -> socket.socket:
         )
     atexit.register(ours.close)
     return ours
+
+
+def _measures(name: str) -> bool:
+    return name.startswith("COVERAGE_")
 
 
 class Program:
@@ -76,7 +80,7 @@ class Program:
             "terminal": terminal,
         }
         with theirs:
-            socket.send_fds(_nursery(), [b"."], [theirs.fileno(), *streams])
+            socket.send_fds(_nursery(any(map(_measures, env))), [b"."], [theirs.fileno(), *streams])
         self._channel.sendall(json.dumps(job).encode())
         self._channel.shutdown(socket.SHUT_WR)
         self._said = b""
