@@ -4,9 +4,12 @@ Theory of operation: a session like any other is opened with the `replay` model,
 each call, whoever sits there is asked, and what happens is kept in a transcript of its own: it has
 effects. The user's words are said again. A result that is not the recorded one is where the tools
 leave the record; no recorded answer follows from that, so the run ends there. Names of artifacts
-and labels are not compared.
+and labels are not compared. What was left out of the conversation (`context_compacted`) is left out
+again at the same place, so that the host's tools for it are there, and find the same.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +19,14 @@ from agent_host.core.conversation import Conversation
 from agent_host.core.events import Ephemeral, Event, ModelResponded, Record, ToolFinished, UserSaid
 from agent_host.core.loop import outcome
 from agent_host.core.types import Json, JsonObject, ToolResult
+from agent_host.engine.session import Session
 from agent_host.host.replaying import read_run
 from agent_host.host.session import SessionOptions, open_session
 from agent_host.models.replay import ReplayModel
 from agent_host.ports import Approver, Respondent
 from agent_host.replays.difference import Divergence, Step
 from agent_host.replays.path import Said, calls, exchanges
+from agent_host.replays.shortenings import Shortening, shortenings
 
 Seen = Callable[[str, JsonObject], JsonObject]
 """Takes a tool's exposed name and what a call returned, and returns what is compared of it."""
@@ -56,7 +61,7 @@ async def with_live_tools(
     """Run a recorded run's calls again. `loaded` must have been trusted before; `only`: the servers
     to use; `seen`: what is compared of results. Raises RecordError, ConfigError or UsageError."""
     run = read_run(path)
-    said, watcher = exchanges(run.events), _Watcher()
+    said, watcher = exchanges(run.events), _Watcher(shortenings(run.events))
     wanted = SessionOptions(model=f"replay:{path}", only=only, interactive=respondent is not None)
     async with open_session(
         loaded, environ, wanted, sinks=[watcher], approver=approver, respondent=respondent
@@ -65,8 +70,12 @@ async def with_live_tools(
         model: object = session.rooms.model
         if isinstance(model, ReplayModel):
             model.seen = seen
+            model.conversation = lambda: session.conversation.messages
+        watcher.session = session
         for one in said:
+            watcher.shorten()
             session.tell(UserSaid(message=one.message))
+            watcher.shorten()
             if not _goes_on(await session.run()):
                 break
         state = session.conversation
@@ -94,14 +103,32 @@ async def with_live_tools(
 
 
 class _Watcher:
-    """A sink that keeps what happens."""
+    """A sink that keeps what happens, and shortens the conversation where it was shortened when the
+    run was recorded: before anything else comes of the results that were there then."""
 
-    def __init__(self) -> None:
+    def __init__(self, due: Sequence[Shortening]) -> None:
         self.events: list[Event] = []
+        self.session: Session | None = None
+        self._due = deque(due)
 
     def emit(self, item: Record | Ephemeral) -> None:
-        if isinstance(item, Record):
-            self.events.append(item.event)
+        if not isinstance(item, Record):
+            return
+        self.events.append(item.event)
+        if self._due and isinstance(item.event, ToolFinished):
+            # Once it is applied, and before the session asks the model.
+            asyncio.get_running_loop().call_soon(self.shorten)
+
+    def shorten(self) -> None:
+        """Take over what is due at this number of messages."""
+        session = self.session
+        while session is not None and self._due:
+            state, one = session.conversation, self._due[0]
+            if len(state.messages) < one.length or state.requested is not None:
+                return
+            self._due.popleft()
+            if len(state.messages) == one.length:
+                session.record(one.event)
 
 
 def _goes_on(state: Conversation) -> bool:

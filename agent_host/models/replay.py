@@ -10,7 +10,7 @@ here, as plain JSON; the line format is that of `records` (SCHEMA).
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -82,7 +82,8 @@ def create(settings: AdapterSettings) -> "ReplayModel":
 
 class ReplayModel:
     """A `ModelAdapter` that answers with the record of another run. Stateless. `seen`: takes a
-    tool's exposed name and a result as JSON, and returns what is compared of it."""
+    tool's exposed name and a result as JSON, and returns what is compared of it; `conversation`:
+    returns all messages, where requests may leave some of them out."""
 
     simulated = True
 
@@ -91,6 +92,7 @@ class ReplayModel:
             provider=settings.provider, model=settings.model or path.stem, adapter="replay"
         )
         self.seen: Seen = _whole
+        self.conversation: Callable[[], Sequence[Message]] | None = None
         self._steps = steps
         self._file = clean_line(str(path))
 
@@ -98,12 +100,14 @@ class ReplayModel:
         self, request: ModelRequest
     ) -> AsyncIterator[Delta | ModelResponse | ModelFailure]:
         """Yield the recorded answer to these messages, or where they leave the record."""
-        steps = self._steps.get(len(request.messages))
+        whole = self.conversation
+        messages = request.messages if whole is None else tuple(whole())
+        steps = self._steps.get(len(messages))
         if steps is None:
-            yield self._lost(request.messages)
+            yield self._lost(messages)
             return
         # What was said again after going back: the answer that stands is the last one.
-        found = [(one, _difference(one, request.messages, self.seen)) for one in reversed(steps)]
+        found = [(one, _difference(one, messages, self.seen)) for one in reversed(steps)]
         step, problem = next((pair for pair in found if pair[1] is None), found[0])
         if problem is not None:
             text = f"{self._file}: step {step.number} differs from the record: {problem}"
