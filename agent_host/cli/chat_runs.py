@@ -1,14 +1,16 @@
 """The runs of a folder, as a chat's `/resume` and `chat --resume` list them.
 
 Theory of operation: what runs there are and what was said in them comes from the index of
-transcripts, read in a thread; each look is brought up to date first. The last word may be the
-beginning of one, because it is searched while it is typed. Without words only the newest files are
-read. Runs that are damaged, or in which nothing was answered, cannot be gone on with and are left
-out.
+transcripts, read in a thread, and brought up to date once while somebody types. The last word may
+be the beginning of one, because it is searched while it is typed. Without words only the newest
+files are read. Runs that are damaged, or in which nothing was answered, cannot be gone on with and
+are left out.
 """
 
 import asyncio
+import re
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from agent_host.core.errors import RecordError, UsageError
 from agent_host.core.text import clean_line
 from agent_host.records.forks import fork
 from agent_host.records.holder import holder
-from agent_host.records.index import Index
+from agent_host.records.index import Index, Tell
 from agent_host.records.index_search import Filters, Found, newest, search
 from agent_host.records.looked_for import LookedFor, looked_for
 from agent_host.records.reader import Summary, conversation, run_ids, summary
@@ -26,6 +28,9 @@ from agent_host.surfaces.chat_around import RunInfo
 
 _SPARE = 100
 """Runs that are looked at beyond those that are wanted, because some cannot be gone on with."""
+_FRESH = 3.0
+_ONE = re.compile(r"(?<!\S)-?[A-Za-z0-9]\Z")
+"""A word of which one letter is typed: too many begin so."""
 _BEFORE = 20
 """Characters that are shown before what was looked for."""
 _LEAST = 4
@@ -37,12 +42,15 @@ class _StoppedError(Exception):
 
 
 class ChatRuns:
-    """See `surfaces.chat_around.Runs`. `current` is the run of the chat itself, if there is one."""
+    """See `surfaces.chat_around.Runs`. `current` is the run of the chat itself, if there is one;
+    `fresh`: seconds for which files need not be looked at again."""
 
-    def __init__(self, folder: Path, current: str = "") -> None:
+    def __init__(self, folder: Path, current: str = "", *, fresh: float = _FRESH) -> None:
         self._folder = folder
         self.current = current
         self._reading = ""
+        self._fresh = fresh
+        self._looked = float("-inf")
 
     @classmethod
     def beside(cls, path: Path) -> "ChatRuns":
@@ -74,8 +82,7 @@ class ChatRuns:
         wanted = _looked_for(words)
         index = Index(self._folder, place_of(self._folder))
         try:
-            index.refresh(tell, None if wanted else limit + _SPARE)
-            self._reading = ""
+            self._refresh(index, tell, None if wanted else limit + _SPARE)
             if wanted is None:
                 runs, total = newest(index, limit + _SPARE)
                 found = [Found(run) for run in runs]
@@ -90,6 +97,14 @@ class ChatRuns:
         named = self._named(words, {one.run.run_id for one in usable})
         total += len(named) - (len(found) - len(usable))
         return [*map(_info, (*named, *usable))][:limit], total
+
+    def _refresh(self, index: Index, tell: Tell, newest: int | None) -> None:
+        if time.monotonic() < self._looked + self._fresh:
+            return
+        index.refresh(tell, newest)
+        self._reading = ""
+        if newest is None:
+            self._looked = time.monotonic()
 
     def _named(self, words: str, known: set[str]) -> list[Found]:
         """The runs whose id begins so."""
@@ -117,6 +132,7 @@ class ChatRuns:
 
 def _looked_for(words: str) -> LookedFor | None:
     """What is looked for while it is typed: the last word may be a beginning. None: anything."""
+    words = _ONE.sub("", words)
     end = '"' if words.count('"') % 2 else ""
     try:
         return looked_for([f"{words}{end}*" if words[-1:].isalnum() else words])

@@ -56,7 +56,7 @@ def test_what_cannot_be_gone_on_with_is_not_listed(folder):
 
 def test_what_is_said_after_the_first_search_is_found_by_the_next(folder):
     put(folder, OLD, *WEATHER)
-    runs = ChatRuns(folder)
+    runs = ChatRuns(folder, fresh=0.0)
     assert found(runs, "ystad") == ([], 0)
     put(folder, NEW, *PARCEL)
     assert found(runs, "ystad") == ([NEW], 1)
@@ -91,3 +91,21 @@ def test_a_search_that_nobody_waits_for_stops_reading(folder):
     asyncio.run(leave())
     assert runs.reading() == ""
     assert found(runs, "ystad")[1] == 3
+
+
+def test_files_are_looked_at_once_while_somebody_types(folder):
+    put(folder, OLD, *WEATHER)
+    runs = ChatRuns(folder, fresh=1000.0)
+    assert found(runs, "rain") == ([OLD], 1)
+    put(folder, NEW, *PARCEL)
+    assert found(runs, "ystad") == ([], 0)
+    assert found(ChatRuns(folder), "ystad") == ([NEW], 1)
+
+
+def test_a_word_of_which_one_letter_is_typed_is_not_looked_for_yet(folder):
+    put(folder, OLD, *PARCEL)
+    put(folder, NEW, *WEATHER)
+    runs = ChatRuns(folder)
+    assert found(runs, "z") == ([NEW, OLD], 2)
+    assert found(runs, "shelf z") == ([OLD], 1)
+    assert found(runs, "shelf ze") == ([], 0)
