@@ -4,10 +4,10 @@ Theory of operation: the application draws a few lines and never fills the scree
 goes above it, into the terminal's own scrollback, and is never touched again: the foot is erased,
 the text written, and the foot drawn below, as one picture (`steady`). Text without an end of line
 waits for one. When the window changes its width, most terminals break the lines that are there
-anew, so it is counted how many rows the foot has become before it is erased, also where something
-is to be drawn before the signal of another size has come. While somebody else has the terminal
-(`aside`: a question, an editor), nothing is drawn, and what is written comes as it is, by the same
-way that never waits.
+anew, and some tell of it only later (tmux, up to a quarter of a second). So nothing is drawn until
+a window that is being dragged has come to rest; then it is counted how many rows the foot has
+become, it is erased, and drawn anew. While somebody else has the terminal (`aside`: a question, an
+editor), nothing is drawn, and what is written comes as it is, by the same way that never waits.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _FRAME_SECONDS = 0.03
 """Between two pictures at least."""
+_REST_SECONDS = 0.3
+"""How long a window keeps its size before something is drawn in it again."""
 _ESC_SECONDS = 0.1
 _SECOND_KEY_SECONDS = 0.3
 """How long it is waited for what may follow an Esc: by the terminal, and by a person."""
@@ -62,6 +64,7 @@ class Foot(Application[None]):
         self._part = ""
         self._width = 0
         self._scheduled = False
+        self._rest: asyncio.TimerHandle | None = None
         self._apart = asyncio.Lock()
         self.lost: Callable[[], None] = lambda: None
         self._reflows = not environ.get("XTERM_VERSION") and not environ.get("STY")
@@ -94,10 +97,13 @@ class Foot(Application[None]):
                     yield
                 except BaseException as error:  # noqa: BLE001 - raised below as it is, in no group
                     failed = error
+                self._rest_now()
                 self._print()
                 if self.future is not None and not self.future.done():
                     self.exit()
         finally:
+            if self._rest is not None:
+                self._rest.cancel()
             self._leave()
             self._outlet.writer = None
             self._writer.close()
@@ -144,15 +150,16 @@ class Foot(Application[None]):
 
     def _print(self) -> None:
         self._scheduled = False
+        drawn = self.is_running and not self._running_in_terminal
+        if drawn and self._resizing():
+            return
         text = self._part + "".join(self._waiting)
         self._waiting.clear()
         whole, end, self._part = text.rpartition("\n")
         if not end:
             return
         with self._picture():
-            drawn = self.is_running and not self._running_in_terminal
             if drawn:
-                self._fit()
                 self.renderer.erase()
             self._steady.write_raw(whole + end)
             if drawn:
@@ -167,25 +174,53 @@ class Foot(Application[None]):
             self._steady.end()
 
     def _redraw(self, render_as_done: bool = False) -> None:
+        if self._running_in_terminal or (self._resizing() and not render_as_done):
+            return
         with self._picture():
-            if not self._running_in_terminal:
-                self._fit()
+            self._fit()
             super()._redraw(render_as_done)
 
     # -- the window's size -----------------------------------------------------------------------
 
     def _on_resize(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        self._rest = asyncio.get_running_loop().call_later(_REST_SECONDS, self._rested)
+
+    def _resizing(self) -> bool:
+        """Whether the window changes its size, as far as anybody can tell."""
+        if self._rest is None and self._is_broken:
+            self._on_resize()
+        return self._rest is not None
+
+    @property
+    def _is_broken(self) -> bool:
+        """Whether the foot on the screen was drawn for another width."""
+        drawn = self.renderer.last_rendered_screen is not None
+        return drawn and self._steady.get_size().columns != self._width
+
+    def _rest_now(self) -> None:
+        """Take the window as it is."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        if not self._running_in_terminal:
+            with self._picture():
+                self._fit()
+
+    def _rested(self) -> None:
         with self._picture():
-            self._fit()
-            super()._on_resize()
+            self._rest_now()
+            if self.is_running and not self._running_in_terminal:
+                super()._on_resize()
+            self._print()
 
     def _fit(self) -> None:
         """Erase a foot that was drawn on a screen of another width, as it stands there now."""
-        width = self._steady.get_size().columns
-        if width != self._width and self.renderer.last_rendered_screen is not None:
+        if self._is_broken:
             self._steady.cursor_up(self._broken_anew())
             self.renderer.erase()
-        self._width = width
+        self._width = self._steady.get_size().columns
 
     def _broken_anew(self) -> int:
         """Return how many rows more than it was drawn the foot takes above its cursor, on a
@@ -195,12 +230,12 @@ class Foot(Application[None]):
             return 0
         cursor = screen.get_cursor_position(self.layout.current_window)
         more = 0
-        for y in range(cursor.y + 1):
+        for y in range(cursor.y):
             row = screen.data_buffer[y]
-            used = max((x for x, c in row.items() if c.char.strip()), default=-1) + 1
-            used = max(used, cursor.x) if y == cursor.y else used
+            used = max((x + c.width for x, c in row.items() if c.char.strip()), default=0)
             more += max(-(-used // width), 1) - 1
-        return more
+        # Of its own row, what is behind the cursor stands below it.
+        return more + cursor.x // width
 
     # -- others at the terminal ------------------------------------------------------------------
 
@@ -212,6 +247,7 @@ class Foot(Application[None]):
             return
         keys: list[KeyPress] = []
         async with self._apart:
+            self._rest_now()
             self._print()
             async with in_terminal():
                 await self._writer.drain()

@@ -252,6 +252,65 @@ def test_a_foot_that_a_narrower_window_broke_anew_is_erased_whole(
     asyncio.run(run())
 
 
+def test_of_a_draft_that_was_broken_anew_what_stands_behind_the_cursor_is_below_it() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.type("x" * 50 + "\x01")
+            await here.until(lambda: here.screen.buffer.cursor_position == 0)
+            await here.until("x" * 50)
+            here.raw.clear()
+            termios.tcsetwinsize(here.fd, (24, 20))
+            os.kill(os.getpid(), signal.SIGWINCH)
+            await here.until(lambda: bool(here.raw))
+            # Up by the empty row above the line, and by nothing of what was printed.
+            assert bytes(here.raw).removeprefix(b"\x1b[?2026h").startswith(b"\x1b[2D\x1b[A\x1b[")
+
+    asyncio.run(run())
+
+
+def test_in_a_window_that_is_being_dragged_nothing_is_drawn_until_it_rests() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.type("x" * 50)
+            await here.until("x" * 50)
+            here.raw.clear()
+            for columns in (50, 40, 30, 20):
+                termios.tcsetwinsize(here.fd, (24, columns))
+                os.kill(os.getpid(), signal.SIGWINCH)
+                here.outlet.write(f"one {columns}\n")
+                here.type("y")
+                await asyncio.sleep(0.02)
+                here.look()
+                assert not here.raw
+            await here.until(lambda: b"status" in here.raw)
+            drawn = bytes(here.raw)
+            assert drawn.removeprefix(b"\x1b[?2026h").startswith(b"\x1b[2A")
+            assert [drawn.count(f"one {n}\r\n".encode()) for n in (50, 40, 30, 20)] == [1] * 4
+            assert drawn.count(b"\x1b[?2026h") == 1
+
+    asyncio.run(run())
+
+
+def test_a_question_does_not_wait_for_a_window_that_is_being_dragged() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.type("x" * 50)
+            await here.until("x" * 50)
+            here.type("\x01\x0b")
+            await here.until(lambda: not here.screen.buffer.text)
+            termios.tcsetwinsize(here.fd, (24, 20))
+            os.kill(os.getpid(), signal.SIGWINCH)
+            here.outlet.write("before\n")
+            async with here.screen.aside():
+                here.look()
+                assert b"before\r\n" in here.raw
+                here.outlet.write("asked\n")
+            shown = await here.until("status")
+            assert shown.index("asked") < shown.index("status")
+
+    asyncio.run(run())
+
+
 def test_a_foot_on_a_screen_of_another_width_is_erased_whole_before_the_signal_comes() -> None:
     async def run() -> None:
         async with desk() as here:
