@@ -22,6 +22,7 @@ _KINDS: dict[Kind, str] = {
     "results": "results of",
 }
 _MOST_PARTS = 30
+_SUMMARY_LINES = 8
 
 
 class ModelCommands:
@@ -127,7 +128,7 @@ class ModelCommands:
         self._page.item(f"{'; '.join(parts)}: about {before:,} tokens became {after:,}")
         self._page.item("the transcript keeps everything, and the model can look it up")
         if done.messages and done.summary:
-            self._page.behind_bar(done.summary)
+            self._page.behind_bar(done.summary, _SUMMARY_LINES)
 
 
 def _sum(filling: Filling) -> str:

@@ -80,10 +80,12 @@ class Page:
         for text in texts:
             self.item(text)
 
-    def behind_bar(self, text: str) -> None:
-        """Write what somebody else said, all of it."""
+    def behind_bar(self, text: str, most: int | None = None) -> None:
+        """Write what somebody else said, all of it, or `most` lines of it, which is then said."""
         lines = wrap(clean(text).strip(), self.width - 3)
-        self.say("\n".join(f"{BAR}{line}" for line in lines))
+        self.say("\n".join(f"{BAR}{line}" for line in lines[:most]))
+        if most is not None and len(lines) > most:
+            self.item(f"… and {counted(len(lines) - most, 'line')} more")
 
     def share(self, name: str, tokens: int, whole: int) -> None:
         """Write one part of a whole: its name (clean), a bar, tokens and percent."""
