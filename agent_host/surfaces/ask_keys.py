@@ -8,12 +8,14 @@ one piece is one press: a single character answers, an Enter behind it is part o
 Enter that comes a moment later, by habit. Several characters at once are a word (`all`), or a
 paste, which is never taken for the key that it begins or ends with: it is read until nothing more
 comes, and hardly any of it is kept. Keys of the terminal (arrows) are told apart from Esc by what
-follows at once.
+follows at once. Nothing is waited for in a read: a terminal throws away what was typed when Ctrl-C
+is pressed, also what it has announced already.
 """
 
 import asyncio
 import os
 import re
+import select
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -218,9 +220,7 @@ class Keys:
         loop.add_reader(fd, _wake, ready, True)
         timer = loop.call_later(seconds, _wake, ready, False)
         try:
-            return os.read(fd, _CHUNK) if await ready else None
-        except OSError:
-            return b""
+            return _taken(fd) if await ready else None
         finally:
             timer.cancel()
             loop.remove_reader(fd)
@@ -245,7 +245,7 @@ class Keys:
         quiet[0] &= ~termios.IXON  # Ctrl-S stops nothing
         quiet[3] |= termios.ISIG
         quiet[6] = list(before[6])
-        quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
+        quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 0, 0
         termios.tcsetattr(fd, termios.TCSANOW, quiet)
         self._write(_PASTES_ON)
         try:
@@ -291,6 +291,23 @@ class KeyedLines:
         while line == text and self._keys.habit():
             line = await self._lines.type_in(prompt, text=text, hidden=hidden)
         return line
+
+
+def _taken(fd: int) -> bytes | None:
+    """What is there to read; empty at the end; None if it is gone again."""
+    try:
+        if not select.select([fd], [], [], 0)[0]:
+            return None
+        data = os.read(fd, _CHUNK)
+        if data:
+            return data
+        look = select.poll()
+        look.register(fd, 0)
+        return b"" if look.poll(0) else None
+    except BlockingIOError:
+        return None
+    except (OSError, ValueError):
+        return b""
 
 
 def _more_in(piece: bytes) -> float:

@@ -8,6 +8,7 @@ although stdin is a pipe. The only file of this room that knows POSIX terminals;
 
 import asyncio
 import os
+import select
 import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -108,16 +109,22 @@ class TerminalLines:
             prompt = "… "
 
     async def _read(self) -> bytes:
+        """What is typed; empty at the end. A terminal throws away what it has announced already
+        when Ctrl-C is pressed: then it is waited for again."""
         loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._fd, _wake, ready)
-        try:
-            await ready
-            return os.read(self._fd, _CHUNK)
-        except OSError:
-            return b""
-        finally:
-            loop.remove_reader(self._fd)
+        while True:
+            ready: asyncio.Future[None] = loop.create_future()
+            loop.add_reader(self._fd, _wake, ready)
+            try:
+                await ready
+                if select.select([self._fd], [], [], 0)[0]:
+                    return os.read(self._fd, _CHUNK)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
+            finally:
+                loop.remove_reader(self._fd)
 
 
 class LineMessages:
@@ -158,7 +165,7 @@ def open_terminal(screen: Outlet) -> TerminalLines | None:
     if not screen.tty:
         return None
     try:
-        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         return None
     return TerminalLines(fd, screen)

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -281,6 +282,27 @@ def test_a_terminal_that_a_shell_had_meanwhile_is_taken_again(desk: Desk) -> Non
     taken = lambda: termios.tcsetattr(desk.terminal, termios.TCSANOW, before)  # noqa: E731
     assert desk.press(taken) == [RESIZED]
     assert desk.press("y") == ["y"]
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_what_control_c_threw_away_again_is_not_waited_for(desk: Desk, line: bool) -> None:
+    async def lost() -> str | None:
+        async with asyncio.TaskGroup() as group:
+            asking = desk.reader.ask("? ") if line else desk.reader.press("? ")
+            task = group.create_task(asking)
+            while not desk.screen.getvalue().endswith("? "):
+                await asyncio.sleep(0.005)
+            desk.type("lost\n" if line else "y")
+            await asyncio.sleep(0)
+            termios.tcflush(desk.terminal, termios.TCIFLUSH)  # as the terminal does for Ctrl-C
+            await asyncio.sleep(0.05)
+            desk.type("n\n" if line else "n")
+        return task.result()
+
+    late = threading.Timer(5, desk.type, ["late\n"])
+    late.start()
+    assert asyncio.run(lost()) == "n"
+    late.cancel()
 
 
 def test_a_question_that_is_withdrawn_gives_the_terminal_back(desk: Desk) -> None:
