@@ -81,6 +81,8 @@ class RequestDesk:
                 return
             if isinstance(done, RequestRefused):
                 return  # recorded; `decide` refuses the call
+            if self._session.stopping:
+                return  # the stop answered this one; nobody is asked the next
 
     async def serve(
         self, server: str, request: ServerRequest, call_id: str

@@ -215,16 +215,21 @@ def test_a_paused_call_that_was_approved_is_not_approved_twice():
     assert len(approver.questions) == 1
 
 
-def test_a_stop_while_a_form_is_open_ends_it_with_its_call():
+@pytest.mark.parametrize("held", [(form("a"),), (form("a"), form("b")), (form("a"), sample("b"))])
+def test_a_stop_while_a_form_is_open_ends_it_with_its_call(held):
+    """Nobody is asked what else the call waits for."""
+
     async def scene():
         person = Person(gives=asyncio.Event())
-        s = opened(Pausing((form("a"),)), person)
+        s = opened(Pausing(held), person)
         s.tell(UserSaid(message=said("pay")))
         async with asyncio.TaskGroup() as group:
             group.create_task(s.run())
             await person.reached.wait()
             s.tell(Interrupted(by="me"))
         assert [e.result.error for e in events(s, ToolFinished)] == ["cancelled"]
+        assert len(events(s, InputRequested)) == 1
+        assert events(s, SamplingRequested) == []
         assert s.conversation.inputs == ()
         assert outcome(s.conversation) == "interrupted"
 

@@ -72,7 +72,8 @@ class SlowWorld(World):
         chance = self.chance
         if tool.tool == "form" and context.answers is None:
             await chance.steps()
-            return CallPaused(requests=(SIZE_FORM,), state="size?")
+            held = chance.choice([(SIZE_FORM,), (SIZE_FORM, replace(SIZE_FORM, key="colour"))])
+            return CallPaused(requests=held, state="size?")
         try:
             await chance.steps()
             if chance.random() < 0.3:
@@ -87,7 +88,7 @@ class SlowWorld(World):
         chance = self.chance
         if chance.random() < 0.6:
             await self.made.answer("w", replace(SIZE_FORM, key=""), context.call_id)
-        elif not chance.thinking:  # see docs/replay.md: one at a time
+        elif not chance.thinking:  # one at a time: see the limit in docs/replay.md
             chance.thinking = True
             try:
                 await self.made.answer("w", replace(THINK, key=""), context.call_id)
