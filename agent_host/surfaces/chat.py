@@ -115,8 +115,9 @@ class Chat:
     def last_said(self) -> str:
         """The user's last message, as it would be typed; empty if there is none."""
         mine = (m for m in reversed(self._host.session.conversation.messages) if m.role == "user")
-        blocks = (block.text for m in mine for block in m.content[:1] if isinstance(block, Text))
-        text = next(blocks, "")
+        last = next(mine, None)
+        blocks = () if last is None else last.content
+        text = next((block.text for block in blocks if isinstance(block, Text)), "")
         return f"/{text}" if text.startswith("/") else text
 
     def runs_now(self, line: str) -> bool:
@@ -252,10 +253,11 @@ class Chat:
             said = await self._do(self._commands.take(text.strip()))
             self._offer(self._commands.take_draft())
         else:
-            if isinstance(text, Resent) and not await self._back():
+            said = await self._do(self._message(text.removeprefix("/")))
+            # The old message goes only once the new one can be said.
+            if said is None or (isinstance(text, Resent) and not await self._back()):
                 self._offer(text)
                 return
-            said = await self._do(self._message(text.removeprefix("/")))
         if said is not None:
             self._host.session.tell(said)
             await self._step()
@@ -286,7 +288,6 @@ class Chat:
         attached = await self._attached(text, servers)
         if attached.problem:
             self._say(f"not sent: {attached.problem}")
-            self._offer(text)
             return None
         for note in attached.notes:
             self._say(f"· attached {note}")

@@ -190,7 +190,9 @@ class ChatScreen:
         return sent
 
     def offer(self, text: str) -> None:
-        """Put text into the line, before what is there, to be edited."""
+        """Put text into the line, before what is there, to be edited; what was to take the place
+        of the last message still is."""
+        self.editing = self.editing or isinstance(text, Resent)
         text = self._pastes.take(clean(text))
         draft = self.buffer.text
         self._write(f"{text}\n{draft}" if draft.strip() else text, len(text))

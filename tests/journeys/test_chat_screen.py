@@ -70,6 +70,28 @@ def test_esc_interrupts_and_esc_twice_says_the_last_message_anew(chat: Open) -> 
     assert terminal.exit_status() == 0
 
 
+def test_after_a_resume_the_last_message_is_said_differently_with_its_file(
+    chat: Open, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.md").write_text("milk and eggs")
+    terminal = chat({"say": "Noted."})
+    say(terminal, "hi @./notes.md")
+    terminal.wait("Noted.")
+    say(terminal, "/quit")
+    assert terminal.exit_status() == 0
+    (tmp_path / "notes.md").write_text("flour")
+    with Terminal("chat", "--trust", "--resume", "last", cwd=tmp_path) as again:
+        again.wait("Noted.")
+        again.repeat("\x1b\x1b", "instead> hi @./notes.md")
+        again.keys("\x01hello, \x05\r")
+        again.wait("taken back: 2 messages")
+        again.wait("Noted.", times=2)
+        again.keys("\x04")
+        assert again.exit_status() == 0
+    (record,) = (tmp_path / "transcripts").glob("*.jsonl")
+    assert "flour" in record.read_text()
+
+
 def test_a_question_makes_room_and_the_draft_comes_back(chat: Open) -> None:
     terminal = chat(REFUND, {"say": "Refunded."})
     terminal.keys("Refund it.\rand then")

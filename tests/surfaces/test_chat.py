@@ -3,6 +3,7 @@ import os
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -297,6 +298,72 @@ def test_a_message_in_the_place_of_the_last_takes_back_what_came_of_that_one() -
     slashed = desk([])
     chat(slashed, "//x")
     assert Chat(slashed, messages=Typed(), screen=outlet()[0], by="t").last_said() == "//x"
+
+
+class Editor(Typed):
+    """Someone to whom messages can be given back."""
+
+    def __init__(self, *lines: Line) -> None:
+        super().__init__(*lines)
+        self.offered: list[str] = []
+
+    def offer(self, text: str) -> None:
+        self.offered.append(text)
+
+
+def test_an_edited_message_whose_file_is_missing_takes_no_place_and_can_be_edited_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "notes.md").write_text("milk")
+    host = desk([], [])
+    out, screen = outlet(tty=True, NO_COLOR="1")
+    typed = Editor("see @./notes.md", Resent("see @./gone.md"))
+    around = Around(folder=tmp_path)
+    asyncio.run(Chat(host, messages=typed, screen=out, by="t", around=around).run())
+    assert "not sent: " in screen.getvalue()
+    assert "taken back" not in screen.getvalue()
+    assert said(host)[0] == "see @./notes.md"
+    (offered,) = typed.offered
+    assert isinstance(offered, Resent)
+    last = Chat(host, messages=Typed(), screen=out, by="t", around=around)
+    assert last.last_said() == "see @./notes.md"
+
+
+def test_an_edited_message_takes_its_files_along_anew_and_an_undo_is_taken_into_account(
+    tmp_path: Path,
+) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("milk")
+    host = desk([], [], [])
+    out, screen = outlet(tty=True, NO_COLOR="1")
+
+    class Shopper(Editor):
+        async def read(self) -> str | None:
+            line = await super().read()
+            if isinstance(line, Resent):
+                notes.write_text("eggs")
+            return line
+
+    typed = Shopper("one", "two", "/undo", Resent("buy @./notes.md"))
+    asyncio.run(
+        Chat(host, messages=typed, screen=out, by="t", around=Around(folder=tmp_path)).run()
+    )
+    assert said(host) == ["buy @./notes.md"]
+    assert "eggs" in repr(host.session.conversation.messages[0].content)
+    assert screen.getvalue().count("taken back: ") == 2
+
+
+def test_a_message_that_is_given_up_while_its_resources_are_read_comes_back() -> None:
+    class Slow(Servers):
+        async def attachment(self, server: str, uri: str, principal: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+
+    host = desk([], pool=Slow())
+    typed = Editor("see @w:file:///a", "after")
+    asyncio.run(Chat(host, messages=typed, screen=outlet(tty=True)[0], by="t").run())
+    assert typed.offered == ["see @w:file:///a"]
+    assert said(host) == ["after"]
 
 
 def test_control_c_gives_up_a_command_and_the_chat_goes_on() -> None:

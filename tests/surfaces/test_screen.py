@@ -454,6 +454,35 @@ def test_esc_twice_brings_the_last_message_to_be_said_in_its_place() -> None:
     asyncio.run(run())
 
 
+def test_a_message_in_the_place_of_the_last_stays_one_when_it_comes_back() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.screen.offer(Resent("not sent"))
+            await here.until("instead> not sent")
+            here.type("\r")
+            assert isinstance(await here.screen.read(), Resent)
+            here.talk.busy = True
+            here.screen.offer(Resent("queued"))
+            here.type("\r")
+            await here.until("status 1")
+            here.type("\x1b")
+            await here.until("instead> queued")
+            here.type("\x03")
+            here.talk.busy = False
+            here.type("\x03\x03another\r")
+            while (said := await sent(here)) is None:
+                pass
+            assert not isinstance(said, Resent)
+
+    async def sent(here: Desk) -> str | None:
+        try:
+            return await here.screen.read()
+        except KeyboardInterrupt:
+            return None
+
+    asyncio.run(run())
+
+
 def test_a_question_takes_the_terminal_and_the_draft_comes_back() -> None:
     async def run() -> None:
         async with desk() as here:
