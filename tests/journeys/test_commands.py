@@ -187,3 +187,38 @@ def test_a_fork_goes_on_from_before_a_message_and_leaves_the_run_as_it_is(
     assert "first message" in made
     assert "second message" not in made
     assert "another message" in made
+
+
+def test_a_chat_goes_on_with_a_run_that_is_chosen_before_it_begins(
+    chat: Open, tmp_path: Path
+) -> None:
+    terminal = chat({"say": "It will rain in Ystad."}, lines=30)
+    say(terminal, "about the weather")
+    terminal.wait("in Ystad.")
+    terminal.wait(prompted(2))
+    leave(terminal)
+    with Terminal("chat", "--trust", "--resume", cwd=tmp_path) as again:
+        again.wait("1 of 1")
+        again.keys("zebra")
+        again.wait("no other run speaks of that")
+        again.keys("\r")  # there is nothing to take
+        again.keys("\x15yst")
+        again.wait("turn 1, model: It will rain in Ystad.")
+        again.keys("\r")
+        again.wait("2 messages so far")
+        again.wait(prompted(1))
+        leave(again)
+    with Terminal("chat", "--trust", "--resume", cwd=tmp_path) as again:
+        again.wait("1 of 1")
+        again.keys("\x1b")
+        assert again.exit_status() == 0
+    assert len(runs(tmp_path)) == 1
+
+
+def test_where_no_list_can_be_drawn_a_run_is_named(chat: Open, tmp_path: Path) -> None:
+    terminal = chat(lines=30)
+    leave(terminal)
+    dumb = {"TERM": "dumb"}
+    with Terminal("chat", "--trust", "--resume", cwd=tmp_path, environ=dumb) as again:
+        again.wait("name the run: --resume ID")
+        assert again.exit_status() == 2
