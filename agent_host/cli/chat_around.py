@@ -79,8 +79,8 @@ class Surroundings:
 
 
 def _records(path: Path) -> Iterator[Record]:
-    reader: Any = import_module("agent_host.records.reader")
-    yield from reader.salvage(path).records
+    walk: Any = import_module("agent_host.records.walk")
+    yield from walk.Walk(path)
 
 
 def arguments_of(
