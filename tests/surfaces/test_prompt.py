@@ -123,7 +123,8 @@ def test_a_field_is_typed_at_a_terminal_that_does_not_read_and_is_drawn_later() 
     async def run() -> tuple[str | None, bytes]:
         controller, ours = os.openpty()
         tty.setraw(ours)
-        writer = TerminalWriter(os.fdopen(ours, "w", encoding="utf-8"))
+        stream = os.fdopen(ours, "w", encoding="utf-8")
+        writer = TerminalWriter(stream)
         writer.write("x" * 200_000)
         keys.send_text("Ann\r")
         said = await PromptLines(interrupt=lambda: None, writer=writer).type_in("name: ")
@@ -131,6 +132,7 @@ def test_a_field_is_typed_at_a_terminal_that_does_not_read_and_is_drawn_later() 
         while b"name: " not in got:
             got += await read(None, os.read, controller, 65536)
         writer.close()
+        stream.close()
         os.close(controller)
         return said, got
 
