@@ -66,4 +66,5 @@ class LineCompleter(Completer):
         """Yield what may stand at the cursor."""
         tab = complete_event.completion_requested
         for found in await self._completion.candidates(document.text_before_cursor, tab=tab):
-            yield Completed(found.text, -found.replaces, display_meta=found.about)
+            shown = found.text.rstrip()
+            yield Completed(found.text, -found.replaces, display=shown, display_meta=found.about)
