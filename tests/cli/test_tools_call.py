@@ -23,7 +23,7 @@ def configured(folder: Path, speaks: str) -> Path:
 def test_at_a_terminal_the_user_is_asked(tmp_path, speaks, tool):
     with Terminal("tools", "call", f"a__{tool}", "--trust", cwd=configured(tmp_path, speaks)) as t:
         t.wait("Who")
-        t.wait("name")
+        t.wait("name:")
         t.keys("Ada\r")
         t.wait("send to a?")
         t.keys("s\r")
