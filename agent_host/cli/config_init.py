@@ -20,6 +20,7 @@ from pathlib import Path
 from agent_host.cli import servers_import
 from agent_host.cli.config_texts import Wishes, text_of
 from agent_host.cli.found import Found, look_around
+from agent_host.cli.next_steps import sentence, steps
 from agent_host.cli.trusting import at_terminal
 from agent_host.config import paths
 from agent_host.config.load import load
@@ -71,11 +72,11 @@ def ask_and_write(path: Path | None, *, force: bool = False) -> ExitStatus:
 
 
 def _asked(path: Path | None, *, force: bool) -> ExitStatus:
-    _say("A first servers.toml. Enter takes what has a *; Ctrl-C writes nothing.")
+    _say(sentence("A first servers.toml. Enter takes what has a *; Ctrl-C writes nothing."))
     path = path or _place()
     if not force:
         _refuse_existing(path)
-    _say("looking for keys, model servers and other applications' servers ...")
+    _say(sentence("looking for keys, model servers and other applications' servers ..."))
     found = look_around()
     wishes = Wishes(model=_model(found), demo=_servers(found), reads=False)
     take = bool(found.entries) and _yes(
@@ -83,7 +84,7 @@ def _asked(path: Path | None, *, force: bool) -> ExitStatus:
     )
     wishes = Wishes(model=wishes.model, demo=wishes.demo, reads=_reads(wishes))
     text = text_of(wishes)
-    _say(f"\n{paths.shown(path)} will say, beside commented examples:\n")
+    _say("\n" + sentence(f"{paths.shown(path)} will say, beside commented examples:") + "\n")
     said = [line for line in text.splitlines() if line and not line.startswith("#")]
     _say("".join(f"  {line}\n" for line in said).rstrip())
     if not _yes("Write it?"):
@@ -99,11 +100,15 @@ def _asked(path: Path | None, *, force: bool) -> ExitStatus:
         servers_import.execute(_import_options(path))
     _say("\nnext:")
     at = "" if _found_by_itself(path) else f" --config {paths.shown(path)}"
-    _say(f"  agent-host{at} chat            talk, with the tools of these servers")
+    talk = "talk, with the tools of these servers"
     if "orders" in loaded.config.servers:
-        _say('      ask the demo shop: "What is the status of my order 12345?"')
-    _say(f"  agent-host{at} servers add     add another; servers search finds published ones")
-    _say(f"  agent-host{at} doctor          is everything in order?")
+        talk += '; ask the demo shop: "What is the status of my order 12345?"'
+    offered = (
+        (f"agent-host{at} chat", talk),
+        (f"agent-host{at} servers add", "add another; servers search finds published ones"),
+        (f"agent-host{at} doctor", "is everything in order?"),
+    )
+    _say("\n".join(steps(offered)))
     return ExitStatus.DONE
 
 

@@ -8,40 +8,46 @@ the terminal, the next step is offered.
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+from agent_host.cli.next_steps import sentence, steps
 from agent_host.config import paths
 from agent_host.core.errors import ExitStatus
 from agent_host.core.text import clean_line
 
 _WHAT = (
-    "agent-host connects MCP servers with a language model, asks before it acts,",
-    "and records everything.",
-    "",
+    "agent-host connects MCP servers with a language model, asks before it acts, "
+    "and records everything."
 )
 _ALL = "agent-host --help lists every command; agent-host COMMAND --help tells more."
+_NOTHING = "Nothing is configured yet: no servers.toml here, and none of your own."
 _NAMED = 6
+_FIRST = (
+    (
+        "agent-host config init",
+        "makes one; it looks for keys of providers, for model servers, and at other applications",
+    ),
+    ("agent-host chat", "then: talk, with the tools of your servers"),
+    ("agent-host doctor", "when something does not work: what, and what to do"),
+)
+_NEXT = (
+    ("agent-host chat", "talk, with the tools of these servers"),
+    ('agent-host run "..."', "answer one prompt and leave"),
+    ("agent-host servers list", "how the servers are"),
+    ("agent-host transcripts list", "what was said and done before"),
+    ("agent-host doctor", "is everything in order, and if not, what to do"),
+)
 
 
 def greet(config: str | None) -> ExitStatus:
     """Say what is here and what to do next, and offer it where nothing is configured."""
-    if not paths.anything_to_use(config, os.environ, paths.working_folder()):
-        lines = (*_WHAT, *_nothing(), "", _ALL)
-        sys.stdout.write("\n".join(lines) + "\n")
-        return _offer()
-    sys.stdout.write("\n".join((*_WHAT, *_something(config), "", _ALL)) + "\n")
-    return ExitStatus.DONE
-
-
-def _nothing() -> Iterator[str]:
-    yield "Nothing is configured yet: no servers.toml here, and none of your own."
-    yield "  agent-host config init  makes one; it looks for keys of providers, for model"
-    yield "                          servers here, and at what other applications have"
-    yield "  agent-host chat         then: talk, with the tools of your servers"
-    yield "  agent-host doctor       when something does not work: what, and what to do"
+    there = paths.anything_to_use(config, os.environ, paths.working_folder())
+    state = _summary(config) if there else _NOTHING
+    lines = [sentence(_WHAT), "", sentence(state), *steps(_NEXT if there else _FIRST)]
+    sys.stdout.write("\n".join((*lines, "", sentence(_ALL))) + "\n")
+    return ExitStatus.DONE if there else _offer()
 
 
 def _offer() -> ExitStatus:
@@ -56,28 +62,20 @@ def _offer() -> ExitStatus:
     return ExitStatus(import_module("agent_host.cli.config_init").ask_and_write(None))
 
 
-def _something(config: str | None) -> Iterator[str]:
+def _summary(config: str | None) -> str:
+    """The model and the servers that the file names, as far as it can be read at a glance."""
     path = paths.find(config, os.environ, paths.working_folder())
-    yield f"{paths.shown(path)}: {_summary(path)}"
-    yield "  agent-host chat              talk, with the tools of these servers"
-    yield '  agent-host run "..."         answer one prompt and leave'
-    yield "  agent-host servers list      how the servers are"
-    yield "  agent-host transcripts list  what was said and done before"
-    yield "  agent-host doctor            is everything in order, and if not, what to do"
-
-
-def _summary(path: Path) -> str:
-    """The model and the servers that a file names, as far as it can be read at a glance."""
+    name = paths.shown(path)
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return "it cannot be read; agent-host doctor says why"
+        return f"{name}: it cannot be read; agent-host doctor says why"
     model = said.get("model", "auto")
     servers = _keys(said.get("servers"))
     names = ", ".join(clean_line(name, 40) for name in servers[:_NAMED])
     more = f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else ""
     shown = clean_line(model, 60) if isinstance(model, str) else "?"
-    return f"model {shown}, servers: {names or 'none'}{more}"
+    return f"{name}: model {shown}, servers: {names or 'none'}{more}"
 
 
 def _keys(table: Any) -> list[str]:

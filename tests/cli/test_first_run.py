@@ -31,6 +31,15 @@ def test_without_a_config_ten_lines_say_what_this_is_and_what_to_do_next(cli: Ru
     assert "Make one now?" not in done.stdout  # nobody is there
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_on_a_narrow_screen_the_next_steps_are_broken_between_words(cli: Run, columns: int) -> None:
+    lines = cli(COLUMNS=str(columns)).stdout.splitlines()
+    assert all(len(line) < columns for line in lines if " " in line.strip())
+    told = " ".join(" ".join(lines).split())
+    assert "none of your own. agent-host config init makes one; it looks for keys" in told
+    assert "agent-host chat then: talk, with the tools of your servers" in told
+
+
 def test_with_a_config_it_says_what_is_in_it_and_what_can_be_done(cli: Run, project: Path) -> None:
     (project / "servers.toml").write_text(
         'model = "offline"\n[servers.orders]\ncommand = "agent-host"\nargs = ["demo-server"]\n'
