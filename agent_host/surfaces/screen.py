@@ -124,7 +124,7 @@ class ChatScreen:
         self._lines: Fragments = []
         self._tick: asyncio.TimerHandle | None = None
         self._typed_at = self._back_at = float("-inf")
-        self._habit = self._told_full = False
+        self._habit = self._told_full = self._pressed = False
         self.editing = False
         self.buffer = Buffer(
             history=history, completer=completer, complete_while_typing=True, multiline=True
@@ -292,10 +292,11 @@ class ChatScreen:
 
     def stop(self, *, leave: bool = False) -> None:
         """Interrupt what is under way, and take back what waits for it. `leave`: end the chat if
-        that was already tried."""
+        that was already tried by this key: Ctrl-C right behind an Esc only means it too."""
         self.hold()
-        if self._talk is not None and not self._talk.interrupt() and leave:
+        if self._talk is not None and not self._talk.interrupt() and leave and self._pressed:
             self._talk.leave()
+        self._pressed = leave
 
     def abort(self) -> None:
         """Ctrl-C in an empty line, with nothing under way."""

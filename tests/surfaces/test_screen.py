@@ -434,6 +434,22 @@ def test_esc_and_control_c_interrupt_with_the_draft_and_what_waits_kept() -> Non
     asyncio.run(run())
 
 
+def test_control_c_right_behind_esc_does_not_leave_a_step_that_still_ends() -> None:
+    async def run() -> None:
+        async with desk() as here:
+            here.talk.busy = True
+            here.type("my draft\x1b")
+            await here.until(lambda: here.talk.did == ["interrupt"])
+            here.talk.stops = False
+            here.type("\x03")
+            await here.until(lambda: here.talk.did == ["interrupt"] * 2)
+            assert "> my draft" in here.shown()
+            here.type("\x03")
+            await here.until(lambda: here.talk.did == ["interrupt"] * 3 + ["leave"])
+
+    asyncio.run(run())
+
+
 def test_esc_twice_brings_the_last_message_to_be_said_in_its_place() -> None:
     async def run() -> None:
         async with desk() as here:
