@@ -10,6 +10,7 @@ every file is flushed and every server gone.
 import argparse
 import errno
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -182,8 +183,12 @@ def script() -> NoReturn:
     if "_ARGCOMPLETE" in os.environ:  # a shell's Tab key
         import_module("agent_host.cli.completing").complete(_parser)
     _open_closed_streams()
-    try:
-        status = main()
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else ExitStatus.USAGE
+    status: int = ExitStatus.INTERRUPTED
+    # Whoever keeps Ctrl-C pressed while all has ended already is shown no traceback for it.
+    with suppress(KeyboardInterrupt):
+        try:
+            status = main()
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else ExitStatus.USAGE
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     os._exit(_flushed(status))

@@ -267,3 +267,22 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "pressed",
+    [
+        "m.main = lambda: (os.kill(os.getpid(), signal.SIGINT), 0)[1]",
+        "m._flushed = lambda s: (os.kill(os.getpid(), signal.SIGINT), s)[1]",
+    ],
+)
+def test_control_c_while_all_has_ended_already_shows_no_traceback(pressed: str) -> None:
+    code = (
+        "import os, signal, sys; import agent_host.cli.main as m; "
+        f"sys.argv = ['agent-host', '--version']; {pressed}; m.script()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode in {ExitStatus.DONE, ExitStatus.INTERRUPTED}
+    assert done.stderr == ""

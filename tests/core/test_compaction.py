@@ -131,6 +131,9 @@ def test_short_results_and_errors_words_are_kept_and_an_artifact_is_named():
     (stub,) = stubs((call, Message(role="tool", content=(kept,))), 1, 2)
     assert "kept as r.artifacts/c0.txt; host__read_artifact reads it" in str(stub)
     assert stub.content[0].artifact == "r.artifacts/c0.txt"
+    short = ToolResult(call_id="c1", content=(Text(text="brief"),))
+    (stub,) = stubs((call, Message(role="tool", content=(kept, short))), 1, 2)
+    assert stub.content[1] is short
 
 
 def overflow_event(c: Conversation) -> ContextCompacted:

@@ -98,8 +98,22 @@ async def hello(host: HostSession) -> str:
     return await say(host, "Hello.")
 
 
+_BEFORE: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def _before() -> None:
+    """What tests of other files still have is not of these."""
+    _BEFORE.clear()
+    _BEFORE.update(psutil.Process().children(recursive=True))
+
+
+def begun() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if p not in _BEFORE]
+
+
 def nothing_runs() -> None:
-    left = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)[1]
+    left = psutil.wait_procs(begun(), timeout=5)[1]
     for process in left:  # the next test starts clean
         process.kill()
     assert not left
@@ -119,7 +133,7 @@ def test_a_session_starts_its_servers_answers_and_leaves_nothing(tmp_path: Path)
         assert host.run_id in host.transcript_path.name
         assert host.notices == []
         assert host.choice.name == "actor"
-        return answer, host.transcript_path, psutil.Process().children(recursive=True)
+        return answer, host.transcript_path, begun()
 
     (answer, path, running), seen = hold(loaded, use)
     assert answer == "Done."

@@ -137,7 +137,11 @@ def test_another_result_behind_a_compaction_is_the_step_that_is_shown(tmp_path):
     assert found.divergence.step.turn == 1
     assert (found.same, found.whole) == (0, 5)
     changed = [*text]
-    finished = next(i for i in range(place, len(text)) if '"tool_finished"' in text[i])
+    finished = next(
+        i
+        for i in range(place, len(text))
+        if '"tool_finished"' in text[i] and "Standing desk mat" in text[i]
+    )
     changed[finished] = text[finished].replace("Standing desk mat", "Standing desk hat")
     assert changed != text
     path.write_text("\n".join(changed) + "\n")

@@ -1,7 +1,5 @@
 """However a server lies about itself and its tools, what is taken over is bounded and sound."""
 
-import asyncio
-
 import pytest
 
 from tests.fakes.beside import assert_clean, beside, was_lost
@@ -10,7 +8,7 @@ from tests.fakes.hosting import call, hostile, said
 
 def looked_at(mode, **spec):
     async def act(pool):
-        await asyncio.sleep(0)
+        await pool.settled()
 
     return beside(hostile(mode, **{"connect_timeout": 10, **spec}), act)
 
