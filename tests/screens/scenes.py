@@ -278,8 +278,8 @@ SCENES = (
     Scene(
         name="chat",
         what="a chat that has just begun",
-        play=_chat(until="offline", model="offline"),
-        seen=("/help",),
+        play=_chat(until="nothing else does. > offline (no AI)", model="offline"),
+        seen=("/help", "nothing else does."),
     ),
     Scene(
         name="answer",
