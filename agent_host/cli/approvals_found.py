@@ -23,10 +23,10 @@ from agent_host.core.conversation import Conversation, fold
 from agent_host.core.decisions import question_about
 from agent_host.core.errors import AgentHostError, ConfigError, UsageError
 from agent_host.core.events import ApprovalRequested
+from agent_host.core.moments import moment
 from agent_host.core.text import clean_line
 from agent_host.records.holder import holder
 from agent_host.records.reader import inspect, run_ids
-from agent_host.records.show import moment
 from agent_host.state.approvals import KEPT_SECONDS, Inbox, Waiting, shortened
 
 Place = Literal["alive", "parked", "broken"]

@@ -17,11 +17,11 @@ from agent_host.cli.transcripts_text import as_it_stands, count, document, write
 from agent_host.config.file import locate_transcripts
 from agent_host.config.paths import working_folder
 from agent_host.core.errors import ExitStatus
+from agent_host.core.moments import moment
 from agent_host.core.text import clean_line, clip
 from agent_host.records.codec import encode_value
 from agent_host.records.index_search import Filters, newest, search
 from agent_host.records.reader import Summary
-from agent_host.records.show import moment
 
 NEWEST = 20
 ANY_WIDTH = 10_000

@@ -8,9 +8,9 @@ are as recorded and untrusted.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from agent_host.core.events import ModelResponded, Record, RunStarted, UserSaid
+from agent_host.core.moments import moment
 from agent_host.core.money import shown_cost
 from agent_host.core.titles import titled
 from agent_host.core.types import Block, ToolCall, Usage
@@ -176,15 +176,6 @@ class _Finding:
 def words_of(content: Iterable[Block]) -> list[str]:
     """Return the texts of blocks."""
     return [text for block in content if (text := getattr(block, "text", "") or "")]
-
-
-def moment(at: str) -> datetime | None:
-    """Return the time of a record (UTC), or None if it says none."""
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def shown_time(at: str) -> str:

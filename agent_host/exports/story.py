@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_host.core.events import ApprovalGiven, ModelResponded, Record, RunStarted, UserSaid
+from agent_host.core.moments import moment
 from agent_host.core.types import JsonObject, Message, ToolCall, ToolResult
-from agent_host.exports.facts import Facts, Late, moment
+from agent_host.exports.facts import Facts, Late
 from agent_host.exports.happened import Detail, Step, about_call, diff, in_general
 
 

@@ -10,7 +10,7 @@ and say by how much, unless `full`. All times are UTC.
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import assert_never
 
 from agent_host.core.events import (
@@ -45,6 +45,7 @@ from agent_host.core.events import (
     ToolStarted,
     UserSaid,
 )
+from agent_host.core.moments import moment
 from agent_host.core.money import shown_cost
 from agent_host.core.text import clean, clean_line
 from agent_host.core.types import (
@@ -381,15 +382,6 @@ class Show:
             return ""
         # A clock that was set back in between makes no negative duration.
         return f" in {max((self._now - since).total_seconds(), 0):.2f} s"
-
-
-def moment(at: str) -> datetime | None:
-    """Return the time of a record (UTC), or None if it says none."""
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def tokens(usage: Usage) -> str:

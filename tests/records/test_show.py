@@ -3,9 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_host.core import events as e
+from agent_host.core.moments import moment
 from agent_host.core.text import clean
 from agent_host.core.types import ToolCall, Usage
-from agent_host.records.show import Show, moment, tokens
+from agent_host.records.show import Show, tokens
 from tests.records.samples import LEGAL, finished, records, requested, responded, started, user
 from tests.records.strategies import RECORDS
 
